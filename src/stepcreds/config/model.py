@@ -1,0 +1,92 @@
+"""What a stepcreds.yml says, parsed once into frozen values; nothing here reads a file or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Access = Literal["read-only", "read-write", "ddl"]
+
+
+@dataclass(frozen=True)
+class DatabaseURL:
+    """Where a database is, and how it must prove who it is; never who logs in."""
+
+    engine: str  # a name of databases.ENGINES: "postgresql", "mysql", "mariadb", "redis", …
+    scheme: str  # as written in the URL
+    host: str
+    port: int
+    database: str  # "" where the URL names none
+    sslmode: str  # libpq's word: disable, allow, prefer, require, verify-ca, verify-full
+    sslrootcert: Path | None  # absolute; None: the system's CAs
+    options: Mapping[str, str] = field(default_factory=dict)  # the other query parameters, handed to the child
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """One privilege beyond the declared access that somebody decided to accept."""
+
+    what: str
+    reason: str
+    expires: str  # RFC 3339 date
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One credential that a step may ask for."""
+
+    name: str
+    role: str  # Vault JWT role
+    creds: str  # path that is read to issue, without a leading slash
+    database: DatabaseURL | None
+    access: Access | None  # None only where there is no database
+    schemas: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    allow: tuple[Allowance, ...] = ()
+    ttl: float = 120.0  # seconds
+    max_ttl: float = 1800.0  # seconds
+    on_excess: Literal["fail", "warn"] = "fail"
+    measure: Literal["on", "off"] = "on"
+    on_revoke_failure: Literal["fail", "warn"] = "fail"
+    revocation: Literal["lease", "none"] = "lease"
+    env: Mapping[str, str] | None = None  # name -> template; None: the engine's default names
+    files: Mapping[str, str] = field(default_factory=dict)  # path template -> content template
+    keep: tuple[str, ...] = ()  # inherited variables that would be removed
+
+
+@dataclass(frozen=True)
+class VaultSettings:
+    """Which Vault or OpenBao, and how to reach it."""
+
+    addresses: tuple[str, ...]  # https://host:port, without a trailing slash; tried in turn
+    namespace: str | None
+    ca_cert: Path | None  # a file or a folder of PEM certificates; None: the system's CAs
+    client_cert: Path | None
+    client_key: Path | None
+    skip_verify: bool  # VAULT_SKIP_VERIFY; never settable in stepcreds.yml
+    mount: str  # auth/<mount>/login
+    audience: str
+    proxies: Mapping[str, str] = field(default_factory=dict)  # address -> proxy URL, where one applies
+    id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True)
+class LedgerSettings:
+    """Where the record of every step is kept."""
+
+    path: Path  # a folder
+    key: str | None  # transit key that signs checkpoints
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole stepcreds.yml with the environment's fallbacks applied."""
+
+    source: Path
+    vault: VaultSettings
+    ledger: LedgerSettings
+    profiles: Mapping[str, Profile]

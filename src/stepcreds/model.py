@@ -1,0 +1,162 @@
+"""The values that pass from one stage of a credential's life to the next; each is frozen, and none does anything.
+
+`Config -> Identity -> Login -> Lease -> Grant -> Delivery -> Outcome -> Ending -> ledger entry`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stepcreds.config.model import Profile
+from stepcreds.secret import Secret
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The OIDC token that the CI gave this step. Its claims are *unverified*: Vault verifies them."""
+
+    token: Secret
+    claims: Mapping[str, object]
+    source: str  # in words, where the token came from: "GitHub Actions", "the variable VAULT_ID_TOKEN"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A Vault token, in memory only."""
+
+    token: Secret
+    accessor: str
+    policies: tuple[str, ...]
+    entity_id: str
+    ttl: float  # seconds, from `time`
+    renewable: bool
+    request_id: str
+    time: float  # epoch seconds
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What the creds path answered. `fields` are the response's data, nested names joined by dots."""
+
+    lease_id: str  # "" where the engine gives no lease
+    duration: float  # seconds, from `time`; 0 where there is no lease
+    renewable: bool
+    fields: Mapping[str, Secret]
+    request_id: str
+    time: float  # epoch seconds
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Nobody looked at what the credential can do; `reason` says why, and is said wherever the grant is shown."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A credential somebody looked at, or said in words that nobody did. Made by `scope` alone."""
+
+    profile: Profile
+    lease: Lease
+    measurement: NotMeasured
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the command gets."""
+
+    environment: Mapping[str, str]
+    removed: tuple[str, ...]  # names taken out of the parent's environment
+    inherited: tuple[str, ...]  # names of credential-like variables that the command still inherits
+    secrets: tuple[Secret, ...]  # every value that must not be seen in output
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the command ended."""
+
+    exit_code: int  # what `exec` would end with: the child's own, 128+n, 124
+    reason: Literal["exited", "signalled", "max_ttl", "not_started"]
+    cancelled_by: str  # the name of the first signal that asked the step to end, "" if none
+    start: float  # epoch seconds
+    end: float  # epoch seconds
+    descendants_ended: int  # processes that the command had left behind
+    survivors: tuple[int, ...]  # process ids that could not be ended: those of another user
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What has to be ended before the step is over: a token, and as soon as it exists its credential.
+
+    Both halves of the pair of processes hold it, so that either can end it alone.
+    """
+
+    credential_uid: str
+    profile: str  # name of a profile of the configuration
+    token: Secret
+    accessor: str
+    lease_id: str = ""  # "" until issued, and for an engine without leases
+    username: str = ""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    lock_password: Secret = field(default_factory=lambda: Secret(""))  # what the lock sets; made before issuing
+    issue_time: float = 0.0  # epoch seconds; 0 until issued
+    expire_time: float = 0.0  # epoch seconds: the shorter of lease and token
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Whether the issued user shut itself out: its own password changed, its other sessions ended."""
+
+    status: Literal["locked", "refused", "failed", "unreachable", "not_applicable"]
+    time: float | None  # epoch seconds
+    detail: str = ""
+    sessions_ended: int = 0
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """What Vault was asked to do, and what it said."""
+
+    method: Literal["lease", "accessor", "token", "none"]
+    status: Literal["revoked", "failed", "not_issued", "impossible"]
+    time: float | None  # epoch seconds
+    detail: str = ""
+
+
+LoginAnswer = Literal["refused", "accepted", "unknown"]
+
+
+@dataclass(frozen=True)
+class LoginProof:
+    """What the database says to a login with a credential that should be dead. Only `refused` proves anything."""
+
+    answer: LoginAnswer
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Everything that was looked at to prove the credential dead; None or "not_…" where nothing was looked at."""
+
+    lookup: Literal["gone", "alive", "unknown", "not_checked"]
+    db_login: Literal["refused", "accepted", "unknown", "not_applicable", "not_checked"]
+    witness: Literal["absent", "present", "unknown", "not_checked"]
+    method: str  # in words: "lease lookup and refused logins"
+    time: float | None  # epoch seconds, of the last proof; None when not proven
+    detail: str = ""
+
+    @property
+    def proven(self) -> bool:
+        return self.time is not None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a credential ended: the lock, the revocation, and the proof."""
+
+    lock: Lock
+    revocation: Revocation
+    proof: Proof
