@@ -23,6 +23,20 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Job:
+    """Which job of which run this step belongs to, in the terms of the CI it runs on; "" where the CI has no such thing."""
+
+    ci: str  # "github", "gitlab", …, "none"
+    iss: str  # issuer of the identity
+    repository_id: str
+    run_id: str
+    run_attempt: str
+    job: str
+    step: str  # the CI's own name or number of the step
+    runner: Mapping[str, str]  # what is worth keeping about the machine: name, os, arch
+
+
+@dataclass(frozen=True)
 class Login:
     """A Vault token, in memory only."""
 
@@ -65,10 +79,19 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class DeliveredFile:
+    """A file that the command is to find: 0600, in the step's private folder, removed at the end."""
+
+    path: str  # absolute
+    content: Secret
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What the command gets."""
 
     environment: Mapping[str, str]
+    files: tuple[DeliveredFile, ...]
     removed: tuple[str, ...]  # names taken out of the parent's environment
     inherited: tuple[str, ...]  # names of credential-like variables that the command still inherits
     secrets: tuple[Secret, ...]  # every value that must not be seen in output
