@@ -1,0 +1,56 @@
+# `make` lists the targets. Everything is built in .venv from requirements.lock; nothing else is asked of the machine.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format docs docs-check bench lock dist clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "stepcreds needs Python 3.10 or newer; run: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+venv: $(READY) ## the virtual environment, from the lock file
+
+demo: $(READY) ## the incident and its end, on a real OpenBao and PostgreSQL started on this machine
+	$(BIN)/stepcreds demo
+
+test: $(READY) ## every test, on real servers
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)
+
+check: $(READY) ## format, lint, types, the import contract, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory docs-check
+
+format: $(READY) ## rewrite to the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## rewrite the generated parts of README and docs
+	$(BIN)/python tools/docs.py
+
+docs-check: $(READY) ## fail when a generated part is stale
+	$(BIN)/python tools/docs.py --check
+
+bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
+	$(BIN)/python tools/bench.py $(ARGS)
+
+lock: ## pin every dependency anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev \
+	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+dist: $(READY) ## sdist and wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
