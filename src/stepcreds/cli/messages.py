@@ -1,0 +1,53 @@
+"""How an error looks on a terminal or in a CI's log; it says nothing that the error does not say, and does not exit."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from stepcreds.config.environment import environment
+from stepcreds.errors import ConfigError, StepcredsError
+from stepcreds.printable import one_line, printable
+
+_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that may be coloured (https://no-color.org: NO_COLOR set and not empty: no)."""
+    variables = environment()
+    return stream.isatty() and not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"
+
+
+def render_error(error: StepcredsError, colour: bool) -> str:
+    """`error` in the common form, without a final newline::
+
+        stepcreds: error: <what>
+          cause: <cause>
+          fix: <fix>
+          see: docs/troubleshooting.md#<docs>
+
+    A line is left out where the error has nothing to say. Further lines of a cause or a fix are indented under the
+    first. The problems of a `ConfigError` follow its first line, each with its fix, in the form of a compiler:
+    `file:line:column: key: what`.
+    """
+    lines = [_mark("stepcreds: error:", _RED, colour) + _indented(error.what)]
+    for problem in error.problems if isinstance(error, ConfigError) else ():
+        place = ": ".join(one_line(part) for part in (problem.where, problem.key) if part)
+        lines.append(printable(f"{place}: {one_line(problem.what, 1000)}", 2000))
+        lines += _labelled("fix", problem.fix, colour)
+    lines += _labelled("cause", error.cause, colour)
+    lines += _labelled("fix", error.fix, colour)
+    lines += _labelled("see", f"docs/troubleshooting.md#{error.docs}" if error.docs else "", colour)
+    return "\n".join(lines)
+
+
+def _labelled(label: str, text: str, colour: bool) -> list[str]:
+    return [f"  {_mark(f'{label}:', _BOLD, colour)}{_indented(text)}"] if text else []
+
+
+def _indented(text: str) -> str:
+    first, *others = printable(text).splitlines() or [""]
+    return "\n".join([f" {first}", *(f"    {line}" for line in others)])
+
+
+def _mark(text: str, code: str, colour: bool) -> str:
+    return f"{code}{text}{_PLAIN}" if colour else text
