@@ -1,0 +1,164 @@
+"""PostgreSQL's side of a profile as lists of statements: they are written here, and run by others.
+
+`{{name}}`, `{{password}}` and `{{expiration}}` are filled in, as plain text, by Vault's database engine, which runs each
+list in one transaction and cuts every element at `;` unless it holds ` END ` outside quotes
+(https://openbao.org/docs/secrets/databases/postgresql/, and `containsMultilineStatement` in the plugin). So each element
+is one statement. Everything was run on PostgreSQL 14 to 18 with a management user that has CREATEROLE and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepcreds.errors import UnsupportedError
+
+_LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without an error, and it may then name another role
+# `;` and `{{` mean something to the engine even inside quotes; `$sc$` would end the body of our DO statements.
+_NOT_IN_A_NAME = ("\0", ";", "{{", "}}", "$sc$")
+
+READ_ONLY_CONNECTIONS = 10
+DDL_CONNECTIONS = 10
+
+_ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+
+
+def identifier(name: str) -> str:
+    """`name` quoted as an SQL identifier. Raises `UnsupportedError` for one that cannot be written safely."""
+    _check(name)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` quoted as an SQL string, for a server with `standard_conforming_strings`, as every one since 9.1 is."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _check(name: str) -> None:
+    if not name or len(name.encode()) > _LONGEST_NAME or any(part in name for part in _NOT_IN_A_NAME):
+        raise UnsupportedError(
+            f"{name!a} cannot stand in a statement for Vault's database engine.",
+            cause="A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte.",
+            docs="database-names",
+        )
+
+
+def read_only_creation(group: str, *, connections: int = READ_ONLY_CONNECTIONS) -> list[str]:
+    """Statements that issue a user who may do what `group` may, and by default only in read-only transactions.
+
+    Membership in one group, not GRANT ON ALL TABLES: 8 ms instead of 0.4–1.3 s on 10,000 tables, no dead catalogue rows,
+    and new tables are covered by the group's default privileges.
+    """
+    return [
+        f'CREATE ROLE "{{{{name}}}}" WITH {_ATTRIBUTES} INHERIT CONNECTION LIMIT {connections} '
+        "PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        f'GRANT {identifier(group)} TO "{{{{name}}}}"',
+        _SELF_GRANT,
+        # A second line of defence only: the user itself can turn it off again.
+        'ALTER ROLE "{{name}}" SET default_transaction_read_only = on',
+        "ALTER ROLE \"{{name}}\" SET idle_in_transaction_session_timeout = '60s'",
+    ]
+
+
+def ddl_creation(owner: str, database: str, *, connections: int = DDL_CONNECTIONS) -> list[str]:
+    """Statements that issue a user who works as `owner` in `database`.
+
+    NOINHERIT and SET role: what a migration makes belongs to `owner` from the start, and the short-lived user cannot take
+    the application's tables for itself (`ALTER TABLE … OWNER TO CURRENT_USER`), which a DROP OWNED would then drop.
+    """
+    return [
+        f'CREATE ROLE "{{{{name}}}}" WITH {_ATTRIBUTES} NOINHERIT CONNECTION LIMIT {connections} '
+        "PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        # NOINHERIT: CONNECT does not come from the group either.
+        f'GRANT CONNECT ON DATABASE {identifier(database)} TO "{{{{name}}}}"',
+        f'GRANT {identifier(owner)} TO "{{{{name}}}}"',
+        f'ALTER ROLE "{{{{name}}}}" SET role = {literal(owner)}',
+        "ALTER ROLE \"{{name}}\" SET lock_timeout = '10s'",
+        _SELF_GRANT,
+    ]
+
+
+# The management user becomes a member of exactly the users it issued, so it may end exactly their sessions and run DROP
+# OWNED for them: what pg_signal_backend would give for everybody's sessions, and not at all for DROP OWNED.
+_SELF_GRANT = 'GRANT "{{name}}" TO CURRENT_USER'
+
+
+def revocation(reassign_to: str | None = None) -> list[str]:
+    """Statements that end a user for good: no login, no session, no role. What it owns goes to `reassign_to`, if given.
+
+    The engine's default (REVOKE, DROP ROLE) leaves open sessions at work, and fails when the user so much as called
+    `lo_create(0)` or ALTER DEFAULT PRIVILEGES, which anybody may. Idempotent: a user who is gone already is no error.
+    """
+    reassign = f'REASSIGN OWNED BY "{{{{name}}}}" TO {identifier(reassign_to)}; ' if reassign_to is not None else ""
+    exists = "IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{{name}}') THEN"
+    return [
+        # 1. Shut the door.
+        f'DO $sc$ BEGIN {exists} ALTER ROLE "{{{{name}}}}" WITH NOLOGIN PASSWORD NULL CONNECTION LIMIT 0; END IF; END $sc$',
+        # 2. Let everybody see it shut. In one transaction, NOLOGIN is seen by nobody before the end: sessions that
+        #    reconnect survive (25 of 25 trials; 0 of 70 with these two), and a later failure would open the door again.
+        "COMMIT",
+        "BEGIN",
+        # 3. End the sessions, until three looks in a row find none; pg_stat_activity is frozen within a transaction
+        #    until pg_stat_clear_snapshot.
+        "DO $sc$ DECLARE n int; quiet int := 0; BEGIN"
+        " FOR i IN 1..250 LOOP PERFORM pg_catalog.pg_stat_clear_snapshot();"
+        " SELECT count(pg_catalog.pg_terminate_backend(a.pid)) INTO n FROM pg_catalog.pg_stat_activity a"
+        " JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid"
+        " WHERE r.rolname = '{{name}}' AND a.pid <> pg_catalog.pg_backend_pid();"
+        " IF n = 0 THEN quiet := quiet + 1; ELSE quiet := 0; END IF;"
+        " EXIT WHEN quiet >= 3; PERFORM pg_catalog.pg_sleep(0.02); END LOOP;"
+        " IF n > 0 THEN RAISE EXCEPTION 'stepcreds: % session(s) of {{name}} still alive', n; END IF; END $sc$",
+        # 4. What it owns, what it was granted, and the role.
+        f"DO $sc$ BEGIN {exists} SET LOCAL lock_timeout = '10s'; {reassign}"
+        'DROP OWNED BY "{{name}}"; DROP ROLE "{{name}}"; END IF; END $sc$',
+    ]
+
+
+def management_user(
+    server_version: int, name: str, password: str, *, database: str, groups: Sequence[str], owners: Sequence[str]
+) -> list[str]:
+    """Statements, for a superuser, that make the user Vault connects as: CREATEROLE, and nothing it does not hand on.
+
+    `server_version` is PostgreSQL's major version. `groups` are for read-only users, `owners` for those who do DDL.
+    Before 16, CREATEROLE may grant any role but a superuser's, so the membership in `owners` serves REASSIGN OWNED alone;
+    from 16 on it may grant only what it has ADMIN on, and REASSIGN OWNED needs INHERIT as well (SET is not enough).
+    """
+    user = identifier(name)
+    statements = [
+        # INHERIT, because 16 and later copy it into the grant that CREATE ROLE makes to the creator.
+        f"CREATE ROLE {user} LOGIN CREATEROLE INHERIT PASSWORD {literal(password)}",
+        f"GRANT CONNECT ON DATABASE {identifier(database)} TO {user} WITH GRANT OPTION",
+    ]
+    if server_version < 16:
+        return statements + [f"GRANT {identifier(owner)} TO {user}" for owner in owners]
+    return (
+        statements
+        + [f"GRANT {identifier(group)} TO {user} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
+        + [f"GRANT {identifier(owner)} TO {user} WITH ADMIN TRUE, INHERIT TRUE, SET FALSE" for owner in owners]
+    )
+
+
+def read_only_group(group: str, *, database: str, schema: str, owner: str) -> list[str]:
+    """Statements that make the group of read-only users: everything in `schema`, now and what `owner` makes later."""
+    name = identifier(group)
+    return [
+        f"CREATE ROLE {name} NOLOGIN",
+        f"GRANT CONNECT ON DATABASE {identifier(database)} TO {name}",
+        f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(schema)} TO {name}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(owner)} IN SCHEMA {identifier(schema)} "
+        f"GRANT SELECT ON TABLES TO {name}",
+    ]
+
+
+def hardening(database: str) -> list[str]:
+    """Statements that take from PUBLIC what it has by default in a cluster whose application lives in `database`.
+
+    CONNECT to any other database is enough to make a role that cannot be dropped (`lo_create` there), out of the reach of
+    Vault's connection. The last one matters before PostgreSQL 15, and in databases upgraded from there.
+    """
+    return [
+        f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC",
+        "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC",
+        "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    ]

@@ -1,0 +1,58 @@
+"""What every test may ask for: real servers, a configuration for them, and stepcreds as a child process.
+
+`stack`        an OpenBao, a PostgreSQL and an OIDC issuer on loopback, one set for the whole run (see devstack/stack.py for
+               what it offers). Shared: a test may issue and revoke, but leaves roles, policies and claims as it found them.
+`config_file`  a stepcreds.yml for it in this test's own `tmp_path`, with the ledger in `tmp_path/.stepcreds`
+`step`         `step("exec", "migrate", "--", "true", **variables)` runs stepcreds in `tmp_path` as a step of a GitHub job
+               would, and returns the `CompletedProcess` (text); a variable given as None is left out
+`alone`        after the test, no user that OpenBao issued meanwhile is left
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stepcreds.devstack.stack import Stack
+
+Step = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with Stack() as servers:
+        yield servers
+
+
+@pytest.fixture
+def config_file(stack: Stack, tmp_path: Path) -> Path:
+    return stack.write_config(tmp_path)
+
+
+@pytest.fixture
+def step(stack: Stack, config_file: Path) -> Step:
+    def run(*arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        merged: dict[str, str | None] = {**stack.environment(), **variables}
+        return subprocess.run(
+            [sys.executable, "-m", "stepcreds", *arguments],
+            cwd=config_file.parent,
+            env={name: value for name, value in merged.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def alone(stack: Stack) -> Iterator[None]:
+    before = stack.issued_roles()
+    yield
+    assert stack.issued_roles() - before == set()
