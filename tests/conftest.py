@@ -1,10 +1,10 @@
 """What every test may ask for: real servers, a configuration for them, and stepcreds as a child process.
 
-`stack`        an OpenBao, a PostgreSQL and an OIDC issuer on loopback, one set for the whole run (see devstack/stack.py for
-               what it offers). Shared: a test may issue and revoke, but leaves roles, policies and claims as it found them.
+`stack`        an OpenBao, a PostgreSQL and an OIDC issuer on loopback, one set for all tests; devstack/stack.py says
+               what it offers. Shared: a test may issue and revoke, but leaves roles, policies and claims as they were
 `config_file`  a stepcreds.yml for it in this test's own `tmp_path`, with the ledger in `tmp_path/.stepcreds`
-`step`         `step("exec", "migrate", "--", "true", **variables)` runs stepcreds in `tmp_path` as a step of a GitHub job
-               would, and returns the `CompletedProcess` (text); a variable given as None is left out
+`step`         `step("exec", "migrate", "--", "true", **variables)` runs stepcreds in `tmp_path` as a step of a GitHub
+               job would, and returns the `CompletedProcess` (text); a variable given as None is left out
 `alone`        after the test, no user that OpenBao issued meanwhile is left
 """
 

@@ -1,4 +1,4 @@
-"""A certificate authority and a server certificate for 127.0.0.1 that live for a day; for loopback servers and nothing else."""
+"""A certificate authority and a server certificate for 127.0.0.1, for a day; for loopback servers and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ServerCertificate:
 
 
 def make(now: float) -> ServerCertificate:
-    """A certificate for `localhost` and 127.0.0.1, valid from an hour before `now` (epoch seconds) for a day after it."""
+    """A certificate for `localhost` and 127.0.0.1, valid from an hour before `now` (epoch seconds) to a day after."""
     at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stepcreds loopback authority")])

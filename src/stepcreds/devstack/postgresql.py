@@ -28,9 +28,10 @@ _INITDB_TIMEOUT = 60.0  # seconds
 class PostgreSQL:
     """`with PostgreSQL() as server:` — `server.port` of 127.0.0.1 answers to `postgres` with `server.password`.
 
-    TCP only, SCRAM-SHA-256 only; with `tls=True` TLS only, and `ca_cert` is the authority's certificate. `programs` is a
-    folder with PostgreSQL's `bin`; by default the one of the `demo` extra, with TLS the operating system's. Started by root it runs as `nobody`, because the server refuses to run as root. `launch` and `wait` are the two halves
-    of starting, for a caller that has something to do meanwhile. Raises `UnsupportedError` if PostgreSQL is not installed.
+    TCP only, SCRAM-SHA-256 only; with `tls=True` TLS only, and `ca_cert` is the authority's certificate. `programs` is
+    a folder with PostgreSQL's `bin`: by default that of the `demo` extra, with TLS the operating system's. Started by
+    root it runs as `nobody`, because the server refuses to run as root. `launch` and `wait` are the two halves of
+    starting, for a caller that has something to do meanwhile. Raises `UnsupportedError` if PostgreSQL is not installed.
     """
 
     def __init__(

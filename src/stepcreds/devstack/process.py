@@ -1,4 +1,4 @@
-"""One server process on loopback, in a folder of its own, that cannot outlive its starter; it knows no server's protocol."""
+"""One server process in a folder of its own, that cannot outlive its starter; it knows no server's protocol."""
 
 from __future__ import annotations
 
@@ -85,8 +85,10 @@ class ServerProcess:
         return self._keeper.pid
 
     def wait_until(self, answers: Callable[[], bool], *, timeout: float, clock: Clock) -> None:
-        """Ask `answers` until it says yes. Raises `StepcredsError`, with the end of the log, and stops the server if the
-        server ends or `timeout` seconds pass."""
+        """Ask `answers` until it says yes.
+
+        If the server ends or `timeout` seconds pass, it is stopped and `StepcredsError` quotes the end of its log.
+        """
         deadline = clock.monotonic() + timeout
         while True:
             if answers():

@@ -1,4 +1,4 @@
-"""Configures an empty PostgreSQL and an empty OpenBao for the shop, as a careful platform engineer would; starts neither."""
+"""Configures an empty PostgreSQL and OpenBao for the shop, as a careful platform engineer would; it starts neither."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def create_database(connection: Connection) -> None:
 
 
 def provision_database(connection: Connection) -> Secret:
-    """As superuser in the new database: schema and data, the read-only group, the management user, whose password is
-    returned, and the hardening."""
+    """As superuser in the new database: schema and data, the read-only group, the management user, and the hardening.
+
+    Returns the management user's password.
+    """
     password = Secret(secrets.token_urlsafe(24))
     version = int(connection.run("SHOW server_version_num")[0][0]) // 10_000
     connection.run(resources.files(__package__).joinpath("shop.sql").read_text())

@@ -1,4 +1,4 @@
-"""A real OpenBao, PostgreSQL and OIDC issuer on loopback, configured for a small shop; for the demo, tests and benchmarks.
+"""A real OpenBao, PostgreSQL and OIDC issuer on loopback, set up for a small shop; for the demo, tests and benchmarks.
 
     with Stack() as stack:
         config = stack.write_config(folder)             # a stepcreds.yml with the profiles `migrate` and `verify`
@@ -123,7 +123,7 @@ profiles:
         return path
 
     def sql(self, query: str, **values: object) -> list[list[Any]]:
-        """The rows of `query` (`:name` for a value), as superuser in the database `shop`, in a connection of its own."""
+        """The rows of `query` (`:name` for a value), as superuser in the database `shop`, over a new connection."""
         with closing(self.connect(SUPERUSER, self.postgresql.password)) as connection:
             rows: list[list[Any]] | None = connection.run(query, **values)
             return rows or []

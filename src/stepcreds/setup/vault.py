@@ -27,8 +27,8 @@ GITHUB_CLAIM_MAPPINGS = {
 def policy(profile: Profile) -> str:
     """The policy (HCL) of a token that may issue this profile's credential, keep it alive, end it, and nothing else.
 
-    Complete by itself: the role leaves out the `default` policy. The glob on leases covers the probe that a step revokes
-    before it asks for a credential, and works from a later login too, for a step that was killed.
+    Complete by itself: the role leaves out the `default` policy. The glob on leases covers the probe that a step
+    revokes before it asks for a credential, and works from a later login too, for a step that was killed.
     """
     leases = f"{_plain(profile.creds)}/*"
     return f"""\
