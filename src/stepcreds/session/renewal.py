@@ -1,0 +1,91 @@
+"""Keeps leases and tokens alive while the command runs, at half of what is left; it never ends anything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stepcreds.clock import Clock, rfc3339
+from stepcreds.errors import VaultError
+from stepcreds.session.step import Credential, Keeper, Voice
+
+PATIENCE = 10.0  # seconds, for one renewal
+SHORTEST_PAUSE = 1.0  # seconds, while Vault does not answer
+# The token outlives the lease by what an ending may take, so that it can still be asked for the proof.
+TOKEN_MARGIN = 90.0  # seconds
+FINAL = (400, 403, 404)
+
+
+class Renewal:
+    """One thread for all credentials of the step, each on the connection it was issued on.
+
+    A lease dies with the token that made it, so both are renewed: the TTL of a profile can be a minute or two, and a
+    runner that vanishes takes its credential with it. Use as a context manager around the command.
+    """
+
+    def __init__(self, credentials: Sequence[Credential], *, keeper: Keeper, clock: Clock, voice: Voice) -> None:
+        self._credentials = {c.holding.credential_uid: c for c in credentials}
+        self._due = {uid for uid, c in self._credentials.items() if c.holding.lease_id}
+        self._warned: set[str] = set()
+        self._keeper = keeper
+        self._clock = clock
+        self._voice = voice
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+
+    def __enter__(self) -> Renewal:
+        if self._due:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def settled(self) -> list[Credential]:
+        """The credentials with their last known ends; while a renewal hangs, with a connection of their own."""
+        if self._thread.is_alive():
+            self._thread.join(timeout=0.5)
+        credentials = list(self._credentials.values())
+        return [replace(c, vault=c.vault.fresh()) for c in credentials] if self._thread.is_alive() else credentials
+
+    def _run(self) -> None:
+        while self._due and not self._stop.wait(self._pause()):
+            for uid in sorted(self._due):
+                self._renew(uid)
+
+    def _pause(self) -> float:
+        soonest = min(self._credentials[uid].holding.expire_time for uid in self._due)
+        return max(SHORTEST_PAUSE, (soonest - self._clock.now()) / 2)
+
+    def _renew(self, uid: str) -> None:
+        credential = self._credentials[uid]
+        vault, ttl = credential.vault, credential.profile.ttl
+        vault.patience = PATIENCE
+        asked = self._clock.now()
+        try:
+            duration = vault.renew_lease(credential.holding.lease_id, ttl)
+            duration = min(duration, vault.renew_token(ttl + TOKEN_MARGIN))
+        except VaultError as error:
+            self._failed(uid, error)
+            return
+        self._warned.discard(uid)
+        credential = credential.until(asked + duration)
+        self._credentials[uid] = credential
+        self._keeper.hold(credential.holding)
+        if duration < ttl / 2:
+            self._due.discard(uid)
+            self._warn(credential, "Vault's max_ttl is reached: it cannot be renewed again")
+
+    def _failed(self, uid: str, error: VaultError) -> None:
+        credential = self._credentials[uid]
+        final = error.status in FINAL
+        if final or credential.holding.expire_time < self._clock.now():
+            self._due.discard(uid)
+        if final or uid not in self._warned:
+            self._warned.add(uid)
+            self._warn(credential, f"not renewed: {error.what}" + ("" if final else "; trying on"))
+
+    def _warn(self, credential: Credential, text: str) -> None:
+        end = rfc3339(credential.holding.expire_time)
+        self._voice.warn(f"{credential.profile.name}: {text}. The credential ends at {end}, the command may outlive it")

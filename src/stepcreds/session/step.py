@@ -1,0 +1,95 @@
+"""What one step is made of while it runs: who asks, where it is recorded, and each credential it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from stepcreds.ci.interface import CI
+from stepcreds.clock import Clock
+from stepcreds.config.model import Config, Profile
+from stepcreds.databases.interface import Engine
+from stepcreds.ledger.journal import Journal
+from stepcreds.model import Grant, Holding, Identity
+from stepcreds.vault.client import Vault
+
+
+class Voice(Protocol):
+    """How a step speaks to the person who reads its log; only the command line knows where that is."""
+
+    def say(self, text: str) -> None:
+        """One line of what is happening."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """One line that somebody should act on."""
+        ...
+
+    def mask(self, commands: str) -> None:
+        """The CI's own masking commands, to be printed before anything else is."""
+        ...
+
+
+class Keeper(Protocol):
+    """The other half of the pair of processes, as a step sees it: what it is told, it ends if this half dies."""
+
+    def hold(self, holding: Holding) -> None: ...
+    def release(self, credential_uid: str) -> None: ...
+    def interruptible(self) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `stepcreds exec`, as its flags say it."""
+
+    profiles: tuple[Profile, ...]  # the first, then each --also
+    argv: tuple[str, ...]
+    inherit: Literal["all", "clean"] = "all"
+    grace: float = 5.0  # seconds between the first signal and SIGKILL
+    redact: bool = False
+    reason: str = ""
+    id_token_file: Path | None = None
+    as_operator: bool = False
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step is handed by the command line: nothing below it asks the machine for any of this."""
+
+    config: Config
+    environment: Mapping[str, str]
+    ci: CI
+    clock: Clock
+    voice: Voice
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step whose identity is known and whose ledger is open."""
+
+    around: Surroundings
+    identity: Identity
+    journal: Journal
+    step_uid: str
+    keeper: Keeper
+    reason: str = ""
+    delivery: str = "exec"  # how the ledger names the way the credential is handed over
+    inherited: tuple[str, ...] = ()  # names of credential-like variables found in the environment
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A credential that this step holds, and everything needed to end it."""
+
+    profile: Profile
+    grant: Grant
+    holding: Holding
+    vault: Vault
+    engine: Engine | None
+
+    def until(self, expire_time: float) -> Credential:
+        """The same credential with another end (epoch seconds): it was renewed."""
+        return replace(self, holding=replace(self.holding, expire_time=expire_time))
