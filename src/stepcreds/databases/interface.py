@@ -30,9 +30,7 @@ class Engine(Protocol):
         """
         ...
 
-    def lock(
-        self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float
-    ) -> Lock:
+    def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
         """Shut the user out of the database, as that user: set `new_password`, end all its other sessions.
 
         It may be asked again after it was cut short: it then finds `new_password` already set, and goes on.
@@ -43,8 +41,6 @@ class Engine(Protocol):
         """What the database says to a login with these; `refused` only if it said that this login cannot be."""
         ...
 
-    def absent(
-        self, url: DatabaseURL, username: str, password: Secret, *, dead_user: str, timeout: float
-    ) -> Sighting:
+    def absent(self, url: DatabaseURL, username: str, password: Secret, *, dead_user: str, timeout: float) -> Sighting:
         """Whether the live user `username`, asked as a witness, sees anything of `dead_user` or of its sessions."""
         ...

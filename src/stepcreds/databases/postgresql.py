@@ -1,0 +1,175 @@
+"""PostgreSQL: lock out the issued user, see a login refused, and look for what is left of a user as a witness."""
+
+from __future__ import annotations
+
+from stepcreds.clock import Clock
+from stepcreds.config.model import DatabaseURL
+from stepcreds.databases import tls
+from stepcreds.databases.interface import Sighting
+from stepcreds.databases.messages import ServerError
+from stepcreds.databases.scram import verifier
+from stepcreds.databases.stream import Deadline
+from stepcreds.databases.wire import Connection, connect
+from stepcreds.errors import DatabaseError
+from stepcreds.model import Lock, LoginProof
+from stepcreds.secret import Secret
+
+# Too many connections; starting up, shutting down, recovering: these pass, so they are asked again.
+_PASSING = ("53300", "57P03")
+_PAUSE = 0.05  # seconds between two attempts to connect
+# A login under way when the password changed shows up as a session a moment later: two quiet looks, not one.
+_QUIET_LOOKS, _LOOK_PAUSE = 2, 0.005
+# Another session holds the user's row (an ALTER ROLE of its own not yet committed), or changed it at the same time.
+_CONTENDED = ("55P03", "XX000")
+
+# The step may have set anything for its own role (ALTER ROLE CURRENT_USER SET …), to make this fail or do nothing.
+_ORDERLY = (
+    "SET ROLE NONE",  # not RESET ROLE, which goes back to a role set by ALTER ROLE … SET role
+    "SET search_path = pg_catalog, pg_temp",
+    "SET statement_timeout = 0",  # every wait here has the client's deadline
+    "SET lock_timeout = '250ms'",
+    # Those that not every version has.
+    "SELECT set_config(name, '0', false) FROM unnest('{idle_session_timeout,transaction_timeout}'::text[]) AS name"
+    " WHERE current_setting(name, true) IS NOT NULL",
+)
+_END_OTHER_SESSIONS = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND pid <> pg_backend_pid()"
+_MAX_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name (NAMEDATALEN)
+
+
+class PostgreSQL:
+    """The `Engine` of PostgreSQL 10 and newer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def prepare(self, url: DatabaseURL) -> None:
+        if tls.check_mode(url) != "disable":
+            tls.context_for(url)
+
+    def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
+        """See `Engine.lock`. Needs no privilege beyond the login itself, and leaves the server no clear password."""
+        deadline = Deadline(self._clock, timeout)
+        before = ""
+        try:
+            try:
+                session = self._connect_patiently(url, username, password, deadline)
+            except ServerError as error:
+                if not error.refuses_login:
+                    raise
+                # An earlier attempt at this same lock may have been cut short after the change.
+                session = connect(url, username, new_password, deadline)
+                before = "the password had been changed by an earlier attempt at this lock"
+        except DatabaseError as error:
+            return self._no_session(error)
+        with session:
+            return self._lock(session, new_password, deadline, before)
+
+    def try_login(self, url: DatabaseURL, username: str, password: Secret, *, timeout: float) -> LoginProof:
+        """See `Engine.try_login`."""
+        try:
+            connect(url, username, password, Deadline(self._clock, timeout)).close()
+        except ServerError as error:
+            return LoginProof("refused" if error.refuses_login else "unknown", f"{error.text} ({error.sqlstate})")
+        except DatabaseError as error:
+            return LoginProof("unknown", error.what)
+        return LoginProof("accepted", "the login was accepted")
+
+    def absent(self, url: DatabaseURL, username: str, password: Secret, *, dead_user: str, timeout: float) -> Sighting:
+        """See `Engine.absent`. Any user may read the names in `pg_roles` and `pg_stat_activity`.
+
+        A session outlives its role; its user is then an id without a name. Such a session could be of any role that
+        is gone, also of `dead_user`: nothing is proven while there is one.
+        """
+        if not 0 < len(dead_user.encode(errors="surrogateescape")) <= _MAX_NAME:
+            return Sighting("unknown", "the dead user's name is not one that PostgreSQL could hold")
+        try:
+            with connect(url, username, password, Deadline(self._clock, timeout)) as session:
+                for statement in _ORDERLY:
+                    session.query(statement)
+                (roles, sessions, orphans), *_ = session.query(_witness_query(dead_user))
+        except (DatabaseError, ValueError) as error:
+            return Sighting("unknown", error.what if isinstance(error, DatabaseError) else "an answer of another form")
+        if (roles, sessions, orphans) == ("0", "0", "0"):
+            return Sighting("absent")
+        if (roles, sessions) == ("0", "0"):
+            return Sighting("unknown", f"the role is gone, but {orphans} session(s) of roles that are gone are open")
+        return Sighting("present", f"{roles} role(s) and {sessions} session(s) of that name")
+
+    def _connect_patiently(self, url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Connection:
+        """The step's own connections count against the role's CONNECTION LIMIT until the server sees them closed."""
+        while True:
+            try:
+                return connect(url, username, password, deadline)
+            except ServerError as error:  # noqa: PERF203 - trying again is what the loop is for
+                if error.sqlstate not in _PASSING or not deadline.pause(_PAUSE):
+                    raise
+
+    def _no_session(self, error: DatabaseError) -> Lock:
+        now = self._clock.now()
+        if not isinstance(error, ServerError):
+            return Lock("unreachable", now, error.what)
+        detail = f"{error.text} ({error.sqlstate})"
+        if error.refuses_login:
+            return Lock("refused", now, detail)
+        if error.sqlstate == "53300":
+            detail += "; no connection was left for the lock: sessions of the step still run at the server"
+        return Lock("failed", now, detail)
+
+    def _lock(self, session: Connection, new_password: Secret, deadline: Deadline, before: str) -> Lock:
+        ended: set[str | None] = set()
+        failures = []
+        try:
+            for statement in _ORDERLY:
+                session.query(statement)
+            failure = "" if before else _change_password(session, new_password, deadline, ended)
+            if failure:
+                failures.append(f"the password was not changed: {failure}")
+            alive = _end_sessions(session, deadline, ended)
+            if alive:
+                failures.append(f"{alive} other session(s) did not end")
+        except DatabaseError as error:
+            failures.append(error.what)
+        if failures:
+            return Lock("failed", self._clock.now(), "; ".join(failures), len(ended))
+        return Lock("locked", self._clock.now(), before, len(ended))
+
+
+def _change_password(session: Connection, new_password: Secret, deadline: Deadline, ended: set[str | None]) -> str:
+    """ "" if it was changed, else why not: the sessions are to be ended all the same."""
+    statement = f"ALTER ROLE CURRENT_USER PASSWORD '{verifier(new_password)}'"
+    while True:
+        try:
+            # A message of its own: it holds for transactions that begin after it.
+            session.query("SET default_transaction_read_only = off")
+            session.query(statement)
+        except ServerError as error:  # noqa: PERF203 - trying again is what the loop is for
+            if error.fatal:
+                raise
+            if error.sqlstate not in _CONTENDED or not deadline.pause(_LOOK_PAUSE):
+                return f"{error.text} ({error.sqlstate})"
+            ended |= {pid for pid, _ in session.query(_END_OTHER_SESSIONS)}
+        else:
+            return ""
+
+
+def _end_sessions(session: Connection, deadline: Deadline, ended: set[str | None]) -> int:
+    """End every other session of the user; how many are left when the deadline comes."""
+    quiet = 0
+    while True:
+        others = {pid for pid, _ in session.query(_END_OTHER_SESSIONS)}
+        ended |= others
+        quiet = 0 if others else quiet + 1
+        if quiet == _QUIET_LOOKS:
+            return 0
+        if not deadline.pause(_LOOK_PAUSE):
+            return len(others)
+
+
+def _witness_query(dead_user: str) -> str:
+    # As hex there is nothing to quote, whatever standard_conforming_strings and the name are.
+    name = f"convert_from(decode('{dead_user.encode(errors='surrogateescape').hex()}', 'hex'), 'UTF8')"
+    return (
+        f"SELECT (SELECT count(*) FROM pg_roles WHERE rolname = {name}),"  # noqa: S608 - hex digits only
+        f" (SELECT count(*) FROM pg_stat_activity WHERE usename = {name}),"
+        " (SELECT count(*) FROM pg_stat_activity WHERE usesysid IS NOT NULL AND usename IS NULL)"
+    )
