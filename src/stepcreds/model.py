@@ -20,6 +20,7 @@ class Identity:
     token: Secret
     claims: Mapping[str, object]
     source: str  # in words, where the token came from: "GitHub Actions", "the variable VAULT_ID_TOKEN"
+    variable: str = ""  # the variable that held the token, which the command must not inherit; "" where none did
 
 
 @dataclass(frozen=True)
