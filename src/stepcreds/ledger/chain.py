@@ -1,0 +1,182 @@
+"""The hash chain of one ledger file: how its lines are linked, and what is wrong with them; it reads no file itself.
+
+A line is a record's canonical bytes. `prev` is the SHA-256 of "stepcreds.ledger/1", NUL and the line before. What
+this cannot find is what whoever can rewrite the whole file can do: rewrite the chain as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stepcreds.ledger.canonical import CanonicalError, canonical, parse
+from stepcreds.ledger.fields import COMMON, KINDS, SCHEMA, misfit
+
+ZERO = "0" * 64  # `prev` of a first record
+MAX_LINE = 262_144  # bytes, without the newline; a record is about 1,000
+
+Record = dict[str, object]
+Layer = Literal["file", "line", "chain", "record", "order", "folder"]
+Certainty = Literal["tampered", "incomplete", "unknown"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a ledger."""
+
+    layer: Layer  # which check found it
+    file: str
+    line: int  # counted from 1; 0 for the file as a whole
+    code: str
+    meaning: str
+    certainty: Certainty  # "incomplete" is what an honest crash leaves as well
+
+
+def line_hash(line: bytes) -> str:
+    """The hash of a line, without its newline, that the next line's `prev` repeats."""
+    return hashlib.sha256(SCHEMA.encode() + b"\0" + line).hexdigest()
+
+
+def chain_uid(identity: Mapping[str, object], nonce: str) -> str:
+    """The identifier of a chain: `identity` is `record.job_identity` of its job, `nonce` the first record's."""
+    return hashlib.sha256(canonical({**identity, "nonce": nonce})).hexdigest()
+
+
+def check(lines: Iterable[bytes], file: str = "") -> Iterator[Finding]:
+    """What is wrong with these lines, each with its newline. A chain that is still open is not wrong."""
+    return Chain(file).check(lines)
+
+
+class Chain:
+    """One pass over a chain. Memory holds the credentials that are not closed yet, and nothing else of what was read.
+
+    After `check` is exhausted: `entries`, `head` (hash of the last line), `uid` and `closed`.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.entries = 0
+        self.head = ZERO
+        self.uid = ""
+        self.closed = False
+        self._seq = 0
+        self._alive: dict[object, tuple[int, bool]] = {}  # credential_uid -> (line of its last record, issued)
+        self._found: list[Finding] = []
+
+    def check(self, lines: Iterable[bytes]) -> Iterator[Finding]:
+        """The findings in the order of the file; the credentials that nobody closed last."""
+        for stored in lines:
+            if not stored.endswith(b"\n"):
+                self._unfinished(stored)
+                break
+            line = stored[:-1]
+            self._record(line)
+            self.head = line_hash(line)
+            self.entries += 1
+            self._seq += 1
+            if self._found:
+                yield from self._found
+                self._found = []
+        else:
+            if self.entries == 0:
+                meaning = "the file is empty: nothing was written, or all of it was cut"
+                yield Finding("file", self.file, 0, "empty", meaning, "incomplete")
+        yield from self._found
+        for line_number, issued in self._alive.values():
+            what = "a credential was issued," if issued else "a credential was requested and may exist,"
+            meaning = f"{what} and no record says how it ended"
+            yield Finding("order", self.file, line_number, "unclosed", meaning, "incomplete")
+
+    def _record(self, line: bytes) -> None:
+        try:
+            record = parse(line)
+        except CanonicalError as error:
+            return self._find("line", "not-canonical", f"not a line that stepcreds writes: {error}", "tampered")
+        if not isinstance(record, dict):
+            return self._find("line", "not-canonical", "not a line that stepcreds writes: not an object", "tampered")
+        self._links(record)
+        shape = KINDS.get(str(record.get("kind")))
+        wrong = misfit(record, COMMON) or (misfit(record, shape) if shape else "")
+        if wrong:
+            return self._find("record", "field", f"the field {wrong} is missing or cannot be what it says", "unknown")
+        if shape is None:
+            return self._find("record", "kind", "a kind of record that this version does not know", "unknown")
+        return self._order(record)
+
+    def _links(self, record: Record) -> None:
+        seq, uid = record.get("seq"), record.get("chain_uid")
+        if seq != self._seq:
+            meaning = f"the record with seq {self._seq} belongs here: records were removed, added, repeated or moved"
+            self._find("chain", "seq", meaning, "tampered")
+            self._seq = seq if type(seq) is int else self._seq
+        if record.get("prev") != self.head:
+            meaning = "prev is not the hash of the line before: that line was changed, or lines removed, added or moved"
+            self._find("chain", "prev", meaning, "tampered")
+        if self.entries == 0:
+            self.uid = str(uid)
+        elif uid != self.uid:
+            self._find("chain", "chain-uid", "the record belongs to another chain", "tampered")
+
+    def _order(self, record: Record) -> None:
+        kind, uid = record["kind"], record.get("credential_uid")
+        if self.closed:
+            self._find("order", "after-closed", "a record after the chain was closed", "tampered")
+        if (kind == "chain.opened") != (self.entries == 0):
+            meaning = "a second chain.opened" if self.entries else "the first record is not chain.opened"
+            self._find("order", "opened", meaning, "tampered")
+        if kind == "chain.opened" and not _uid_follows(record):
+            self._find("chain", "chain-uid", "chain_uid does not follow from the job and the nonce", "tampered")
+        elif kind == "credential.requested":
+            if uid in self._alive:
+                self._find("order", "requested-twice", "the credential was requested before", "tampered")
+            self._alive[uid] = (self.entries + 1, False)
+        elif kind == "credential.issued":
+            if self._alive.get(uid, (0, True))[1]:
+                self._find("order", "issued-unrequested", "issued without a request on record, or twice", "tampered")
+            self._alive[uid] = (self.entries + 1, True)
+        elif kind == "credential.closed":
+            self._ending(record, self._alive.pop(uid, None))
+        elif kind == "chain.closed":
+            self.closed = True
+            if record["entries"] != self.entries + 1:
+                meaning = f"{record['entries']} records when the chain was closed, {self.entries + 1} now"
+                self._find("order", "entries", meaning, "tampered")
+
+    def _ending(self, record: Record, known: tuple[int, bool] | None) -> None:
+        status = _inner(record, "revoke", "status")
+        if known is None and status != "not_issued":
+            self._find("order", "closed-unrequested", "closed without a request on record, or twice", "unknown")
+        proven = _inner(record, "verified", "time") is not None
+        contradicted = {
+            "proven dead": not proven,
+            "revoked, not proven": proven or status != "revoked",
+            "not issued": status != "not_issued" or (known is not None and known[1]),
+        }
+        verdict = str(record["verdict"])
+        if contradicted.get(verdict, proven):
+            meaning = f"the verdict '{verdict}' contradicts what the record says was done"
+            self._find("record", "verdict", meaning, "tampered")
+
+    def _unfinished(self, stored: bytes) -> None:
+        if len(stored) > MAX_LINE:
+            meaning = f"a line of more than {MAX_LINE} bytes; nothing after it was read"
+            return self._find("line", "too-long", meaning, "tampered")
+        meaning = "the last line has no end: its writer was killed, or is writing now"
+        return self._find("file", "torn", meaning, "incomplete")
+
+    def _find(self, layer: Layer, code: str, meaning: str, certainty: Certainty) -> None:
+        self._found.append(Finding(layer, self.file, self.entries + 1, code, meaning, certainty))
+
+
+def _uid_follows(opened: Record) -> bool:
+    job = opened["job"]
+    names = ("iss", "repository_id", "run_id", "run_attempt", "job")
+    identity = {name: job[name] for name in names} if isinstance(job, dict) else {}
+    return opened["chain_uid"] == chain_uid(identity, str(opened["nonce"]))
+
+
+def _inner(record: Record, outer: str, name: str) -> object:
+    value = record[outer]
+    return value[name] if isinstance(value, dict) else None

@@ -1,0 +1,178 @@
+"""The records of one credential's life, built from the values that its stages hand over.
+
+No value of a credential, of a token or of the environment goes into a record: names, identifiers and times only.
+Durations are whole seconds, times RFC 3339 in UTC with milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+
+from stepcreds.clock import rfc3339
+from stepcreds.config.model import Profile
+from stepcreds.ledger.canonical import valid
+from stepcreds.ledger.fields import NEVER
+from stepcreds.ledger.record import Event
+from stepcreds.model import Ending, Lease, Login, NotMeasured, Outcome
+from stepcreds.printable import one_line
+
+
+def requested(
+    step_uid: str,
+    credential_uid: str,
+    profile: Profile,
+    *,
+    token_accessor: str,
+    mount_point: str,
+    variables: Sequence[str],
+    inherited: Sequence[str],
+    reason: str | None = None,
+) -> Event:
+    """The intent, written before the credential can exist. `mount_point` is the auth method's: "auth/jwt".
+
+    `variables` are the names of what the command is to get, `inherited` those of the credential-like variables that
+    were there already.
+    """
+    return Event(
+        "credential.requested",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "profile": profile.name,
+            "token_accessor": token_accessor,
+            "mount_point": mount_point,
+            "role": profile.role,
+            "creds": profile.creds,
+            "declared": {
+                "access": profile.access,
+                "schemas": list(profile.schemas),
+                "ttl": math.ceil(profile.ttl),
+                "reason": reason,
+            },
+            "delivery": {"env": [valid(name) for name in variables], "files": list(profile.files)},
+            "inherited": [valid(name) for name in inherited],
+        },
+    )
+
+
+def issued(
+    step_uid: str, credential_uid: str, login: Login, lease: Lease, *, db_user: str | None, expire_time: float
+) -> Event:
+    """What was issued. `expire_time` is the effective one, the shorter of lease and token; `math.inf` for never."""
+    return Event(
+        "credential.issued",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "request_id": {"login": login.request_id, "creds": lease.request_id},
+            "lease_id": lease.lease_id or None,
+            "lease_duration": math.ceil(lease.duration),
+            "issue_time": rfc3339(lease.time),
+            "expire_time": NEVER if expire_time == math.inf else rfc3339(expire_time),
+            "db_user": db_user,
+            "policies": list(login.policies),
+            "entity_id": login.entity_id,
+        },
+    )
+
+
+def closed(
+    step_uid: str,
+    credential_uid: str,
+    *,
+    profile: str,
+    step_name: str,
+    command: Sequence[str] | None,
+    outcome: Outcome | None,
+    measurement: NotMeasured,
+    ending: Ending,
+    expire_time: float | None,
+) -> Event:
+    """How it ended; also for a credential that was refused, whose login may be refused before anything was requested.
+
+    `command` and `outcome` are None where nobody knows them (the command never ran, or its `exec` was killed).
+    `expire_time` is that of `verdict`.
+    """
+    lock, revocation, proof = ending.lock, ending.revocation, ending.proof
+    ran = outcome if outcome and outcome.reason != "not_started" else None
+    return Event(
+        "credential.closed",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "profile": profile,
+            "step": {
+                "name": valid(step_name),
+                "command_sha256": None if command is None else command_sha256(command),
+                "exit_code": None if outcome is None else outcome.exit_code,
+                "start": _time(ran.start if ran else None),
+                "end": _time(ran.end if ran else None),
+            },
+            "privileges": {
+                "granted": None,
+                "used": None,
+                "excess": None,
+                "measured_by": f"not measured: {measurement.reason}",
+            },
+            "lock": {
+                "time": _time(lock.time),
+                "status": lock.status,
+                "detail": one_line(lock.detail),
+                "sessions_ended": lock.sessions_ended,
+            },
+            "revoke": {"time": _time(revocation.time), "method": revocation.method, "status": revocation.status},
+            "verified": {
+                "lookup": proof.lookup,
+                "db_login": proof.db_login,
+                "witness": proof.witness,
+                "method": proof.method,
+                "time": _time(proof.time),
+            },
+            "cancelled_by": (outcome.cancelled_by if outcome else "") or None,
+            "verdict": verdict(ending, expire_time),
+        },
+    )
+
+
+def token_revoke_failed(
+    step_uid: str, credential_uid: str, *, token_accessor: str, detail: str, expire_time: float | None
+) -> Event:
+    """The token outlived its step. `expire_time` is the token's own, None where nobody knows it."""
+    return Event(
+        "token.revoke_failed",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "token_accessor": token_accessor,
+            "detail": one_line(detail),
+            "expire_time": _time(expire_time),
+        },
+    )
+
+
+def verdict(ending: Ending, expire_time: float | None) -> str:
+    """In words what is known about a credential's end. That it will expire is never called revoked.
+
+    `expire_time` is when it ends by itself: `math.inf` for never, None where nobody knows.
+    """
+    if ending.revocation.status == "not_issued":
+        return "not issued"
+    if ending.proof.proven:
+        return "proven dead"
+    if ending.revocation.status == "revoked":
+        return "revoked, not proven"
+    if expire_time is None:
+        return "expiry unknown"
+    return "never expires" if expire_time == math.inf else f"expires at {rfc3339(expire_time)}"
+
+
+def command_sha256(command: Sequence[str]) -> str:
+    """The SHA-256 of the arguments joined by NUL, as the kernel is given them; the command itself is not kept."""
+    return hashlib.sha256(b"\0".join(os.fsencode(part) for part in command)).hexdigest()
+
+
+def _time(epoch: float | None) -> str | None:
+    return None if epoch is None else rfc3339(epoch)

@@ -1,0 +1,141 @@
+"""The fields of each kind of record and what may stand in them: a table, and the one function that reads it.
+
+A field that is not in the table is no fault: a later stepcreds may write more into a record of the same schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+SCHEMA = "stepcreds.ledger/1"
+NEVER = "never"  # an expire_time: the credential has no lease and no end
+
+_RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"  # in UTC, with milliseconds
+_VERDICT = f"proven dead|revoked, not proven|not issued|expires at {_RFC3339}|never expires|expiry unknown"
+
+
+class Rule(NamedTuple):
+    """What may stand in a field: a value of exactly one of these types, and if it is not null, one that passes."""
+
+    types: tuple[type, ...]
+    passes: Callable[[Any], object] | None = None
+
+
+Shape: TypeAlias = "Mapping[str, Rule | Shape]"
+
+
+def _pattern(pattern: str) -> Rule:
+    return Rule((str,), re.compile(pattern, re.ASCII).fullmatch)
+
+
+def _optional(rule: Rule) -> Rule:
+    return Rule((*rule.types, type(None)), rule.passes)
+
+
+def _one_of(*words: str) -> Rule:
+    return Rule((str,), frozenset(words).__contains__)
+
+
+TEXT = Rule((str,))
+TEXTS = Rule((list,), lambda items: {str}.issuperset(map(type, items)))
+WHOLE = Rule((int,))
+COUNT = Rule((int,), (-1).__lt__)
+OBJECT = Rule((dict,))
+ANYTHING = Rule((str, int, bool, list, dict, type(None)))
+TIME = _pattern(_RFC3339)
+DIGEST = _pattern("[0-9a-f]{64}")
+UID = _pattern("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+COMMON: Shape = {
+    "schema": _one_of(SCHEMA),
+    "seq": COUNT,
+    "prev": DIGEST,
+    "chain_uid": DIGEST,
+    "kind": TEXT,
+    "time": TIME,
+    "event_uid": UID,
+    "step_uid": UID,
+}
+
+KINDS: Mapping[str, Shape] = {
+    "chain.opened": {
+        "claims": OBJECT,
+        "job": {"ci": TEXT, "iss": TEXT, "repository_id": TEXT, "run_id": TEXT, "run_attempt": TEXT, "job": TEXT},
+        "nonce": TEXT,
+        "runner": OBJECT,
+        "tool_version": TEXT,
+        "trust": {"vault_addr": TEXT, "key": _optional(TEXT)},
+    },
+    "credential.requested": {
+        "credential_uid": UID,
+        "profile": TEXT,
+        "token_accessor": TEXT,
+        "mount_point": TEXT,
+        "role": TEXT,
+        "creds": TEXT,
+        "declared": {"access": _optional(TEXT), "schemas": TEXTS, "ttl": COUNT, "reason": _optional(TEXT)},
+        "delivery": {"env": TEXTS, "files": TEXTS},
+        "inherited": TEXTS,
+    },
+    "credential.issued": {
+        "credential_uid": UID,
+        "request_id": {"login": TEXT, "creds": TEXT},
+        "lease_id": _optional(TEXT),
+        "lease_duration": COUNT,
+        "issue_time": TIME,
+        "expire_time": _pattern(f"{NEVER}|{_RFC3339}"),
+        "db_user": _optional(TEXT),
+        "policies": TEXTS,
+        "entity_id": TEXT,
+    },
+    "credential.closed": {
+        "credential_uid": UID,
+        "profile": TEXT,
+        "step": {
+            "name": TEXT,
+            "command_sha256": _optional(DIGEST),
+            "exit_code": _optional(WHOLE),
+            "start": _optional(TIME),
+            "end": _optional(TIME),
+        },
+        "privileges": {"granted": ANYTHING, "used": ANYTHING, "excess": ANYTHING, "measured_by": TEXT},
+        "lock": {"time": _optional(TIME), "status": TEXT, "detail": TEXT, "sessions_ended": COUNT},
+        "revoke": {
+            "time": _optional(TIME),
+            "method": TEXT,
+            "status": _one_of("revoked", "failed", "not_issued", "impossible"),
+        },
+        "verified": {"lookup": TEXT, "db_login": TEXT, "witness": TEXT, "method": TEXT, "time": _optional(TIME)},
+        "cancelled_by": _optional(TEXT),
+        "verdict": _pattern(_VERDICT),
+    },
+    "token.revoke_failed": {
+        "credential_uid": UID,
+        "token_accessor": TEXT,
+        "detail": TEXT,
+        "expire_time": _optional(TIME),
+    },
+    "chain.recovered": {"bytes": COUNT, "sha256": DIGEST, "kept": TEXT},
+    "chain.closed": {"entries": COUNT},
+}
+
+
+def misfit(record: Mapping[str, object], shape: Shape) -> str:
+    """The dotted name of the first field of `record` that is missing or cannot be what it says; "" when all fit."""
+    for name, rule in shape.items():
+        value = record.get(name, _MISSING)
+        if isinstance(rule, Rule):
+            if type(value) not in rule.types:
+                return name
+            if rule.passes is not None and value is not None and not rule.passes(value):
+                return name
+        elif not isinstance(value, dict):
+            return name
+        elif inner := misfit(value, rule):
+            return f"{name}.{inner}"
+    return ""
+
+
+_MISSING = object()
