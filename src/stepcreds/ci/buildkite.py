@@ -1,0 +1,55 @@
+"""Buildkite: the agent's own command makes a token for any audience.
+
+https://buildkite.com/docs/agent/cli/reference/oidc and https://buildkite.com/docs/pipelines/security/oidc
+
+Not through the package `id`: its public function asks Google Cloud before Buildkite, so that an agent on one of
+Google's machines would present the identity of the machine, the same for every job on it; and it sets no limit on the
+command's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stepcreds.ci.command import printed_token
+from stepcreds.ci.http import HTTP
+from stepcreds.ci.interface import Common, Found, claim, machine
+from stepcreds.model import Job
+
+
+@dataclass(frozen=True)
+class Buildkite(Common):
+    """A job of a Buildkite agent."""
+
+    name: ClassVar[str] = "buildkite"
+    title: ClassVar[str] = "Buildkite"
+
+    @property
+    def identity_variables(self) -> tuple[str, ...]:
+        # With the agent's token the command could ask for ID tokens of its own.
+        return (*super().identity_variables, "BUILDKITE_AGENT_ACCESS_TOKEN")
+
+    def detects(self, environment: Mapping[str, str]) -> bool:
+        return environment.get("BUILDKITE") == "true"
+
+    def token(self, audience: str, environment: Mapping[str, str], http: HTTP) -> Found | None:
+        command = ("buildkite-agent", "oidc", "request-token", "--audience", audience)
+        return Found(printed_token(command, environment, who=self.title), "buildkite-agent", fresh=True)
+
+    def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
+        here = machine()
+        return Job(
+            ci=self.name,
+            iss=claim(claims, "iss"),
+            repository_id=claim(claims, "pipeline_id") or environment.get("BUILDKITE_PIPELINE_ID", ""),
+            run_id=claim(claims, "build_id") or environment.get("BUILDKITE_BUILD_ID", ""),
+            # A retried job gets a new id in the same build.
+            run_attempt=claim(claims, "job_id") or environment.get("BUILDKITE_JOB_ID", ""),
+            job=claim(claims, "step_key")
+            or environment.get("BUILDKITE_STEP_KEY", "")
+            or environment.get("BUILDKITE_LABEL", ""),
+            step=environment.get("BUILDKITE_STEP_ID", ""),
+            runner={**here, "name": environment.get("BUILDKITE_AGENT_NAME") or here["name"]},
+        )

@@ -1,0 +1,63 @@
+"""CircleCI: a token for the organisation in a variable, and one for any audience from CircleCI's own command.
+
+https://circleci.com/docs/openid-connect-tokens/ and https://circleci.com/docs/oidc-tokens-with-custom-claims/
+
+Not through the package `id`: it adds `--root-issuer`, and with that the tokens of every customer of CircleCI come from
+the one issuer https://oidc.circleci.com, so that a Vault role with a claim too few lets strangers in. Without it the
+issuer is the organisation's own, the same as in the variable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stepcreds.ci.command import printed_token
+from stepcreds.ci.http import HTTP
+from stepcreds.ci.interface import Common, Found, claim, machine
+from stepcreds.ci.jwt import TokenShapeError, audiences, read
+from stepcreds.model import Job
+from stepcreds.secret import Secret
+
+_VARIABLE = "CIRCLE_OIDC_TOKEN_V2"
+
+
+@dataclass(frozen=True)
+class CircleCI(Common):
+    """A job on CircleCI's cloud or server."""
+
+    name: ClassVar[str] = "circleci"
+    title: ClassVar[str] = "CircleCI"
+
+    @property
+    def identity_variables(self) -> tuple[str, ...]:
+        return (*super().identity_variables, "CIRCLE_OIDC_TOKEN", _VARIABLE)
+
+    def detects(self, environment: Mapping[str, str]) -> bool:
+        return environment.get("CIRCLECI") == "true"
+
+    def token(self, audience: str, environment: Mapping[str, str], http: HTTP) -> Found | None:
+        held = Secret(environment.get(_VARIABLE, "").strip())
+        try:
+            if audience in audiences(read(held).claims):
+                return Found(held, f"the variable {_VARIABLE}", _VARIABLE)
+        except TokenShapeError:
+            pass  # not set, or for another audience: the command makes one
+        command = ("circleci", "run", "oidc", "get", "--claims", json.dumps({"aud": audience}))
+        return Found(printed_token(command, environment, who=self.title), "circleci run oidc get", fresh=True)
+
+    def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
+        here = machine()
+        return Job(
+            ci=self.name,
+            iss=claim(claims, "iss"),
+            repository_id=claim(claims, "oidc.circleci.com/project-id") or environment.get("CIRCLE_PROJECT_ID", ""),
+            # A rerun is a new workflow of the same pipeline.
+            run_id=environment.get("CIRCLE_PIPELINE_ID") or environment.get("CIRCLE_WORKFLOW_ID", ""),
+            run_attempt=environment.get("CIRCLE_WORKFLOW_JOB_ID") or environment.get("CIRCLE_WORKFLOW_ID", ""),
+            job=environment.get("CIRCLE_JOB", ""),
+            step="",
+            runner=here,
+        )

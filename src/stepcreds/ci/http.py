@@ -1,0 +1,176 @@
+"""Sends a request to a CI, patiently but not for ever; it follows no redirect and interprets no answer."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from stepcreds import __version__
+from stepcreds.ci.proxy import proxy_for
+from stepcreds.clock import Clock
+
+if TYPE_CHECKING:
+    import requests
+
+BODY_LIMIT = 256 * 1024  # bytes
+DEADLINE = 30.0  # seconds for all tries together
+_TIMEOUT = 10.0  # seconds to connect, and between two pieces of an answer
+_LONGEST_PAUSE = 5.0  # seconds
+BAD_CERTIFICATE = "its TLS certificate is not accepted"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The last answer of an endpoint. `status` 0: it gave none, for `reason`."""
+
+    status: int
+    reason: str  # in words, of no answer; quotes neither the URL's query nor a header
+    body: bytes = field(repr=False)  # may hold the token
+    tries: int
+
+    def in_words(self) -> str:
+        outcome = f"HTTP {self.status}" if self.status else self.reason
+        return outcome if self.tries == 1 else f"{outcome} (the last of {self.tries} tries)"
+
+
+class HTTP(Protocol):
+    """What a CI may use of HTTP."""
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        """Sends one request, again where that may help (429, 5xx, no connection), and gives the last answer."""
+        ...
+
+
+class RequestsHTTP:
+    """`HTTP` with `requests`, over the proxies that `environment` names and trusting the system's CAs.
+
+    `jitter` gives a number from 0 to 1; the pauses between tries are between half and the whole of their length.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        clock: Clock,
+        *,
+        deadline: float = DEADLINE,
+        jitter: Callable[[], float] | None = None,
+    ) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._deadline = deadline
+        self._jitter = jitter
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        until = self._clock.monotonic() + self._deadline
+        tries = 0
+        with _session(url.startswith("https:")) as session:
+            session.headers.update(headers)
+            while True:
+                tries += 1
+                answer, again, wait = self._once(session, method, url, tries=tries, until=until)
+                pause = max(wait, min(_LONGEST_PAUSE, 0.5 * 2 ** (tries - 1)) * self._half_to_whole())
+                if not again or self._clock.monotonic() + pause >= until:
+                    return answer
+                self._clock.sleep(pause)
+
+    def _once(
+        self, session: requests.Session, method: str, url: str, *, tries: int, until: float
+    ) -> tuple[Answer, bool, float]:
+        """The answer, whether another try may help, and how many seconds the endpoint asks to wait before it."""
+        from urllib3.exceptions import HTTPError
+
+        proxy = None
+        left = max(0.1, until - self._clock.monotonic())
+        try:
+            proxy = proxy_for(url, self._environment)
+            with session.request(
+                method,
+                url,
+                proxies={urlsplit(url).scheme: proxy} if proxy else {},
+                timeout=min(_TIMEOUT, left),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = b""
+                for chunk in response.iter_content(8192):
+                    body += chunk
+                    if len(body) > BODY_LIMIT:
+                        return Answer(0, f"an answer of more than {BODY_LIMIT // 1024} KiB", b"", tries), False, 0.0
+                again = response.status_code == 429 or response.status_code >= 500
+                return Answer(response.status_code, "", body, tries), again, _wait(response.headers)
+        # `requests` raises OSErrors; a ValueError is a URL or a header that cannot be sent. Each may quote a token or
+        # the proxy's password, so only its kind is kept.
+        except (OSError, HTTPError, ValueError) as error:
+            reason, again = _kind(error, bool(proxy))
+            return Answer(0, reason, b"", tries), again, 0.0
+
+    def _half_to_whole(self) -> float:
+        if self._jitter is None:
+            import random
+
+            self._jitter = random.random
+        return 0.5 + self._jitter() / 2
+
+
+def _kind(error: Exception, proxied: bool) -> tuple[str, bool]:
+    """An exception of a request in words, and whether another try may help."""
+    from requests import exceptions as kinds
+
+    via = " through the proxy" if proxied else ""
+    if isinstance(error, kinds.SSLError):
+        return f"{BAD_CERTIFICATE}{via}", False
+    if isinstance(error, kinds.ProxyError):
+        return "the proxy does not let the request through", True
+    if isinstance(error, kinds.Timeout):
+        return f"no answer in time{via}", True
+    if isinstance(error, (kinds.ConnectionError, kinds.ChunkedEncodingError, kinds.ContentDecodingError)):
+        return f"no connection, or one that broke off{via}", True
+    return f"a request that cannot be sent{via}", False
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    """`Retry-After` in seconds (RFC 9110, section 10.2.3); 0 where it is missing or a date."""
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0.0
+
+
+def _session(secure: bool) -> requests.Session:
+    """A session that does nothing by itself, and trusts the system's CAs.
+
+    That is where the administrator of a self-hosted CI puts a private one. The context is not that of
+    `create_default_context`, which from Python 3.13 on refuses private CAs that other clients on the machine accept.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:
+            """None: with allow_redirects=False `requests` still reads the whole body of a redirect."""
+
+    class SystemTrust(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=_context(), **kwargs)
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            return super().proxy_manager_for(proxy, ssl_context=_context(), **kwargs)
+
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+            """Nothing: `requests` would add certifi's CAs."""
+
+    session = Session()
+    # No netrc, no proxies and CA bundles of the process's own environment: the one handed in counts.
+    session.trust_env = False
+    session.headers.update({"User-Agent": f"stepcreds/{__version__}", "Accept-Encoding": "identity"})
+    if secure:  # only then is it worth the time to read the CAs
+        session.mount("https://", SystemTrust())
+    return session
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_default_certs()
+    return context

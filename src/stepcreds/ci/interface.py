@@ -1,0 +1,128 @@
+"""What stepcreds asks of a CI, and what most of them answer alike; nothing here knows any one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from stepcreds.ci.http import HTTP
+from stepcreds.ci.wording import paste, quoted, scalar
+from stepcreds.model import Job
+from stepcreds.secret import Secret
+
+Level = Literal["error", "warning", "notice"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A token as the CI gave it, not looked at yet."""
+
+    token: Secret
+    source: str  # in words, for messages: "GitHub Actions", "the variable VAULT_ID_TOKEN"
+    variable: str = ""  # the variable that held it, "" where none did
+    fresh: bool = False  # True: made for this very request, so a wrong time in it is a wrong clock
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Why something is likely so, and what to change, with the lines to paste."""
+
+    cause: str
+    fix: str
+
+
+class CI(Protocol):
+    """One CI. An object of it holds no state but the name of the variable that the author of the pipeline chose."""
+
+    name: ClassVar[str]  # for the ledger: "github"
+    title: ClassVar[str]  # for people: "GitHub Actions"
+    masks: ClassVar[bool]  # True: this CI hides masked values in its log itself, so output need not be redacted
+
+    @property
+    def identity_variables(self) -> tuple[str, ...]:
+        """Names of variables that hold or fetch identity; a name that ends in `*` stands for all that begin so.
+
+        The command must not inherit them.
+        """
+        ...
+
+    def detects(self, environment: Mapping[str, str]) -> bool:
+        """Whether this process runs as a job of this CI."""
+        ...
+
+    def token(self, audience: str, environment: Mapping[str, str], http: HTTP) -> Found | None:
+        """A token for `audience`. None: this CI has none to give here.
+
+        Raises `IdentityError` with the lines to paste where it should have one.
+        """
+        ...
+
+    def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
+        """Which job of which run this is, by the (unverified) claims first, else by the environment."""
+        ...
+
+    def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
+        """What to do about a token of this CI that is for `found` and not for `audience`."""
+        ...
+
+    def mask(self, values: Sequence[Secret]) -> str:
+        """What to print before anything else so that the CI hides `values`; "" where it has no such command."""
+        ...
+
+    def annotate(self, title: str, text: str, level: Level = "error") -> str:
+        """What to print to show `text` beside the run; "" where the CI has no such command."""
+        ...
+
+
+@dataclass(frozen=True)
+class Common:
+    """What a CI is unless its file says otherwise: a variable may hold a token, nothing can be masked or annotated."""
+
+    id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
+
+    masks: ClassVar[bool] = False
+    title: ClassVar[str] = ""
+
+    @property
+    def identity_variables(self) -> tuple[str, ...]:
+        return ("STEPCREDS_ID_TOKEN", self.id_token_variable)
+
+    def held(self, environment: Mapping[str, str]) -> Found | None:
+        """The token in the variable that the author named, if it holds anything."""
+        value = environment.get(self.id_token_variable, "").strip()
+        if not value:
+            return None
+        return Found(Secret(value), f"the variable {self.id_token_variable}", self.id_token_variable)
+
+    def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
+        """For a CI that was asked for `audience`, and for a token that somebody handed over."""
+        meant = found[0] if found else audience
+        return Advice(
+            cause="Whoever asked for the token named another audience than stepcreds.yml does (vault.auth.audience; "
+            "without it, the address of Vault).",
+            fix=f"Ask for a token with the audience {quoted(audience)}. If Vault's role is bound to the audience that "
+            "the token has, say so in stepcreds.yml instead:"
+            + paste("vault:", "  auth:", f"    audience: {scalar(meant)}"),
+        )
+
+    def mask(self, values: Sequence[Secret]) -> str:
+        return ""
+
+    def annotate(self, title: str, text: str, level: Level = "error") -> str:
+        return ""
+
+
+def machine() -> dict[str, str]:
+    """Name, operating system and architecture of this machine, for a CI that does not tell them."""
+    here = os.uname()
+    return {"name": here.nodename, "os": here.sysname, "arch": here.machine}
+
+
+def claim(claims: Mapping[str, object], name: str) -> str:
+    """The claim `name` as text; "" where it is missing or is neither text nor a whole number."""
+    value = claims.get(name)
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

@@ -1,0 +1,66 @@
+"""Jenkins: the OpenID Connect Provider plugin makes a token for a build, bound to a variable or a file.
+
+https://plugins.jenkins.io/oidc-provider/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stepcreds.ci.http import HTTP
+from stepcreds.ci.interface import Advice, Common, Found, claim, machine
+from stepcreds.ci.wording import paste, quoted
+from stepcreds.errors import IdentityError
+from stepcreds.model import Job
+
+
+@dataclass(frozen=True)
+class Jenkins(Common):
+    """A build of Jenkins. The plugin's tokens name the job (`sub`, its URL) and the build's number."""
+
+    name: ClassVar[str] = "jenkins"
+    title: ClassVar[str] = "Jenkins"
+
+    def detects(self, environment: Mapping[str, str]) -> bool:
+        return bool(environment.get("JENKINS_URL"))
+
+    def token(self, audience: str, environment: Mapping[str, str], http: HTTP) -> Found | None:
+        found = self.held(environment)
+        if found is None:
+            raise IdentityError(
+                f"Jenkins gave this step no ID token: the variable {self.id_token_variable} is not set",
+                cause="The step is not inside withCredentials, or that binds another variable.",
+                fix="With the OpenID Connect Provider plugin, add a credential of the kind OpenID Connect id token, "
+                f"with the audience {quoted(audience)} and the id vault-id-token. Wrap the step:"
+                + paste(
+                    "withCredentials([",
+                    f"  string(credentialsId: 'vault-id-token', variable: '{self.id_token_variable}')",
+                    "]) {",
+                    "  sh 'stepcreds exec PROFILE -- COMMAND'",
+                    "}",
+                ),
+                docs="jenkins-id-token",
+            )
+        return found
+
+    def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
+        here = machine()
+        return Job(
+            ci=self.name,
+            iss=claim(claims, "iss") or environment.get("JENKINS_URL", ""),
+            repository_id=environment.get("JOB_URL") or claim(claims, "sub"),
+            run_id=claim(claims, "build_number") or environment.get("BUILD_NUMBER", ""),
+            run_attempt="",
+            job=environment.get("JOB_NAME", ""),
+            step=environment.get("STAGE_NAME", ""),
+            runner={**here, "name": environment.get("NODE_NAME") or here["name"]},
+        )
+
+    def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
+        return Advice(
+            cause="The credential in Jenkins names another audience than stepcreds.yml does (vault.auth.audience; "
+            "without it, the address of Vault), or none.",
+            fix=f"In Jenkins, open the credential and set its Audience to {quoted(audience)}.",
+        )
