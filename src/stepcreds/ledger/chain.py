@@ -1,23 +1,19 @@
-"""The hash chain of one ledger file: how its lines are linked, and what is wrong with them; it reads no file itself.
+"""What is wrong with the lines of one chain; it reads no file itself, and what it cannot see is in docs/ledger.md.
 
-A line is a record's canonical bytes. `prev` is the SHA-256 of "stepcreds.ledger/1", NUL and the line before. What
-this cannot find is what whoever can rewrite the whole file can do: rewrite the chain as well.
+Whoever can rewrite the whole file can rewrite the chain as well: without signatures that is not found here.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from stepcreds.ledger.canonical import CanonicalError, canonical, parse
-from stepcreds.ledger.fields import COMMON, KINDS, SCHEMA, misfit
+from stepcreds.ledger.canonical import CanonicalError, parse
+from stepcreds.ledger.fields import COMMON, KINDS, misfit
+from stepcreds.ledger.link import MAX_LINE, ZERO, chain_uid, line_hash
+from stepcreds.ledger.record import Record
 
-ZERO = "0" * 64  # `prev` of a first record
-MAX_LINE = 262_144  # bytes, without the newline; a record is about 1,000
-
-Record = dict[str, object]
 Layer = Literal["file", "line", "chain", "record", "order", "folder"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
 
@@ -32,16 +28,6 @@ class Finding:
     code: str
     meaning: str
     certainty: Certainty  # "incomplete" is what an honest crash leaves as well
-
-
-def line_hash(line: bytes) -> str:
-    """The hash of a line, without its newline, that the next line's `prev` repeats."""
-    return hashlib.sha256(SCHEMA.encode() + b"\0" + line).hexdigest()
-
-
-def chain_uid(identity: Mapping[str, object], nonce: str) -> str:
-    """The identifier of a chain: `identity` is `record.job_identity` of its job, `nonce` the first record's."""
-    return hashlib.sha256(canonical({**identity, "nonce": nonce})).hexdigest()
 
 
 def check(lines: Iterable[bytes], file: str = "") -> Iterator[Finding]:

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from stepcreds.clock import rfc3339
 from stepcreds.config.model import Profile
 from stepcreds.ledger.canonical import valid
-from stepcreds.ledger.fields import NEVER
-from stepcreds.ledger.record import Event
+from stepcreds.ledger.record import NEVER, Event
 from stepcreds.model import Ending, Lease, Login, NotMeasured, Outcome
 from stepcreds.printable import one_line
 

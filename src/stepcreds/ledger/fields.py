@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-SCHEMA = "stepcreds.ledger/1"
-NEVER = "never"  # an expire_time: the credential has no lease and no end
+from stepcreds.ledger.link import SCHEMA
+from stepcreds.ledger.record import NEVER
 
 _RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"  # in UTC, with milliseconds
 _VERDICT = f"proven dead|revoked, not proven|not issued|expires at {_RFC3339}|never expires|expiry unknown"

@@ -11,15 +11,15 @@ import fcntl
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.errors import LedgerError
-from stepcreds.ledger.chain import MAX_LINE
 from stepcreds.ledger.faults import damaged, ledger_error
 from stepcreds.ledger.folder import sync_folder
+from stepcreds.ledger.link import MAX_LINE
 
 LOCK_WAIT = 10.0  # seconds
 LOCK_PAUSE = 0.01  # seconds
@@ -27,8 +27,7 @@ LOCK_PAUSE = 0.01  # seconds
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-@dataclass(frozen=True)
-class Tail:
+class Tail(NamedTuple):
     """The end of a file."""
 
     length: int  # bytes, up to and with the last newline

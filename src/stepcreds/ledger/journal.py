@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,22 +16,21 @@ from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import record
 from stepcreds.ledger.canonical import canonical
-from stepcreds.ledger.chain import MAX_LINE, ZERO, chain_uid, line_hash
 from stepcreds.ledger.faults import damaged
-from stepcreds.ledger.fields import SCHEMA
 from stepcreds.ledger.file import LedgerFile, Tail
 from stepcreds.ledger.folder import chain_name, make_folder, newest
+from stepcreds.ledger.link import MAX_LINE, SCHEMA, ZERO, chain_uid, line_hash
 from stepcreds.ledger.record import Event, Record, job_identity
 from stepcreds.model import Job
 
 
-@dataclass(frozen=True)
 class Journal:
     """A chain that can be written to. It holds no open file, so it may be handed over a fork."""
 
-    path: Path
-    chain_uid: str
-    clock: Clock
+    def __init__(self, path: Path, chain_uid: str, clock: Clock) -> None:
+        self.path = path
+        self.chain_uid = chain_uid
+        self._clock = clock
 
     @classmethod
     def open(
@@ -86,7 +84,7 @@ class Journal:
         return self._append(step_uid, lambda seq: record.chain_closed(step_uid, seq + 1))
 
     def _append(self, step_uid: str, event_at: Callable[[int], Event]) -> Record:
-        with LedgerFile(self.path, self.clock) as file:
+        with LedgerFile(self.path, self._clock) as file:
             tail = file.tail()
             last = _last_record(tail, self.path)
             if last.chain_uid != self.chain_uid:
@@ -109,7 +107,7 @@ class Journal:
 
     def _extend(self, file: LedgerFile, tail: Tail, seq: int, events: Sequence[Event]) -> Record:
         prev = line_hash(tail.last) if tail.length else ZERO
-        now = rfc3339(self.clock.now())
+        now = rfc3339(self._clock.now())
         data = b""
         entry: Record = {}
         for event in events:

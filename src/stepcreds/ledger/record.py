@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepcreds import __version__
 from stepcreds.ledger.canonical import fitted, valid
 from stepcreds.model import Job
 
+NEVER = "never"  # the expire_time of a credential that has no lease and no end
+
 Record = dict[str, object]  # a whole record, as it stands in the file
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """What a record says, before it has a place in a chain."""
 
     kind: str  # a key of fields.KINDS
