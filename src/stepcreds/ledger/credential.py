@@ -26,14 +26,14 @@ def requested(
     *,
     token_accessor: str,
     mount_point: str,
-    variables: Sequence[str],
+    delivery: str,
     inherited: Sequence[str],
     reason: str | None = None,
 ) -> Event:
     """The intent, written before the credential can exist. `mount_point` is the auth method's: "auth/jwt".
 
-    `variables` are the names of what the command is to get, `inherited` those of the credential-like variables that
-    were there already.
+    `delivery` names the way the credential is handed over ("exec"); `inherited` are the names of the credential-like
+    variables that were there already.
     """
     return Event(
         "credential.requested",
@@ -51,7 +51,7 @@ def requested(
                 "ttl": math.ceil(profile.ttl),
                 "reason": reason,
             },
-            "delivery": {"env": [valid(name) for name in variables], "files": list(profile.files)},
+            "delivery": delivery,
             "inherited": [valid(name) for name in inherited],
         },
     )

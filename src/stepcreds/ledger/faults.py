@@ -18,6 +18,11 @@ def damaged(path: Path) -> LedgerError:
     )
 
 
+def not_a_file(path: Path) -> LedgerError:
+    """The error for a FIFO, a folder or a device where a ledger file should be."""
+    return ledger_error(IsADirectoryError(errno.EISDIR, ""), path)
+
+
 def ledger_error(error: OSError, path: Path) -> LedgerError:
     """What the operating system said about `path`, with what to do about it."""
     what, cause, fix = _CAUSES.get(error.errno or 0, ("", "", ""))

@@ -76,7 +76,7 @@ KINDS: Mapping[str, Shape] = {
         "role": TEXT,
         "creds": TEXT,
         "declared": {"access": _optional(TEXT), "schemas": TEXTS, "ttl": COUNT, "reason": _optional(TEXT)},
-        "delivery": {"env": TEXTS, "files": TEXTS},
+        "delivery": TEXT,
         "inherited": TEXTS,
     },
     "credential.issued": {

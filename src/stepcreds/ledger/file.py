@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.errors import LedgerError
-from stepcreds.ledger.faults import damaged, ledger_error
+from stepcreds.ledger.faults import damaged, ledger_error, not_a_file
 from stepcreds.ledger.folder import sync_folder
 from stepcreds.ledger.link import MAX_LINE
 
@@ -135,7 +135,7 @@ class LedgerFile:
     def _require_own_file(self) -> None:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
-            raise ledger_error(IsADirectoryError(errno.EISDIR, ""), self.path)
+            raise not_a_file(self.path)
         if status.st_uid != os.geteuid():
             raise LedgerError(
                 f"The ledger file {self.path} belongs to user {status.st_uid}; this step runs as user {os.geteuid()}",
