@@ -1,0 +1,120 @@
+"""One call to Vault: its addresses in turn, until an answer that is final or the time is up; it does not know what
+the call is for.
+
+Which answers are worth another try: 412 (a standby that is behind), 429, 472 and 473 (standby), 500, 502, 503, 504, and
+307: a standby's redirect, which is never followed, because the token would go to whatever host it names.
+https://developer.hashicorp.com/vault/api-docs#http-status-codes
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from stepcreds.clock import Clock
+from stepcreds.secret import Secret
+from stepcreds.vault import refusals
+from stepcreds.vault.answer import Answer, NoAnswerError
+from stepcreds.vault.transport import Transport
+
+PASSING = frozenset({307, 412, 429, 472, 473, 500, 502, 503, 504})
+# Of those, the answers that Vault gives before it does anything.
+NOT_RUN = frozenset({307, 412, 429, 472, 473})
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds
+
+
+def full_jitter(attempt: int) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 0): anything up to a bound that doubles.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    bound = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16))
+    return random.uniform(0, bound)  # noqa: S311 - spreads clients out, guards nothing
+
+
+class Calls:
+    """Calls over a list of addresses, which begin at the one that answered last."""
+
+    def __init__(
+        self,
+        addresses: tuple[str, ...],
+        transport: Transport,
+        clock: Clock,
+        *,
+        pause: Callable[[int], float] = full_jitter,
+        first: int = 0,
+    ) -> None:
+        self._addresses = addresses
+        self._transport = transport
+        self._clock = clock
+        self._pause = pause
+        self.current = first
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        token: Secret | None,
+        until: float,
+        read_timeout: float,
+        once: bool = False,
+    ) -> Answer:
+        """The first final answer before the monotonic second `until`.
+
+        With `once`, the request is repeated only where Vault cannot have carried it out.
+
+        Raises `LostAnswerError` where `once` forbids another try, and `VaultError` where the time is up, where Vault
+        cannot be reached and where it does not answer as Vault does.
+        """
+        start = self._clock.monotonic()
+        silent: dict[str, str] = {}
+        repeated = False
+        attempt = 0
+        while True:
+            address = self._addresses[self.current]
+            asked = 0.0  # seconds the server asks to wait
+            try:
+                answer = self._transport.exchange(
+                    address, method, path, payload, token, read_timeout=read_timeout, until=until
+                )
+            except NoAnswerError as problem:
+                silent[address] = problem.reason
+                failure = problem.final or refusals.unreachable(silent)
+                doubt, final = problem.sent, problem.final is not None
+            else:
+                if answer.status not in PASSING:
+                    return replace(answer, repeated=repeated)
+                failure = refusals.refused(answer, method, path)
+                doubt, final = _may_have_run(answer), False
+                asked = seconds_to_wait(answer.retry_after, self._clock.now())
+            if once and doubt:
+                raise refusals.lost(failure, path)
+            repeated = repeated or doubt
+            wait = max(self._pause(attempt), asked)
+            attempt += 1
+            now = self._clock.monotonic()
+            if final or now + wait >= until:
+                raise refusals.out_of_time(failure, attempt, now - start, asked)
+            self._clock.sleep(wait)
+            self.current = (self.current + 1) % len(self._addresses)
+
+
+def _may_have_run(answer: Answer) -> bool:
+    # A 503 in Vault's own words (sealed, no leader) came before anything was done; a proxy's may come after.
+    return answer.status not in NOT_RUN and not (answer.status == 503 and answer.errors)
+
+
+def seconds_to_wait(retry_after: str, now: float) -> float:
+    """What a Retry-After header asks for: seconds or an HTTP date (RFC 9110, section 10.2.3); 0 if it says neither."""
+    if retry_after.strip().isdecimal() and len(retry_after) < 10:
+        return float(retry_after)
+    from email.utils import parsedate_to_datetime  # `requests` has loaded it
+
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,231 @@
+"""One HTTP request to one address of Vault, on one kept-alive connection; it repeats nothing and interprets nothing.
+
+`requests` is used with everything switched off that it does by itself: redirects (it would hand the Vault token to
+whatever host a redirect names), the environment's proxies and CA bundles, netrc, and retries.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from stepcreds import __version__
+from stepcreds.clock import Clock
+from stepcreds.config.model import VaultSettings
+from stepcreds.errors import VaultError
+from stepcreds.printable import one_line
+from stepcreds.secret import Secret
+from stepcreds.vault.answer import Answer, NoAnswerError
+from stepcreds.vault.refusals import HTTPS_EXPECTED
+from stepcreds.vault.tls import client_context, explain_tls
+
+BODY_LIMIT = 4 * 1024 * 1024  # bytes; Vault's own limit for a request is 32 MiB, and a credential takes one KiB
+CONNECT_TIMEOUT = 5.0  # seconds
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        # With allow_redirects=False `requests` still reads the whole body of a redirect and parses where it goes.
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """One connection, and a TLS context of our own: `requests` would add certifi's CAs to any other."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        pass
+
+
+class Transport:
+    """The connection to Vault. For one thread, and one process, at a time."""
+
+    def __init__(self, settings: VaultSettings, clock: Clock, context: ssl.SSLContext | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._session: requests.Session | None = None
+        self.context = context  # made when first needed (the system's CAs take 30 ms), and worth handing on
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def exchange(
+        self,
+        address: str,
+        method: str,
+        path: str,
+        payload: Mapping[str, Any] | None,
+        token: Secret | None,
+        *,
+        read_timeout: float,
+        until: float,
+    ) -> Answer:
+        """Ask `address` once, reading until the monotonic second `until` at most.
+
+        Raises `NoAnswerError`, and `VaultError` for settings that cannot work.
+        """  # fmt: skip
+        session = self._open(address)
+        headers = {}
+        if token is not None:
+            headers["X-Vault-Token"] = token.reveal()
+        proxy = self._settings.proxies.get(address)
+        left = max(0.1, until - self._clock.monotonic())
+        trouble: Exception | None = None
+        try:
+            response = session.request(
+                method,
+                f"{address}/v1/{quote(path)}",
+                data=None if payload is None else json.dumps(payload).encode(),
+                headers=headers,
+                timeout=(min(CONNECT_TIMEOUT, left), min(read_timeout, left)),
+                proxies={urlsplit(address).scheme: proxy} if proxy else {},
+                verify=not self._settings.skip_verify,
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                raw = self._read(response, address, until)
+        # What `requests` raises holds the request, and that holds the token: it is looked at here, and dropped.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            trouble = error
+        if trouble is not None:
+            raise self._no_answer(trouble, address, proxy)
+        return _answer(address, response, raw, payload, token)
+
+    def _open(self, address: str) -> requests.Session:
+        if self._session is None:
+            self._session = _Session()
+            self._session.trust_env = False
+            self._session.headers.clear()
+            self._session.headers.update(
+                {
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "Content-Type": "application/json",
+                    "User-Agent": f"stepcreds/{__version__}",
+                    "X-Vault-Request": "true",
+                }
+            )
+            if self._settings.namespace:
+                self._session.headers["X-Vault-Namespace"] = self._settings.namespace
+            self._session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+        if address.startswith("https://") and "https://" in self._session.adapters:
+            if self.context is None:
+                self.context = client_context(self._settings)
+            if not isinstance(self._session.adapters["https://"], _Adapter):
+                self._session.mount("https://", _Adapter(self.context))
+        return self._session
+
+    def _read(self, response: requests.Response, address: str, until: float) -> bytes:
+        raw = bytearray()
+        while chunk := response.raw.read1(65536, decode_content=False):
+            raw += chunk
+            if len(raw) > BODY_LIMIT:
+                raise NoAnswerError(address, f"an answer of more than {BODY_LIMIT // 1024 // 1024} MiB", sent=True)
+            if self._clock.monotonic() > until:
+                raise NoAnswerError(address, "an answer that does not end", sent=True)
+        return bytes(raw)
+
+    def _no_answer(self, error: Exception, address: str, proxy: str | None) -> NoAnswerError:
+        causes = _causes(error)
+        via = f" through the proxy {_without_password(proxy)}" if proxy else ""
+        tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+        if tls is not None:
+            final = explain_tls(tls, address, self._settings)
+            reason = f"the TLS connection broke: {one_line(str(tls.reason or 'no reason given'))}{via}"
+            return NoAnswerError(address, reason, sent=final is None, final=final)
+        if isinstance(error, ValueError):
+            final = VaultError(
+                f"Vault cannot be asked at {address}{via}",
+                cause="The address, the proxy, the namespace or the token does not fit into a request.",
+                fix="Look at vault.address and vault.namespace in stepcreds.yml, and at the proxy variables.",
+                docs="vault-unreachable",
+            )
+            return NoAnswerError(address, "not a request", sent=False, final=final)
+        unsent = isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)) or any(
+            isinstance(cause, NewConnectionError) for cause in causes
+        )
+        return NoAnswerError(address, _reason(causes, "connection" if unsent else "answer") + via, sent=not unsent)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """`error`, and every exception that `requests` and `urllib3` wrapped in it, the outermost first."""
+    found = [error]
+    for cause in found:  # grows while it is walked
+        wrapped = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        found += [inner for inner in wrapped if isinstance(inner, BaseException) and inner not in found]
+    return found
+
+
+def _reason(causes: list[BaseException], awaited: str) -> str:  # noqa: PLR0911 - a list of cases
+    """What went wrong, in the words of the system or the proxy: never those of `requests`, which show objects."""
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return f"the name cannot be resolved ({one_line(str(cause.strerror))})"
+        if isinstance(cause, (TimeoutError, requests.exceptions.Timeout)):
+            return f"no {awaited} in time"
+        if isinstance(cause, RemoteDisconnected):
+            return "the connection was closed without an answer"
+        if isinstance(cause, IncompleteRead):
+            return "the connection was closed in the middle of the answer"
+        if isinstance(cause, HTTPException):
+            return "the answer is not HTTP"
+        if type(cause) is OSError and str(cause).startswith("Tunnel connection failed"):
+            return one_line(str(cause)[0].lower() + str(cause)[1:])
+        if isinstance(cause, OSError) and cause.strerror:
+            return one_line(cause.strerror[0].lower() + cause.strerror[1:])
+    return "the connection broke"
+
+
+def _without_password(proxy: str) -> str:
+    parts = urlsplit(proxy)
+    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+
+
+def _answer(
+    address: str, response: requests.Response, raw: bytes, payload: Mapping[str, Any] | None, token: Secret | None
+) -> Answer:
+    try:
+        body = json.loads(raw) if raw else None
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        body = None
+    errors = body.get("errors") if body is not None else None
+    texts = [text for text in errors if isinstance(text, str)] if isinstance(errors, list) else []
+    if body is None and b"http request" in (start := raw[:1000].lower()) and b"https" in start:
+        texts = [HTTPS_EXPECTED]  # Go and nginx say it in text
+    # A server that repeats in an error what it was sent must not get it into a log that way.
+    sent = [token.reveal()] if token is not None else []
+    sent += [str(payload["jwt"])] if payload is not None and "jwt" in payload else []
+    for secret in filter(None, sent):
+        texts = [text.replace(secret, "***") for text in texts]
+    return Answer(
+        address=address,
+        status=response.status_code,
+        body=body,
+        errors=tuple(texts),
+        content_type=response.headers.get("Content-Type", ""),
+        location=response.headers.get("Location", ""),
+        retry_after=response.headers.get("Retry-After", ""),
+    )
