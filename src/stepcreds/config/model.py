@@ -70,7 +70,7 @@ class VaultSettings:
     skip_verify: bool  # VAULT_SKIP_VERIFY; never settable in stepcreds.yml
     mount: str  # auth/<mount>/login
     audience: str
-    proxies: Mapping[str, str] = field(default_factory=dict)  # address -> proxy URL, where one applies
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)  # address -> proxy URL; may hold a password
     id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
 
 
