@@ -1,0 +1,78 @@
+"""`stepcreds config`: looks at the configuration and at nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from stepcreds.cli.options import config_option, working_folder
+from stepcreds.clock import SystemClock
+from stepcreds.config.duration import in_words
+from stepcreds.config.environment import environment
+from stepcreds.config.load import load_config
+from stepcreds.config.model import Config, Profile
+from stepcreds.errors import ConfigError
+from stepcreds.printable import one_line
+
+
+@click.group("config")
+def command() -> None:
+    """Check the configuration, or print its JSON Schema."""
+
+
+@command.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object, the problems too.")
+@click.pass_context
+def check(context: click.Context, config_path: Path | None, as_json: bool) -> None:
+    """Check the configuration, and say everything that is wrong with it at once.
+
+    No server is asked. Exits with 0, or with 2 where anything is wrong.
+    """
+    try:
+        config = load_config(config_path, environment(), working_folder(), SystemClock())
+    except ConfigError as error:
+        if not as_json:
+            raise
+        problems = [{"where": p.where, "key": p.key, "what": p.what, "fix": p.fix} for p in error.problems]
+        click.echo(json.dumps({"problems": problems}, indent=2))
+        context.exit(error.exit_code)
+    click.echo(json.dumps(_summary(config), indent=2) if as_json else "\n".join(_lines(config)))
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of stepcreds.yml (draft 2020-12), for editors."""
+    from stepcreds.config.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _lines(config: Config) -> list[str]:
+    return [f"{one_line(str(config.source))}: {_profile(profile)}" for profile in config.profiles.values()]
+
+
+def _profile(profile: Profile) -> str:
+    words = [f"profile {profile.name}: {profile.creds} as {profile.role}"]
+    if profile.database is not None:
+        target = profile.database
+        words.append(f"{profile.access} on {target.engine} {target.host}:{target.port} {target.database}".rstrip())
+    words.append(f"{in_words(profile.ttl)}, at most {in_words(profile.max_ttl)}")
+    return one_line(", ".join(words), 1000)
+
+
+def _summary(config: Config) -> dict[str, object]:
+    profiles = {
+        profile.name: {
+            "role": profile.role,
+            "creds": profile.creds,
+            "engine": profile.database.engine if profile.database is not None else None,
+            "access": profile.access,
+            "ttl": profile.ttl,
+            "max_ttl": profile.max_ttl,
+        }
+        for profile in config.profiles.values()
+    }
+    return {"file": str(config.source), "profiles": profiles, "problems": []}
