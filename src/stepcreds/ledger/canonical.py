@@ -40,20 +40,25 @@ def parse(line: bytes) -> object:
     Hashes are over stored bytes, and readers differ on bytes that are not canonical: of a key that comes twice most
     keep the last. So bytes that are not canonical are refused. Raises `CanonicalError`.
     """
+    value = loads(line)
     try:
-        value = _decode(line.decode("utf-8"))
         again = _encode(value).encode("utf-8")
-    except CanonicalError:
-        raise
     except UnicodeEncodeError:
         raise CanonicalError("a string that is not valid Unicode") from None
+    if again != line:
+        raise CanonicalError("not canonical JSON: white space, the order of keys, or a key that comes twice")
+    return value
+
+
+def loads(line: bytes) -> object:
+    """The value of a line of JSON, canonical or not. Raises `CanonicalError` where it is none, or too big or deep."""
+    try:
+        value = _decode(line.decode("utf-8"))
+    except CanonicalError:
+        raise
     except (ValueError, RecursionError):
         raise CanonicalError("not JSON") from None
-    if again != line:
-        raise CanonicalError(
-            "JSON, but not in canonical form: white space, the order of keys, or a key that comes twice"
-        )
-    # Only such lines can still hold a key that is not ASCII, or be too deep: the rest need no second look.
+    # Only such lines can hold a key that is not ASCII, or be too deep: the rest need no second look.
     if not line.isascii() or line.count(b"{") + line.count(b"[") > MAX_DEPTH:
         _require_profile(value, "", MAX_DEPTH)
     return value

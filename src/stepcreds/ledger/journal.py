@@ -5,7 +5,6 @@ Several processes may write to one chain at once: the steps of a job that run si
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import record
-from stepcreds.ledger.canonical import canonical
+from stepcreds.ledger.canonical import CanonicalError, canonical, loads
 from stepcreds.ledger.faults import damaged
 from stepcreds.ledger.file import LedgerFile, Tail
 from stepcreds.ledger.folder import chain_name, make_folder, newest
@@ -141,8 +140,8 @@ class _Last(NamedTuple):
 
 def _last_record(tail: Tail, path: Path) -> _Last:
     try:
-        value = json.loads(tail.last)
-    except (ValueError, RecursionError):
+        value = loads(tail.last)
+    except CanonicalError:
         raise damaged(path) from None
     if not isinstance(value, dict):
         raise damaged(path)

@@ -6,7 +6,6 @@ lines that are no records are counted and left out. Whether a ledger can be beli
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import stat
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
+from stepcreds.ledger.canonical import CanonicalError, loads
 from stepcreds.ledger.faults import ledger_error, not_a_file
 from stepcreds.ledger.folder import chain_files
 from stepcreds.ledger.link import MAX_LINE
@@ -101,7 +101,19 @@ class CredentialView:
 
     @property
     def verdict(self) -> str:
+        """What the last record says, in its words; "not closed" where there is none."""
         return _text(self.closed, "verdict") or "not closed"
+
+    @property
+    def proven(self) -> bool:
+        """Whether a proof of death is on record, not only the word."""
+        return self.verdict == "proven dead" and self.proven_time is not None
+
+    @property
+    def seconds_alive(self) -> float | None:
+        """From issue to proof; without one, to expiry: an upper bound, `math.inf` for none. None: nobody knows."""
+        end = self.proven_time if self.proven else self.expire_time
+        return None if self.issue_time is None or end is None else end - self.issue_time
 
 
 @dataclass(frozen=True)
@@ -193,8 +205,8 @@ def stored_lines(file: Path) -> Iterator[bytes]:
 
 def _record(line: bytes) -> Record:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = loads(line)
+    except CanonicalError:
         return {}
     return value if isinstance(value, dict) else {}
 
