@@ -40,20 +40,20 @@ def parse_address(text: str) -> Address:
     `http` is refused but for loopback: the identity of the job, the token and the credential would all travel in clear.
     """
     if "@" in text:
-        raise AddressError("the address holds a user or a password", "remove everything up to the '@'")
+        raise AddressError("the address holds a user or a password", "Remove everything up to the '@'.")
     match = _ADDRESS.match(text)
     if match is None or match[1].lower() not in ("https", "http"):
-        raise AddressError("it is not an https:// address", "for example: https://vault.example.com:8200")
+        raise AddressError("it is not an https:// address", "For example: https://vault.example.com:8200")
     scheme, authority, path, rest = match[1].lower(), match[2], match[3], match[4]
     host = _AUTHORITY.match(authority)
     if host is None or rest or not _PATH.match(path) or not 0 < int(host[3] or 443) < 65536:
         what = "the address is not of the form https://host:port"
-        raise AddressError(what, "for example: https://vault.example.com:8200")
+        raise AddressError(what, "For example: https://vault.example.com:8200")
     port = int(host[3] or (443 if scheme == "https" else 80))
     address = Address(f"{scheme}://{authority}{path}".rstrip("/"), scheme, (host[1] or host[2]).lower(), port)
     if scheme == "http" and not address.is_loopback:
         what = "http would send the job's identity and the credential in clear"
-        raise AddressError(what, "give the server TLS and write https://; http is for loopback (127.0.0.1) only")
+        raise AddressError(what, "Give the server TLS and write https://; http is for loopback (127.0.0.1) only.")
     return address
 
 

@@ -40,7 +40,7 @@ _WHERE = frozenset({"host", "hostaddr", "port", "dbname", "database"})
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(/[^?#]*)?(?:\?([^#]*))?(#.*)?\Z", re.DOTALL)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?\Z")
 _CONTROL = re.compile("[\x00-\x20\x7f]")
-_EXAMPLE = "for example: postgresql://db.example.com:5432/app?sslmode=verify-full"
+_EXAMPLE = "For example: postgresql://db.example.com:5432/app?sslmode=verify-full"
 
 
 class DatabaseURLError(ValueError):
@@ -65,7 +65,9 @@ def parse_database_url(text: str, base_folder: Path) -> DatabaseURL:
     if "@" in text:
         # Also where the password itself holds a "/" or a "?": what follows cannot be read with any certainty.
         what = "the URL holds a user or a password"
-        raise DatabaseURLError([(what, "remove everything up to the '@': each step gets a user of its own from Vault")])
+        raise DatabaseURLError(
+            [(what, "Remove everything up to the '@': each step gets a user of its own from Vault.")]
+        )
     match = _URL.match(text)
     if match is None or _CONTROL.search(text):
         raise DatabaseURLError([("it is not the URL of a database", _EXAMPLE)])
@@ -79,7 +81,7 @@ def parse_database_url(text: str, base_folder: Path) -> DatabaseURL:
     database = reader.database(path)
     options = reader.query(query)
     if fragment:
-        reader.wrong("the URL holds a '#'", "write %23 for a '#' that is meant")
+        reader.wrong("the URL holds a '#'", "Write %23 for a '#' that is meant.")
     sslmode, sslrootcert = reader.tls(options, base_folder)
     if reader.problems:
         raise DatabaseURLError(reader.problems)
@@ -96,29 +98,29 @@ class _Reader:
 
     def authority(self, text: str) -> tuple[str, int]:
         if "," in text:
-            self.wrong("the URL names several hosts", "name one: that a credential is dead is proven on one server")
+            self.wrong("the URL names several hosts", "Name one: that a credential is dead is proven on one server.")
             return "", 0
         match = re.match(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>.*))?\Z", text)
         host = (match["v6"] or match["name"] or "") if match else text
         if match is None or (not _is_ipv6(host) if match["v6"] else host and not _HOST.match(host)):
-            self.wrong("the host is neither a host name nor an address", "an IPv6 address stands in brackets: [::1]")
+            self.wrong("the host is neither a host name nor an address", "An IPv6 address stands in brackets: [::1]")
         elif not host:
-            self.wrong("the URL names no host", f"{_EXAMPLE}; a server is not reached through a socket's folder")
+            self.wrong("the URL names no host", f"{_EXAMPLE} (a socket's folder is no host)")
         port = match["port"] if match else None
         if port is None:
             return host, self.engine.port
         if not re.match(r"[0-9]{1,5}\Z", port) or not 0 < int(port) < 65536:
-            self.wrong("the port is not a number from 1 to 65535", f"the usual one is {self.engine.port}")
+            self.wrong("the port is not a number from 1 to 65535", f"The usual one is {self.engine.port}.")
             return host, 0
         return host, int(port)
 
     def database(self, path: str) -> str:
         name = self.decoded(path[1:], "the name of the database")
         if not name and self.engine.needs_database:
-            fix = f"write it after the host: {self.engine.schemes[0]}://db.example.com/app"
+            fix = f"Write it after the host: {self.engine.schemes[0]}://db.example.com/app"
             self.wrong("the URL names no database", fix)
         elif "/" in path[1:]:
-            self.wrong("the name of the database holds a '/'", "write %2F for a '/' that is meant")
+            self.wrong("the name of the database holds a '/'", "Write %2F for a '/' that is meant.")
         return name
 
     def query(self, text: str) -> dict[str, str]:
@@ -131,14 +133,17 @@ class _Reader:
                 name = _MYSQL_NAMES.get(name, name)
             if not name or not equals:
                 self.wrong(
-                    "a parameter is not of the form name=value", "write the parameters as ?name=value&name=value"
+                    "a parameter is not of the form name=value", "Write the parameters as ?name=value&name=value"
                 )
             elif name.lower() in _WHO:
-                self.wrong(f'the parameter "{shown}" says who logs in', "remove it: each step gets a user of its own")
+                self.wrong(
+                    f'the parameter "{shown}" says who logs in',
+                    "Remove it: each step gets a user of its own from Vault.",
+                )
             elif name.lower() in _WHERE:
-                self.wrong(f'the parameter "{shown}" says again where the database is', "write it before the '?' only")
+                self.wrong(f'the parameter "{shown}" says again where the database is', "Write it before the '?' only.")
             elif name in options:
-                self.wrong(f'the parameter "{shown}" is given twice', "keep one of the two")
+                self.wrong(f'the parameter "{shown}" is given twice', "Keep one of the two.")
             else:
                 options[name] = self.decoded(value, f'the parameter "{shown}"')
         return options
@@ -148,7 +153,7 @@ class _Reader:
         given, file = options.pop("sslmode", None), options.pop("sslrootcert", None)
         if not self.engine.has_sslmode:
             if given is not None or file is not None:
-                fix = f"remove it: TLS is said in {self.engine.name}'s own scheme or parameters"
+                fix = f"Remove it: TLS is said in {self.engine.name}'s own scheme or parameters."
                 self.wrong(f"{self.engine.name} has no sslmode and no sslrootcert", fix)
             return "", None
         sslmode = "verify-full" if given is None else given
@@ -158,14 +163,14 @@ class _Reader:
             self.wrong(f'there is no sslmode "{one_line(sslmode, 40)}"', suggestion(sslmode, SSLMODES))
         elif (file == "system" and sslmode != "verify-full") or (file is None and sslmode == "verify-ca"):
             what = f'weak sslmode "{sslmode}" may not be used with sslrootcert=system (use "verify-full")'
-            self.wrong(what, "use sslmode=verify-full, or name the CA of the server: sslrootcert=deploy/db-ca.pem")
+            self.wrong(what, "Use sslmode=verify-full, or name the server's CA: sslrootcert=deploy/db-ca.pem")
         if file is None or file == "system":
             return sslmode, None
         path = Path(os.path.normpath(base_folder / file))
         if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file, it never raises
             what = f"there is no file {one_line(str(path))}"
             self.wrong(
-                what, "sslrootcert is relative to the configuration file's folder; without it the CAs are the system's"
+                what, "It is relative to the configuration file's folder; without sslrootcert the CAs are the system's."
             )
         return sslmode, path
 
@@ -175,7 +180,7 @@ class _Reader:
         except UnicodeDecodeError:
             decoded = "\0"
         if _CONTROL.search(decoded.replace(" ", "")):
-            self.wrong(f"{what} is not UTF-8, or holds a control character", "look at its %-escapes")
+            self.wrong(f"{what} is not UTF-8, or holds a control character", "Look at its %-escapes.")
             return ""
         return decoded
 

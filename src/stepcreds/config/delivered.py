@@ -38,7 +38,7 @@ def _check_path(key: str, name: str, problems: Problems) -> None:
     segments = inside.split("/")
     if name.startswith(("/", "~")) or inside == "{dir}" or {"", ".", ".."} & set(segments) or "{dir}" in inside:
         what = "the file is not inside the step's private folder"
-        problems.add(key, what, 'write a path below it, for example: "{dir}/pgpass"')
+        problems.add(key, what, 'Write a path below it, for example: "{dir}/pgpass"')
 
 
 def _check_fields(key: str, template: str, known: tuple[str, ...], problems: Problems) -> None:

@@ -47,11 +47,11 @@ def _text(data: bytes, problems: Problems) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
-        problems.at(*_place(before), "", "the file is not UTF-8", "save it in the encoding UTF-8")
+        problems.at(*_place(before), "", "the file is not UTF-8", "Save it in the encoding UTF-8.")
         raise _Stop from None
     if found := _NOT_YAML.search(text):
         what = f"the character {ascii(found.group())[1:-1]} may not stand in YAML"
-        problems.at(*_place(text[: found.start()]), "", what, "remove it")
+        problems.at(*_place(text[: found.start()]), "", what, "Remove it.")
         raise _Stop
     return text
 
@@ -74,12 +74,12 @@ class _Reader:
         try:
             self.next()  # the stream's start
             if isinstance(self.next(), yaml.StreamEndEvent):
-                self.stop(1, 1, "", "the file is empty", "start one with: stepcreds init")
+                self.stop(1, 1, "", "the file is empty", "Start one with: stepcreds init")
             root = self.node(self.next(), "", 0)
             self.next()  # the document's end
             if not isinstance(after := self.next(), yaml.StreamEndEvent):
                 line, column = _mark(after)
-                self.stop(line, column, "", "a second document begins here", "keep one document in the file")
+                self.stop(line, column, "", "a second document begins here", "Keep one document in the file.")
         except yaml.MarkedYAMLError as error:
             self.syntax_error(error)
         except (yaml.YAMLError, ValueError, OverflowError):
@@ -88,21 +88,21 @@ class _Reader:
         finally:
             loader.dispose()
         if isinstance(root, Scalar) and root.kind == "null":
-            self.stop(root.line, root.column, "", "the file is empty", "start one with: stepcreds init")
+            self.stop(root.line, root.column, "", "the file is empty", "Start one with: stepcreds init")
         return root
 
     def node(self, event: Any, key: str, depth: int) -> Node:
         line, column = _mark(event)
         if isinstance(event, yaml.AliasEvent):
             what = f"*{one_line(str(event.anchor), 60)} is an alias, and aliases are not read"
-            self.problems.at(line, column, key, what, "write the value out where it is needed")
+            self.problems.at(line, column, key, what, "Write the value out where it is needed.")
             return Unread(line, column)
         if depth > MAX_DEPTH:
             self.stop(line, column, key, f"more than {MAX_DEPTH} levels of nesting")
         refused = False
         if event.tag is not None:
             what = f"{one_line(event.tag, 60)} is a tag, and tags are not read"
-            self.problems.at(line, column, key, what, "remove it; put a text that looks like a number in quotes")
+            self.problems.at(line, column, key, what, "Remove it; a text that looks like a number goes in quotes.")
             refused = True
         node: Node
         if isinstance(event, yaml.SequenceStartEvent):
@@ -112,7 +112,7 @@ class _Reader:
         else:
             node = Scalar(line, column, event.value, "text" if event.style else kind_of_plain(event.value))
             if _CONTROL.search(event.value):
-                self.problems.at(line, column, key, "the text holds a control character", "remove it")
+                self.problems.at(line, column, key, "the text holds a control character", "Remove it.")
                 refused = True
         return Unread(line, column) if refused else node
 
@@ -129,7 +129,7 @@ class _Reader:
             if not isinstance(name, Scalar):
                 if not isinstance(name, Unread):
                     what = "a key is a text, and this one is not"
-                    self.problems.at(name.line, name.column, parent, what, "put it in quotes if it begins with { or [")
+                    self.problems.at(name.line, name.column, parent, what, "Put it in quotes if it begins with { or [.")
                 self.node(self.next(), parent, depth + 1)
                 continue
             if len(name.text) > MAX_KEY:
@@ -138,7 +138,7 @@ class _Reader:
             event = self.next()
             if name.text == "<<":
                 what = "<< is a merge key, and merge keys are not read"
-                self.problems.at(name.line, name.column, parent, what, "write the keys out where they are needed")
+                self.problems.at(name.line, name.column, parent, what, "Write the keys out where they are needed.")
                 if not isinstance(event, yaml.AliasEvent):
                     self.node(event, key, depth + 1)
                 continue
@@ -146,7 +146,7 @@ class _Reader:
             if name.text in entries:
                 first = entries[name.text][0].line
                 what = f"the key is given twice, first in line {first}"
-                self.problems.at(name.line, name.column, key, what, "keep one of the two")
+                self.problems.at(name.line, name.column, key, what, "Keep one of the two.")
             else:
                 entries[name.text] = (name, value)
         return tuple(entries.values())
@@ -158,9 +158,9 @@ class _Reader:
         if error.context:
             begins = error.context_mark.line + 1 if error.context_mark is not None else line
             what += one_line(error.context) + (f" that begins in line {begins}, " if begins != line else ", ")
-        fix = "put a text that begins with one of { [ * & ! % @ ` or holds ': ' in quotes"
+        fix = "A text that begins with one of { [ * & ! % @ ` or that holds ': ' goes in quotes."
         if "\t" in _BREAK.split(self.text)[line - 1 : line][0][: column + 1]:
-            fix = "indent with spaces: YAML does not take tabs"
+            fix = "Indent with spaces: YAML does not take tabs."
         self.stop(line, column, "", what + reason, fix)
 
     def stop(self, line: int, column: int, key: str, what: str, fix: str = "") -> NoReturn:

@@ -30,10 +30,10 @@ def find_config(path: Path | None, environment: Mapping[str, str], cwd: Path) ->
         found = [folder / name for name in NAMES if os.path.lexists(folder / name)]
         if len(found) > 1:
             what = "there are a stepcreds.yml and a stepcreds.yaml, and only one can count"
-            raise ConfigError([Problem(one_line(str(folder)), "", what, "remove one, or name one with --config")])
+            raise ConfigError([Problem(one_line(str(folder)), "", what, "Remove one, or name one with --config.")])
         if found:
             return found[0]
-    fix = f"write one with: stepcreds init; or name one with --config or {VARIABLE}"
+    fix = f"Write one with stepcreds init, or name one with --config or {VARIABLE}."
     raise ConfigError(
         [Problem(one_line(str(cwd)), "", "there is no stepcreds.yml here, nor above in this repository", fix)]
     )

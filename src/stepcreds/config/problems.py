@@ -58,4 +58,4 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "…"?` with the nearest of `known`, or which there are."""
     names = list(known)
     near = nearest(word, names)
-    return f'did you mean "{near}"?' if near else f"use one of: {', '.join(names)}"
+    return f'Did you mean "{near}"?' if near else f"Use one of: {', '.join(names)}."

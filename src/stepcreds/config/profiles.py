@@ -31,7 +31,7 @@ def read_profile(
     if ttl > max_ttl:
         key = "ttl" if "ttl" in given else "max_ttl"
         what = f"the ttl ({in_words(ttl)}) is longer than max_ttl ({in_words(max_ttl)})"
-        reader.wrong(key, what, "lower ttl, or raise max_ttl")
+        reader.wrong(key, what, "Lower ttl, or raise max_ttl.")
     reader.delivery()
     env, files = given.get("env"), given.get("files")
     return Profile(
@@ -91,31 +91,31 @@ class _Reader:
             return ""
         path = str(path)
         if what := path_problem(path):
-            self.wrong("creds", what, "for example: creds: database/creds/app-migrate")
+            self.wrong("creds", what, "For example: creds: database/creds/app-migrate")
             return path
         if "/" not in path:
             self.wrong(
-                "creds", "the path names a mount or a role, and not both", "for example: database/creds/app-migrate"
+                "creds", "the path names a mount or a role, and not both", "For example: database/creds/app-migrate"
             )
             return path
         kind = kind_of(path)
         revocation = self.given.get("revocation", "lease")
         if kind == "static database":
             what = "the password of a static role is rotated, never revoked: when the step ends nothing ends with it"
-            self.wrong("creds", what, "make a dynamic role, and read database/creds/<role>")
+            self.wrong("creds", what, "Make a dynamic role, and read database/creds/<role>.")
         elif kind == "database configuration":
             self.wrong(
-                "creds", "this path is a definition, and reading it issues nothing", "read database/creds/<role>"
+                "creds", "this path is a definition, and reading it issues nothing", "Read database/creds/<role>."
             )
         elif kind == "database" and "database" not in self.given:
             what = "the key is missing: where the credential of database/creds is used, measured and proven dead"
-            self.wrong("database", what, "for example: database: postgresql://db.example.com:5432/app")
+            self.wrong("database", what, "For example: database: postgresql://db.example.com:5432/app")
         elif kind == "unleased" and revocation == "lease":
             what = "what is read here has no lease, so it cannot be revoked when the step ends"
-            self.wrong("creds", what, "use a dynamic engine; or say that this is known, with revocation: none")
+            self.wrong("creds", what, "Use a dynamic engine; or say that this is known, with revocation: none")
         if kind == "database" and revocation == "none":
             what = "the credentials of database/creds have a lease, and are revoked"
-            self.wrong("revocation", what, "remove the line: none is for what has no lease")
+            self.wrong("revocation", what, "Remove the line: none is for what has no lease.")
         return path
 
     def about_a_database(self, database: DatabaseURL | None) -> None:
@@ -123,15 +123,15 @@ class _Reader:
             for key in _ABOUT_A_DATABASE:
                 if self.given.get(key) is not None:
                     what = "it says what a database's credential may do, and this profile has no database"
-                    self.wrong(key, what, "give the database, or remove the line")
+                    self.wrong(key, what, "Give the database, or remove the line.")
             return
         if "access" not in self.given:
             what = "the key is missing: how much the credential may do"
-            self.wrong("access", what, "one of: read-only, read-write, ddl")
+            self.wrong("access", what, "One of: read-only, read-write, ddl.")
         if database is not None and "schemas" in self.given and not ENGINES_BY_NAME[database.engine].has_schemas:
             with_schemas = ", ".join(engine.name for engine in ENGINES if engine.has_schemas)
             what = f"{database.engine} has no schemas apart from databases (these have: {with_schemas})"
-            self.wrong("schemas", what, "list the databases under the key databases")
+            self.wrong("schemas", what, "List the databases under the key databases.")
 
     def allow(self, today: str) -> tuple[Allowance, ...]:
         entries = self.given.get("allow")
@@ -144,7 +144,7 @@ class _Reader:
                 self.wrong(f"allow[{index}].expires", "there is no such day")
             elif expires and expires < today:
                 what = f"the allowance expired on {expires}"
-                fix = "take the privilege away, or decide again and give a later day"
+                fix = "Take the privilege away, or decide again and give a later day."
                 self.wrong(f"allow[{index}].expires", what, fix)
             allowances.append(Allowance(str(entry.get("what")), str(entry.get("reason")), expires))
         return tuple(allowances)
@@ -159,7 +159,7 @@ class _Reader:
         needs_database = kind_of(str(self.given.get("creds"))) == "database"  # said already
         if not (has_default or env or files or broken or (needs_database and "database" not in self.given)):
             self.wrong(
-                "env", "nothing of the credential would reach the command", 'for example: env: {TOKEN: "{token}"}'
+                "env", "nothing of the credential would reach the command", 'For example: env: {TOKEN: "{token}"}'
             )
 
 

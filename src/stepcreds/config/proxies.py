@@ -60,7 +60,7 @@ def _proxy(variable: str, value: str) -> str:
         value = f"http://{value}"
     if not re.match(r"https?://[^\s/?#]+/?\Z", value, re.IGNORECASE):
         what = "it is not the address of an HTTP proxy"
-        raise ProxyError(variable, what, "for example: http://proxy.example.com:3128; SOCKS is not spoken")
+        raise ProxyError(variable, what, "For example: http://proxy.example.com:3128 (SOCKS is not spoken)")
     return value.rstrip("/")
 
 

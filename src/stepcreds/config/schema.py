@@ -102,7 +102,7 @@ _LEDGER = (
     Key(
         "key",
         "text",
-        "The Transit key that signs checkpoints.",
+        "The Transit key that signs checkpoints. This version signs none.",
         default="none: checkpoints are not signed",
         example="transit/keys/stepcreds-ledger",
         pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/[A-Za-z0-9_.-]+$",
@@ -208,14 +208,14 @@ PROFILE = (
     Key(
         "on_excess",
         "choice",
-        "What a credential does that can do more than `access` says.",
+        "What happens when the credential can do more than `access` says.",
         default="`fail`",
         choices=("fail", "warn"),
     ),
     Key(
         "measure",
         "choice",
-        "Whether it is looked at what the credential can do.",
+        "Whether what the credential can do is measured. This version measures nothing, and says so.",
         default="`on`",
         choices=("on", "off"),
     ),

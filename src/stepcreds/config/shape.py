@@ -50,7 +50,7 @@ def _section(node: Node, key: Key, path: str, problems: Problems) -> Value:
             problems.add(child_path, "unknown key", _where_it_belongs(name.text, key))
     for child_key in key.keys:
         if child_key.required and child_key.name not in values:
-            example = f"for example: {child_key.name}: {child_key.example}" if child_key.example else ""
+            example = f"For example: {child_key.name}: {child_key.example}" if child_key.example else ""
             problems.add(dotted(path, child_key.name), "the key is missing", example)
     return values
 
@@ -59,7 +59,7 @@ def _named(node: Node, key: Key, path: str, problems: Problems) -> Value:
     if not isinstance(node, Mapping):
         return _wrong_kind(node, "a mapping", path, problems)
     if key.at_least_one and not node.entries:
-        problems.add(path, "there is none", "give at least one")
+        problems.add(path, "there is none", "Give at least one.")
     values: dict[str, Value] = {}
     for name, child in node.entries:
         child_path = dotted(path, name.text)
@@ -73,9 +73,9 @@ def _named(node: Node, key: Key, path: str, problems: Problems) -> Value:
 def _list(node: Node, key: Key, path: str, problems: Problems) -> Value:
     if not isinstance(node, Sequence):
         is_item = isinstance(node, Scalar) and key.keys[0].kind == "text"
-        return _wrong_kind(node, "a list", path, problems, f"write it in brackets: {key.name}: […]" if is_item else "")
+        return _wrong_kind(node, "a list", path, problems, f"Write it in brackets: {key.name}: […]" if is_item else "")
     if key.at_least_one and not node.items:
-        problems.add(path, "the list is empty", "give at least one, or remove the line")
+        problems.add(path, "the list is empty", "Give at least one, or remove the line.")
     values: list[Value] = []
     seen: set[str] = set()
     for index, item in enumerate(node.items):
@@ -84,7 +84,7 @@ def _list(node: Node, key: Key, path: str, problems: Problems) -> Value:
         value = read_value(item, key.keys[0], item_path, problems)
         if isinstance(value, str):
             if value in seen:
-                problems.add(item_path, "the same is in the list already", "remove it")
+                problems.add(item_path, "the same is in the list already", "Remove it.")
             seen.add(value)
         values.append(value)
     return values
@@ -92,7 +92,7 @@ def _list(node: Node, key: Key, path: str, problems: Problems) -> Value:
 
 def _scalar(node: Node, key: Key, path: str, problems: Problems) -> Value:
     if not isinstance(node, Scalar):
-        fix = 'put it in quotes: "{…}"' if isinstance(node, Mapping) and node.flow else ""
+        fix = 'Put it in quotes: "{…}"' if isinstance(node, Mapping) and node.flow else ""
         return _wrong_kind(node, "a text", path, problems, fix)
     if node.kind == "null":
         return _wrong_kind(node, "", path, problems)
@@ -101,9 +101,9 @@ def _scalar(node: Node, key: Key, path: str, problems: Problems) -> Value:
 
 def _text(node: Scalar, key: Key, path: str, problems: Problems) -> Value:
     if node.kind != "text":
-        return _wrong_kind(node, "a text", path, problems, "put it in quotes")
+        return _wrong_kind(node, "a text", path, problems, "Put it in quotes.")
     if key.kind == "text" and not _follows(node.text, key):
-        problems.add(path, key.rule, f"for example: {key.example}" if key.example else "")
+        problems.add(path, key.rule, f"For example: {key.example}" if key.example else "")
         return None
     return node.text
 
@@ -120,7 +120,7 @@ def _version(node: Scalar, _: Key, path: str, problems: Problems) -> Value:
     if node.kind == "number" and node.text == "1":
         return 1.0
     what = "this stepcreds reads version 1 only" if node.kind == "number" else "must be the number 1"
-    problems.add(path, what, "write: version: 1")
+    problems.add(path, what, "Write: version: 1")
     return None
 
 
@@ -128,7 +128,7 @@ def _duration(node: Scalar, _: Key, path: str, problems: Problems) -> Value:
     value = seconds(node.text)
     if value is None:
         what = f'"{one_line(node.text, 60)}" is not a duration'
-        problems.add(path, what, "write seconds (90), or hours, minutes and seconds (90s, 2m, 1h30m)")
+        problems.add(path, what, "Write seconds (90), or hours, minutes and seconds (90s, 2m, 1h30m).")
     elif not SHORTEST <= value <= LONGEST:
         what = f"{in_words(value)} is out of range: from {in_words(SHORTEST)} to {in_words(LONGEST)}"
         problems.add(path, what)
@@ -146,7 +146,7 @@ def _follows(text: str, key: Key) -> bool:
 
 def _wrong_kind(node: Node, wanted: str, path: str, problems: Problems, fix: str = "") -> Value:
     if isinstance(node, Scalar) and node.kind == "null":
-        problems.add(path, "the key has no value", "give it one, or remove the line")
+        problems.add(path, "the key has no value", "Give it one, or remove the line.")
         return None
     if isinstance(node, Scalar):
         given = "true or false" if node.kind == "boolean" else f"a {node.kind}"
@@ -161,8 +161,8 @@ def _where_it_belongs(name: str, section: Key) -> str:
 
     here = [child.name for child in section.keys]
     if near := nearest(name, here):
-        return f'did you mean "{near}"?'
+        return f'Did you mean "{near}"?'
     for path, keys in sections():
         if name in keys:
-            return f"it belongs {f'under {path}' if path else 'at the top of the file'}"
-    return f"the keys here are: {', '.join(here)}"
+            return f"It belongs {f'under {path}' if path else 'at the top of the file'}."
+    return f"The keys here are: {', '.join(here)}."

@@ -70,7 +70,7 @@ def vault_settings(
         missing = "client_key" if settings.client_key is None else "client_cert"
         if given.get(missing, "") is not None:
             what = "client_cert and client_key belong together, and one of them is missing"
-            problems.add("vault", what, f"give vault.{missing}, or VAULT_{missing.upper()}")
+            problems.add("vault", what, f"Give vault.{missing}, or VAULT_{missing.upper()}.")
     return settings if addresses else None
 
 
@@ -109,7 +109,7 @@ class _Reader:
             return in_file, True
         if not name:
             what = "there is no address of Vault: neither here, nor in VAULT_ADDR, nor in BAO_ADDR"
-            self.problems.add("vault.address", what, "for example: address: https://vault.example.com:8200")
+            self.problems.add("vault.address", what, "For example: address: https://vault.example.com:8200")
         outside: list[Address] = []
         for part in re.split(r"[\s,]+", text.strip()) if name else ():
             self.parse(part, outside, "", name)
@@ -129,7 +129,7 @@ class _Reader:
             return str(self.given["namespace"] or "").strip("/") or None
         name, text = self.variable("VAULT_NAMESPACE", "BAO_NAMESPACE")
         if name and not re.match(r"[!-~]+\Z", text):
-            self.problems.outside(name, "it is not a path without spaces", "for example: platform")
+            self.problems.outside(name, "it is not a path without spaces", "For example: platform")
         return text.strip("/") or None
 
     def file(self, key: str, variables: Sequence[str], *, folder: bool = False) -> Path | None:
@@ -150,22 +150,22 @@ class _Reader:
             if variable:
                 self.problems.outside(variable, what)
             else:
-                self.problems.add(f"vault.{key}", what, "a path is relative to the configuration file's folder")
+                self.problems.add(f"vault.{key}", what, "A path is relative to the configuration file's folder.")
         return path
 
     def skip_verify(self) -> bool:
         name, text = self.variable("VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY")
         if name and text not in _TRUE | _FALSE:
-            self.problems.outside(name, "it is neither true nor false", "write true or false, or unset it")
+            self.problems.outside(name, "it is neither true nor false", "Write true or false, or unset it.")
         return text in _TRUE
 
     def mount(self, auth: Mapping[str, Value]) -> str:
         mount = str(auth.get("mount") or "jwt").removesuffix("/")
         if mount.startswith("auth/"):
-            what, fix = "the mount begins with auth/, which is added", f"write: mount: {one_line(mount[5:], 60)}"
+            what, fix = "the mount begins with auth/, which is added", f"Write: mount: {one_line(mount[5:], 60)}"
             self.problems.add("vault.auth.mount", what, fix)
         elif what := path_problem(mount):
-            self.problems.add("vault.auth.mount", what, "for example: mount: jwt")
+            self.problems.add("vault.auth.mount", what, "For example: mount: jwt")
         return mount
 
     def audience(self, auth: Mapping[str, Value], addresses: Sequence[Address], from_file: bool) -> str:
@@ -177,7 +177,9 @@ class _Reader:
         is_given = auth["audience"] is not None
         if from_file and is_given and addresses and audience != default and hosts != {host_of(audience)}:
             what = "the audience does not name the host of vault.address: the token would be worth something elsewhere"
-            fix = f"leave the audience out (it is the address then), or give the address outside this file, in {PINNED}"
+            fix = (
+                f"Leave the audience out (it is the address then), or give the address outside this file, in {PINNED}."
+            )
             self.problems.add("vault.auth.audience", what, fix)
         return audience
 

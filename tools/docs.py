@@ -1,0 +1,123 @@
+"""Rewrites what is generated in the documentation; with `--check` it changes nothing and says what is stale.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`. To add one, put the two lines into
+the file and a function that returns the Markdown into `PARTS`; a file that is generated whole goes into `FILES`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stepcreds.config.engines import ENGINES
+from stepcreds.config.json_schema import json_schema
+from stepcreds.config.key import Key
+from stepcreds.config.schema import ROOT
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def schema_file() -> str:
+    """What `stepcreds config schema` prints."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def configuration_keys() -> str:
+    """A table for each section of stepcreds.yml."""
+    return "\n\n".join(_sections(ROOT, ""))
+
+
+def _sections(key: Key, path: str) -> list[str]:
+    tables = [f"### {f'`{path}`' if path else 'The top of the file'}\n\n{_table(key)}"] if key.kind == "section" else []
+    for child in key.keys:
+        inner = f"{path}.{child.name}" if path else child.name
+        tables += _sections(child, {"named": f"{path}.<name>", "list": f"{path}[]"}.get(key.kind, inner))
+    return tables
+
+
+def _table(section: Key) -> str:
+    rows = ["| key | value | default | |", "|---|---|---|---|"]
+    for key in section.keys:
+        default = "**required**" if key.required else key.default
+        cells = (f"`{key.name}`", _value(key), default, key.summary + _example(key))
+        rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def _value(key: Key) -> str:
+    if key.kind == "choice":
+        return ", ".join(f"`{choice}`" for choice in key.choices)
+    if key.kind == "list":
+        return f"list of {'sections' if key.keys[0].kind == 'section' else 'texts'}"
+    if key.kind == "named":
+        return "name: section" if key.keys[0].kind == "section" else "name: template"
+    return {"one or list": "text, or list of texts", "version": "`1`"}.get(key.kind, key.kind)
+
+
+def _example(key: Key) -> str:
+    return f"<br>`{key.name}: {key.example}`" if key.example and key.kind != "version" else ""
+
+
+def engines() -> str:
+    """A table of the engines of databases."""
+    rows = ["| engine | schemes | port | schemas | `sslmode` | proven dead by |", "|---|---|---|---|---|---|"]
+    for engine in ENGINES:
+        schemes = ", ".join(f"`{scheme}`" for scheme in engine.schemes)
+        proof = "lease and refused logins" if engine.proves_death_by_login else "lease"
+        yes_no = {True: "yes", False: "no"}
+        flags = f"{yes_no[engine.has_schemas]} | {yes_no[engine.has_sslmode]}"
+        rows.append(f"| {engine.name} | {schemes} | {engine.port} | {flags} | {proof} |")
+    return "\n".join(rows)
+
+
+PARTS: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/configuration.md", "configuration keys"): configuration_keys,
+    ("docs/configuration.md", "engines"): engines,
+}
+FILES: dict[str, Callable[[], str]] = {
+    "schema/stepcreds.schema.json": schema_file,
+}
+
+
+def wanted(path: Path, old: str, name: str, text: str) -> str:
+    """`old` with the generated part `name` made anew. Exits where the marks are missing."""
+    begin, end = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->"
+    if old.count(begin) != 1 or old.count(end) != 1:
+        sys.exit(f"{path}: the marks of the generated part '{name}' are not there, or not once")
+    before, rest = old.split(begin)
+    return f"{before}{begin}\n{text}\n\n{end}{rest.split(end)[1]}"
+
+
+def main(check: bool) -> int:
+    """Rewrites, or with `check` prints a diff of what is stale; the exit code."""
+    texts: dict[Path, str] = {}
+    for (name, part), generate in PARTS.items():
+        path = REPOSITORY / name
+        texts[path] = wanted(path, texts.get(path) or path.read_text(encoding="utf-8"), part, generate())
+    for name, generate in FILES.items():
+        texts[REPOSITORY / name] = generate()
+    stale = 0
+    for path, text in texts.items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old == text:
+            continue
+        stale += 1
+        shown = str(path.relative_to(REPOSITORY))
+        if check:
+            lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), shown, f"{shown} (generated)")
+            sys.stdout.writelines(lines)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{shown}: written\n")
+    if check and stale:
+        sys.stdout.write(f"{stale} of {len(texts)} files are stale; run: make docs\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
