@@ -109,6 +109,7 @@ class Outcome:
     end: float  # epoch seconds
     descendants_ended: int  # processes that the command had left behind
     survivors: tuple[int, ...]  # process ids that could not be ended: those of another user
+    output_lost: str = ""  # why some of the command's output could not be passed on (a full disk), "" if all was
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class Holding:
     lock_password: Secret = field(default_factory=lambda: Secret(""))  # what the lock sets; made before issuing
     issue_time: float = 0.0  # epoch seconds; 0 until issued
     expire_time: float = 0.0  # epoch seconds: the shorter of lease and token
+    ledger: str = ""  # path of the file that its end is to be recorded in,
+    chain_uid: str = ""  # and the chain that the file holds
 
 
 @dataclass(frozen=True)
