@@ -114,6 +114,9 @@ def _complete(found: Found, claims: Mapping[str, object]) -> None:
         missing = "no issuer (iss)"
     elif seconds(claims, "exp") is None:
         missing = "no time at which it expires (exp)"
+    elif seconds(claims, "iat") is None and seconds(claims, "nbf") is None:
+        # Vault then counts back from exp, and calls a token of five minutes not yet valid.
+        missing = "no time at which it was made (iat)"
     if missing:
         raise IdentityError(
             f"The ID token from {found.source} names {missing}",

@@ -13,13 +13,15 @@ from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
 _LIMIT = 256 * 1024  # bytes of each stream
-_PATIENCE = 60.0  # seconds without a word
+PATIENCE = 60.0  # seconds without a word
 
 
-def printed_token(command: Sequence[str], environment: Mapping[str, str], *, who: str) -> Secret:
+def printed_token(
+    command: Sequence[str], environment: Mapping[str, str], *, who: str, patience: float = PATIENCE
+) -> Secret:
     """What `command` prints, without the white space around it. It is found on the PATH of `environment`.
 
-    Raises `IdentityError` when it is not there, fails, says too much, or says nothing for a minute.
+    Raises `IdentityError` when it is not there, fails, says too much, or says nothing for `patience` seconds.
     """
     import subprocess
 
@@ -35,11 +37,11 @@ def printed_token(command: Sequence[str], environment: Mapping[str, str], *, who
         ) as process:
             try:
                 assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - PIPE above
-                output, said = _read(process.stdout, process.stderr)
-                process.wait(_PATIENCE)
+                output, said = _read(process.stdout, process.stderr, patience)
+                process.wait(patience)
             except (_SilenceError, _FloodError, subprocess.TimeoutExpired) as error:
                 process.kill()
-                trouble = str(error) if isinstance(error, _FloodError) else f"has not answered for {_PATIENCE:.0f} s"
+                trouble = str(error) if isinstance(error, _FloodError) else f"has not answered for {patience:g} s"
     except FileNotFoundError:
         trouble = "is not on the PATH"
     except OSError as error:
@@ -50,7 +52,7 @@ def printed_token(command: Sequence[str], environment: Mapping[str, str], *, who
         raise IdentityError(
             f"{who} gave no ID token: {name} {trouble}",
             cause=f"{who} hands out ID tokens through this command, which its agent puts on the PATH of a job.",
-            fix=f"Make {name} work in the job (in a container it has to be mounted or installed), or hand a token over "
+            fix=f"Make {name} work in the job (in a container, mount or install it), or hand a token over "
             "with --id-token-file.",
             docs="token-command",
         )
@@ -65,12 +67,12 @@ class _FloodError(Exception):
     pass
 
 
-def _read(stdout: IO[bytes], stderr: IO[bytes]) -> tuple[bytes, bytes]:
+def _read(stdout: IO[bytes], stderr: IO[bytes], patience: float) -> tuple[bytes, bytes]:
     """Both streams to their ends, together, so that neither stops the other by a full pipe."""
     read: dict[int, bytearray] = {stdout.fileno(): bytearray(), stderr.fileno(): bytearray()}
     open_ = set(read)
     while open_:
-        ready = select.select(open_, (), (), _PATIENCE)[0]
+        ready = select.select(open_, (), (), patience)[0]
         if not ready:
             raise _SilenceError
         for descriptor in ready:

@@ -9,16 +9,18 @@ from stepcreds.secret import Secret
 
 
 def forms(values: Sequence[Secret]) -> Iterator[str]:
-    """Each value, each of its lines, and both as a URL has them; none twice, longest forms of a value first.
+    """Each value, each of its lines, and both as a URL has them; none twice.
 
-    Left out are lines of white space and of a single character: hiding them would hide all of the log. The whole of a
-    value of several lines keeps its line ends; the CI's file escapes them.
+    Left out are lines of white space or of a single character: to hide them would hide all of the log. A value of
+    several lines keeps its line ends; the CI's own file escapes them.
     """
     seen = set()
     for secret in values:
         value = secret.reveal()
         for line in (value, *value.splitlines()):
+            if len(line.strip()) < 2:
+                continue
             for form in (line, line.strip(), quote(line, safe=""), quote(line.strip(), safe="")):
-                if len(form.strip()) > 1 and form not in seen:
+                if form not in seen:
                     seen.add(form)
                     yield form
