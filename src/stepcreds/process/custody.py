@@ -1,0 +1,79 @@
+"""What the two processes of a step tell each other: one line of JSON for everything that must not be left behind.
+
+The lines carry secrets in clear, through a pipe that only these two processes hold; they are never stored or shown.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stepcreds.model import Holding  # the front needs it only when it has to take over
+
+
+@dataclass(frozen=True)
+class Custody:
+    """What a worker that is gone still held, in the order in which it came to hold it."""
+
+    holdings: tuple[Holding, ...]
+    folders: tuple[str, ...]  # private folders that are still there
+    reason: str = ""  # why the worker could not end it: "the worker was killed by SIGKILL", "KeyError in session.py:97"
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def encode_holding(holding: Holding) -> dict[str, Any]:
+    """`holding` as JSON has it, with its secrets in clear and marked as such."""
+    from stepcreds.secret import Secret
+
+    values = {field.name: getattr(holding, field.name) for field in fields(holding)}
+    return {name: {"secret": value.reveal()} if isinstance(value, Secret) else value for name, value in values.items()}
+
+
+class Custodian:
+    """Keeps account of what the worker holds, by what it says."""
+
+    def __init__(self) -> None:
+        self._holdings: dict[str, dict[str, Any]] = {}
+        self._folders: dict[str, None] = {}
+
+    def note(self, message: dict[str, Any]) -> None:
+        """Takes in one message of the kinds hold, release, keep_folder and forget_folder; others are for others."""
+        match message:
+            case {"hold": values}:
+                self._holdings[values["credential_uid"]] = values
+            case {"release": credential_uid}:
+                self._holdings.pop(credential_uid, None)
+            case {"keep_folder": path}:
+                self._folders[path] = None
+            case {"forget_folder": path}:
+                self._folders.pop(path, None)
+
+    def custody(self, reason: str) -> Custody:
+        """What is held now."""
+        from stepcreds.model import Holding
+        from stepcreds.secret import Secret
+
+        def revived(values: dict[str, Any]) -> Holding:
+            secrets = {name: Secret(value["secret"]) for name, value in values.items() if isinstance(value, dict)}
+            return Holding(**{**values, **secrets})
+
+        holdings = tuple(revived(values) for values in self._holdings.values())
+        return Custody(holdings, tuple(self._folders), reason)
+
+
+class Lines:
+    """Cuts what arrives into messages; a line that never ends is what a dying process had no time to say."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The messages that `data` completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]

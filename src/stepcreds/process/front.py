@@ -1,0 +1,101 @@
+"""The process that the CI started, while its worker works: it forwards signals, and remembers what is held.
+
+It does nothing about credentials itself, and stays small: nothing is imported here that the worker alone needs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from stepcreds.clock import Clock
+from stepcreds.errors import UnsupportedError
+from stepcreds.process.cancel import ENDING, PLAIN
+from stepcreds.process.custody import Custodian, Custody, Lines
+from stepcreds.process.descendants import end_descendants
+from stepcreds.process.terminal import reclaim_terminal
+from stepcreds.process.wakeup import Wakeup
+
+
+class Front:
+    """The front of one worker, made in the main thread."""
+
+    def __init__(self, worker: int, channel: int, spared: frozenset[int]) -> None:
+        """`channel` is where the worker speaks; `spared` are children that were there before it."""
+        self._worker = worker
+        self._channel = channel
+        self._spared = spared
+        self._custodian = Custodian()
+        self._code: int | None = None
+        self._failure = ""
+        self._unfit: list[str] = []
+        self._continued = False
+
+    def settle_in(self) -> None:
+        """Handles signals from now on, but for those that this process was started to ignore (nohup)."""
+        for number in ENDING + PLAIN:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._forward)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def attend(self, clock: Clock) -> int | Custody:
+        """Waits for the worker: its exit code; or, if it ended without one, what it left, once its tree is dead.
+
+        Raises `UnsupportedError` if it could not become a worker in the first place.
+        """
+        lines = Lines()
+        while data := self._read():
+            for message in lines.feed(data):
+                self._custodian.note(message)
+                if "suspend" in message:
+                    self._stop(0)
+                elif "done" in message:
+                    self._code = message["done"]
+                elif "unfit" in message:
+                    self._unfit = message["unfit"]
+                elif "failed" in message:
+                    self._failure = message["failed"]
+        worker, self._worker = self._worker, 0  # its id can be another's as soon as it has been waited for
+        _, status = os.waitpid(worker, 0)
+        os.close(self._channel)
+        if self._code is not None:
+            return self._code
+        if self._unfit:
+            what, cause, fix, docs = self._unfit
+            raise UnsupportedError(what, cause=cause, fix=fix, docs=docs)
+        end_descendants(Wakeup(), clock, spared=self._spared)
+        reclaim_terminal()
+        return self._custodian.custody(self._failure or _describe(status))
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._channel, 65536)
+        except OSError:  # cannot happen to a pipe; if it does, the worker is as good as gone
+            return b""
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        self._continued |= number == signal.SIGCONT
+        if self._worker:
+            os.kill(self._worker, number)
+        if number == signal.SIGTSTP:
+            self._stop(os.getpid())
+
+    def _stop(self, target: int) -> None:
+        """Stops `target` (this process, or 0: its group) as Ctrl-Z does; returns when it is continued.
+
+        For a group that no shell controls ("orphaned") the kernel drops the signal, because nobody could continue
+        it: then the command must not stay stopped either.
+        """
+        self._continued = False
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(target, signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        if not self._continued and self._worker:
+            os.kill(self._worker, signal.SIGCONT)
+
+
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"the worker was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"the worker ended with exit code {os.WEXITSTATUS(status)} before it was done"

@@ -1,0 +1,173 @@
+"""Takes secrets out of a stream of bytes, however the stream is cut; it reads and writes nothing itself.
+
+Every byte that belongs to a whole occurrence of a pattern is removed, also where occurrences overlap, and `***`
+stands in for each stretch. What is cut off at the end of a read and could still become a secret is held back:
+the longest end of the stream that begins some pattern, and not a byte more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+from stepcreds.secret import Secret
+
+MASK = b"***"
+
+# Shorter values are not looked for: the output would be full of holes that say where they are.
+SHORTEST_VALUE = 4
+# The lines of a multi-line value, and encoded forms, are looked for from this length on: "}" alone is no secret.
+SHORTEST_PART = 8
+# coreutils and MIME break base64 after 76 characters, OpenSSL and PEM after 64.
+_BASE64_WIDTHS = (64, 76)
+
+
+class Redactor:
+    """Knows what must not be seen: for each value the forms listed at `forms`."""
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        found = {form for secret in secrets for form in forms(secret.reveal())}
+        self._patterns = sorted(found)
+        # Where none of these occurs, no pattern does: a pattern that contains another needs no search of its own.
+        by_length = sorted(found, key=len)
+        self._probes: list[bytes] = []
+        for pattern in by_length:
+            if not any(probe in pattern for probe in self._probes):
+                self._probes.append(pattern)
+        # What a text that ends in a given byte can have begun: without this, holding costs more than searching.
+        self._through: dict[int, list[bytes]] = {}
+        for pattern in self._patterns:
+            for byte in set(pattern[:-1]):
+                self._through.setdefault(byte, []).append(pattern)
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._patterns)} patterns)"
+
+    def stream(self) -> RedactedStream:
+        """A filter for one stream, with nothing held yet."""
+        return RedactedStream(self)
+
+    def suspicious(self, text: bytes) -> bool:
+        """Whether some pattern occurs in `text`."""
+        return any(probe in text for probe in self._probes)
+
+    def spans(self, text: bytes) -> list[tuple[int, int]]:
+        """Start and end of every occurrence of every pattern, also overlapping ones, in order."""
+        found = []
+        for pattern in self._patterns:
+            at = text.find(pattern)
+            while at >= 0:
+                found.append((at, at + len(pattern)))
+                at = text.find(pattern, at + 1)
+        return sorted(found)
+
+    def unfinished(self, text: bytes) -> int:
+        """Where the longest end of `text` starts that begins a pattern without completing it; its length if none."""
+        first = len(text)
+        for pattern in self._through.get(text[-1], ()) if text else ():
+            at = text.find(pattern[:1], max(0, len(text) - len(pattern) + 1), first)
+            while at >= 0:
+                if pattern.startswith(text[at:]):
+                    first = at
+                    break
+                at = text.find(pattern[:1], at + 1, first)
+        return first
+
+
+class RedactedStream:
+    """One stream on its way through: `feed` what was read, write what comes back, `finish` at the end."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = b""
+        self._masked = 0  # how many bytes at the start of `_held` a mask that was passed on already stands for
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be passed on now that `data` has been read."""
+        text = self._held + data if self._held else data
+        return self._pass_on(text, self._redactor.unfinished(text))
+
+    def finish(self) -> bytes:
+        """The rest, once nothing more comes: a secret that was cut short is not one that is known, and stays."""
+        return self._pass_on(self._held, len(self._held))
+
+    def _pass_on(self, text: bytes, end: int) -> bytes:
+        if not self._masked and not self._redactor.suspicious(text):
+            self._held = text[end:]
+            return text[:end] if end < len(text) else text
+        out = []
+        done = 0
+        for start, stop, is_masked in self._stretches(text):
+            if start > end:
+                break
+            out.append(text[done:start])
+            if not is_masked:
+                out.append(MASK)
+            done = stop
+        out.append(text[done:end])
+        self._held = text[end:]
+        self._masked = max(0, done - end)
+        return b"".join(out)
+
+    def _stretches(self, text: bytes) -> Iterator[tuple[int, int, bool]]:
+        """Overlapping occurrences made one, and whether its mask has been passed on already."""
+        start, stop, is_masked = 0, self._masked, self._masked > 0
+        for next_start, next_stop in self._redactor.spans(text):
+            if next_start < stop:
+                stop = max(stop, next_stop)
+                continue
+            if stop:
+                yield start, stop, is_masked
+            start, stop, is_masked = next_start, next_stop, False
+        if stop:
+            yield start, stop, is_masked
+
+
+def forms(value: str) -> set[bytes]:
+    """What `value` looks like in output: itself, its lines, escaped for a URL or for JSON, and in base64.
+
+    Base64 is looked for wherever in a longer text the value stands: at each of the three alignments, without the
+    characters at either end that the neighbouring bytes share; and, when the value is the whole text, in lines.
+    """
+    value = value.strip("\r\n")
+    whole = _encode(value)
+    if len(whole) < SHORTEST_VALUE:
+        return set()
+    lines = {line.strip() for line in whole.splitlines()} if b"\n" in whole or b"\r" in whole else set()
+    escaped = {quote(whole, safe=""), quote(whole), quote_plus(whole)}
+    derived = {form.encode() for form in escaped | {_lower_hex(form) for form in escaped}}
+    derived |= {json.dumps(value)[1:-1].encode(), _encode(json.dumps(value, ensure_ascii=False)[1:-1])}
+    derived |= _base64_forms(whole)
+    return (
+        {whole}
+        | {form for form in lines if len(form) >= SHORTEST_PART}
+        | {form for form in derived if len(form) >= min(SHORTEST_PART, len(whole))}
+    )
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")  # as the environment does
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _lower_hex(escaped: str) -> str:
+    pieces = escaped.split("%")
+    return pieces[0] + "".join(f"%{piece[:2].lower()}{piece[2:]}" for piece in pieces[1:])
+
+
+def _base64_forms(whole: bytes) -> set[bytes]:
+    found = set()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + whole).rstrip(b"=")
+        first = (before * 8 + 5) // 6  # the first character that holds bits of the value alone
+        found.add(encoded[first : (before + len(whole)) * 8 // 6])
+        found.add(encoded[first:])  # the value ends the text
+    encoded = base64.b64encode(whole)
+    for width in _BASE64_WIDTHS:
+        if len(encoded) > width:
+            found |= {encoded[at : at + width] for at in range(0, len(encoded), width)}
+    return found | {form.translate(bytes.maketrans(b"+/", b"-_")) for form in found}
