@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import traceback
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from token_endpoint import DrivenClock, Endpoint, Reply, token_reply
 from stepcreds.ci.github import Forgejo, Gitea, GitHub
 from stepcreds.ci.http import RequestsHTTP
 from stepcreds.clock import SystemClock
+from stepcreds.devstack import certificates
 from stepcreds.devstack.issuer import Issuer
 from stepcreds.errors import IdentityError
 from stepcreds.secret import Secret
@@ -277,24 +279,69 @@ def test_a_bearer_token_that_is_no_header_is_not_shown() -> None:
 
 
 def test_the_proxy_of_the_environment_is_used_and_its_password_is_not_shown() -> None:
-    with Endpoint(token_reply(made())) as proxy:
-        environment = variables("http://token.ci.test/t?v=2", http_proxy=proxy.url)
-        GitHub().token(AUDIENCE, environment, RequestsHTTP(environment, DrivenClock()))
-        assert [asked.target for asked in proxy.asked] == [
-            f"http://token.ci.test/t?v=2&audience={quote(AUDIENCE, safe='')}"
-        ]
-    environment = variables(
-        "https://token.ci.test/t?v=2", https_proxy=proxy.url.replace("http://", f"http://u:{CANARY}@")
-    )
-    with pytest.raises(IdentityError) as error:
-        GitHub().token(
-            AUDIENCE, environment, RequestsHTTP(environment, DrivenClock(), deadline=0.2, jitter=lambda: 1.0)
+    clock = DrivenClock()
+    with Endpoint(Reply(502)) as proxy, pytest.raises(IdentityError) as error:
+        environment = variables(
+            "https://token.ci.test/t?v=2", HTTPS_PROXY=proxy.url.replace("http://", f"http://user:{CANARY}@")
         )
+        http = RequestsHTTP(environment, clock, deadline=1.0, jitter=lambda: 1.0)
+        GitHub().token(AUDIENCE, environment, http)
+    assert {(asked.method, asked.target) for asked in proxy.asked} == {("CONNECT", "token.ci.test:443")}
+    assert "proxy-authorization" in proxy.asked[0].headers
+    assert "authorization" not in proxy.asked[0].headers
     assert told(error)[0] == (
         "The token endpoint of GitHub Actions at token.ci.test gave no ID token: "
-        "the proxy does not let the request through"
+        "the proxy does not let the request through (the last of 2 tries)"
     )
     assert CANARY not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_proxy_that_is_none() -> None:
+    environment = variables("https://token.ci.test/t?v=2", HTTPS_PROXY=f"socks5://{CANARY}")
+    with pytest.raises(IdentityError) as error:
+        GitHub().token(AUDIENCE, environment, RequestsHTTP(environment, DrivenClock()))
+    assert told(error)[0] == (
+        "The token endpoint of GitHub Actions at token.ci.test gave no ID token: HTTPS_PROXY cannot be used: "
+        "it is not the address of an HTTP proxy"
+    )
+    assert CANARY not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's TLS context, and the file of the private CA that signed its certificate."""
+    made_now = certificates.make(SystemClock().now())
+    for name, content in (("ca", made_now.authority), ("cert", made_now.certificate), ("key", made_now.key)):
+        (tmp_path / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    return context, tmp_path / "ca"
+
+
+def test_the_systems_cas_are_trusted(certificate: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    context, authority = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))  # to OpenSSL, the system's CAs
+    with Endpoint(token_reply(made()), tls=context) as endpoint:
+        found = GitHub().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, DrivenClock()))
+    assert found is not None
+    assert found.token == Secret(made())
+
+
+def test_no_other_ca_is_trusted_and_no_other_try_made(
+    certificate: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = certificate
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    clock = DrivenClock()
+    with Endpoint(token_reply(made()), tls=context) as endpoint, pytest.raises(IdentityError) as error:
+        GitHub().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, clock))
+    assert told(error) == (
+        "The token endpoint of GitHub Actions at 127.0.0.1 gave no ID token: its TLS certificate is not accepted",
+        "The CA that signed it is not among the system's, or something else answers in the place of the CI.",
+        AGAIN,
+        "token-endpoint",
+    )
+    assert (endpoint.asked, clock.slept) == ([], [])
 
 
 def test_the_environment_of_the_process_is_not_heeded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -58,14 +59,22 @@ def token_reply(token: str, name: str = "value") -> Reply:
 class Endpoint:
     """`with Endpoint(reply, reply…)`: each request gets the next reply, and the last one for ever."""
 
-    def __init__(self, *replies: Reply, make: Callable[[Asked], Reply] | None = None) -> None:
+    def __init__(
+        self,
+        *replies: Reply,
+        make: Callable[[Asked], Reply] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._replies = list(replies)
         self._make = make
         self.asked: list[Asked] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            # The handshake is left to the thread of the request: a failed one must not stop the server.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     def __enter__(self) -> Endpoint:
         self._thread.start()
@@ -90,6 +99,12 @@ class Endpoint:
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except ssl.SSLError:
+                    """A client that does not accept the certificate."""
+
             def _answer(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 self.rfile.read(int(headers.get("content-length", "0")))
@@ -110,6 +125,7 @@ class Endpoint:
 
             do_GET = _answer  # noqa: N815 - http.server's name
             do_POST = _answer  # noqa: N815 - http.server's name
+            do_CONNECT = _answer  # noqa: N815 - http.server's name
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
                 """Nothing."""

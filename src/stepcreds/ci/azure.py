@@ -8,7 +8,6 @@ https://learn.microsoft.com/en-us/azure/devops/pipelines/scripts/logging-command
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -25,7 +24,6 @@ AUDIENCE = "api://AzureADTokenExchange"
 _URL, _BEARER, _CONNECTION = "SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN", "STEPCREDS_AZURE_SERVICE_CONNECTION"
 
 
-@dataclass(frozen=True)
 class AzurePipelines(Common):
     """A job of Azure DevOps Services."""
 

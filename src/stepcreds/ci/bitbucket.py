@@ -7,7 +7,6 @@ https://support.atlassian.com/bitbucket-cloud/docs/integrate-pipelines-with-reso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
@@ -20,7 +19,6 @@ from stepcreds.secret import Secret
 _VARIABLE = "BITBUCKET_STEP_OIDC_TOKEN"
 
 
-@dataclass(frozen=True)
 class Bitbucket(Common):
     """A step of Bitbucket Cloud."""
 

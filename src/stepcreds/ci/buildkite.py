@@ -10,7 +10,6 @@ command's time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.command import printed_token
@@ -19,7 +18,6 @@ from stepcreds.ci.interface import Common, Found, claim, machine
 from stepcreds.model import Job
 
 
-@dataclass(frozen=True)
 class Buildkite(Common):
     """A job of a Buildkite agent."""
 

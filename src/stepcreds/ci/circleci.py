@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.command import printed_token
@@ -24,7 +23,6 @@ from stepcreds.secret import Secret
 _VARIABLE = "CIRCLE_OIDC_TOKEN_V2"
 
 
-@dataclass(frozen=True)
 class CircleCI(Common):
     """A job on CircleCI's cloud or server."""
 

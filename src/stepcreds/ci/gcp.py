@@ -8,7 +8,6 @@ goes through no proxy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +20,6 @@ from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
 
-@dataclass(frozen=True)
 class GoogleCloud(Common):
     """A machine of Google's. Its identity is the service account's, the same for everything that runs there."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
@@ -28,7 +27,6 @@ _URL, _BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _EVENT_LIMIT = 8 * 1024 * 1024  # bytes of the event's JSON
 
 
-@dataclass(frozen=True)
 class GitHub(Common):
     """GitHub Actions, on github.com and on a GitHub Enterprise Server."""
 
@@ -110,7 +108,6 @@ class GitHub(Common):
         )
 
 
-@dataclass(frozen=True)
 class Forgejo(GitHub):
     """Forgejo Actions, from Forgejo 15 on."""
 
@@ -127,7 +124,6 @@ class Forgejo(GitHub):
         )
 
 
-@dataclass(frozen=True)
 class Gitea(GitHub):
     """Gitea Actions, on a version that issues ID tokens (proposed as a copy of GitHub's protocol)."""
 

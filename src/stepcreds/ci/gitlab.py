@@ -6,7 +6,6 @@ https://docs.gitlab.com/ci/secrets/id_token_authentication/ and https://docs.git
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
@@ -18,7 +17,6 @@ from stepcreds.model import Job
 from stepcreds.secret import Secret
 
 
-@dataclass(frozen=True)
 class GitLab(Common):
     """GitLab.com and self-managed GitLab. It cannot be told at run time what to mask."""
 

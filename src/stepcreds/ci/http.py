@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from stepcreds import __version__
-from stepcreds.ci.proxy import proxy_for
 from stepcreds.clock import Clock
+from stepcreds.config.address import Address
+from stepcreds.config.proxies import ProxyError, usual_proxy
 
 if TYPE_CHECKING:
     import requests
@@ -85,11 +86,11 @@ class RequestsHTTP:
         proxy = None
         left = max(0.1, until - self._clock.monotonic())
         try:
-            proxy = proxy_for(url, self._environment)
+            proxy = usual_proxy(_address(url), self._environment)
             with session.request(
                 method,
                 url,
-                proxies={urlsplit(url).scheme: proxy} if proxy else {},
+                proxies={"https": proxy} if proxy else {},
                 timeout=min(_TIMEOUT, left),
                 allow_redirects=False,
                 stream=True,
@@ -115,10 +116,19 @@ class RequestsHTTP:
         return 0.5 + self._jitter() / 2
 
 
+def _address(url: str) -> Address:
+    """Where `url` leads. Raises `ValueError`."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Address(url, parts.scheme, parts.hostname or "", port)
+
+
 def _kind(error: Exception, proxied: bool) -> tuple[str, bool]:
     """An exception of a request in words, and whether another try may help."""
     from requests import exceptions as kinds
 
+    if isinstance(error, ProxyError):
+        return f"{error.variable} cannot be used: {error}", False
     via = " through the proxy" if proxied else ""
     if isinstance(error, kinds.SSLError):
         return f"{BAD_CERTIFICATE}{via}", False

@@ -6,7 +6,6 @@ https://plugins.jenkins.io/oidc-provider/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
@@ -16,7 +15,6 @@ from stepcreds.errors import IdentityError
 from stepcreds.model import Job
 
 
-@dataclass(frozen=True)
 class Jenkins(Common):
     """A build of Jenkins. The plugin's tokens name the job (`sub`, its URL) and the build's number."""
 

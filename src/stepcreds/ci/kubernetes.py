@@ -9,7 +9,6 @@ given it can act there as the pod.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +23,6 @@ _VARIABLE = "STEPCREDS_KUBERNETES_TOKEN"
 _FOLDER, _FILE = "/var/run/secrets/tokens", "vault-token"  # those of the example in Kubernetes' documentation
 
 
-@dataclass(frozen=True)
 class Kubernetes(Common):
     """A pod. Its identity is its service account's, the same for all pods of that account."""
 

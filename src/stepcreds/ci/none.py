@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
@@ -11,7 +10,6 @@ from stepcreds.ci.interface import Common, Found, claim, machine
 from stepcreds.model import Job
 
 
-@dataclass(frozen=True)
 class NoCI(Common):
     """Knows nothing of a run: what the claims say is all there is."""
 

@@ -46,6 +46,14 @@ def proxies(addresses: Iterable[Address], environment: Mapping[str, str]) -> dic
     return found
 
 
+def usual_proxy(address: Address, environment: Mapping[str, str]) -> str | None:
+    """The proxy to a server that is not Vault, by HTTPS_PROXY, ALL_PROXY and NO_PROXY. Raises `ProxyError`."""
+    if address.scheme != "https" or address.is_loopback or _excepted(address, environment):
+        return None
+    variable = _usual(environment)
+    return _proxy(variable, environment[variable]) if variable else None
+
+
 def _usual(environment: Mapping[str, str]) -> str:
     for names in _USUAL:
         name = next((name for name in names if name in environment), "")
