@@ -101,7 +101,7 @@ class PostgreSQL:
 
         from pg8000.native import Connection
 
-        context = ssl.create_default_context(cafile=str(self.ca_cert)) if self.tls else None
+        context = ssl.create_default_context(cafile=str(self.ca_cert)) if self.tls else False
         return Connection(
             user,
             host=self.host,
@@ -238,4 +238,7 @@ def _copy(programs: Path, folder: Path) -> Path:
     libraries = package.parent / f"{package.name}.libs"
     if libraries.is_dir():
         shutil.copytree(libraries, target / libraries.name)
+    for path in (target, *target.rglob("*")):
+        mode = path.stat().st_mode  # installed with a umask of 077, not even the files are for others
+        path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
     return target / package.name / programs.name

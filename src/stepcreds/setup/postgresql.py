@@ -1,7 +1,7 @@
 """PostgreSQL's side of a profile as lists of statements: they are written here, and run by others.
 
 `{{name}}`, `{{password}}` and `{{expiration}}` are filled in, as plain text, by Vault's database engine, which runs
-each list in one transaction and cuts every element at `;` unless it holds ` END ` outside quotes
+each list in one transaction and cuts every element at `;` unless it holds the word END
 (https://openbao.org/docs/secrets/databases/postgresql/, and `containsMultilineStatement` in the plugin). So each
 element is one statement. All of them were run on PostgreSQL 14 to 18, with a management user that has CREATEROLE only.
 """

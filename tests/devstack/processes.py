@@ -1,0 +1,49 @@
+"""What runs on this machine, from /proc, and waiting for processes that are not our children to end."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+
+def children() -> dict[int, list[int]]:
+    """Process id -> its children's, of the whole machine."""
+    found: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            found.setdefault(int(fields[1]), []).append(int(folder.name))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, nearest first."""
+    tree = children()
+    found: list[int] = []
+    waiting = list(tree.get(pid, []))
+    while waiting:
+        found.append(waiting[0])
+        waiting += tree.get(waiting.pop(0), [])
+    return found
+
+
+class Watched:
+    """File descriptors of processes; taken while these live, so a process id used again cannot mislead."""
+
+    def __init__(self, pids: list[int]) -> None:
+        assert pids
+        self._waiting = {os.pidfd_open(pid): pid for pid in pids}
+
+    def alive_after(self, seconds: float) -> list[int]:
+        """Those that have not ended after at most `seconds` each; it returns as soon as all have."""
+        alive = []
+        for descriptor, pid in self._waiting.items():
+            if not select.select([descriptor], [], [], seconds)[0]:
+                alive.append(pid)
+            os.close(descriptor)
+        self._waiting = {}
+        return alive
