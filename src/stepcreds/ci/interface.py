@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from stepcreds.ci.http import HTTP
 from stepcreds.ci.wording import paste, quoted, scalar
@@ -15,8 +15,7 @@ from stepcreds.secret import Secret
 Level = Literal["error", "warning", "notice"]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A token as the CI gave it, not looked at yet."""
 
     token: Secret
@@ -25,8 +24,7 @@ class Found:
     fresh: bool = False  # True: made for this very request, so a wrong time in it is a wrong clock
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(NamedTuple):
     """Why something is likely so, and what to change, with the lines to paste."""
 
     cause: str

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepcreds.secret import Secret
 
@@ -20,8 +20,7 @@ class TokenShapeError(ValueError):
     """The text is no JWT. The message says which rule it breaks, and quotes nothing of it."""
 
 
-@dataclass(frozen=True)
-class Unverified:
+class Unverified(NamedTuple):
     """Header and claims of a token whose signature nobody has looked at."""
 
     header: Mapping[str, object]
