@@ -100,7 +100,7 @@ class _Reader:
         if "," in text:
             self.wrong("the URL names several hosts", "Name one: that a credential is dead is proven on one server.")
             return "", 0
-        match = re.match(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>.*))?\Z", text)
+        match = re.match(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>[^:]*))?\Z", text)
         host = (match["v6"] or match["name"] or "") if match else text
         if match is None or (not _is_ipv6(host) if match["v6"] else host and not _HOST.match(host)):
             self.wrong("the host is neither a host name nor an address", "An IPv6 address stands in brackets: [::1]")
@@ -116,7 +116,7 @@ class _Reader:
 
     def database(self, path: str) -> str:
         name = self.decoded(path[1:], "the name of the database")
-        if not name and self.engine.needs_database:
+        if not path[1:] and self.engine.needs_database:
             fix = f"Write it after the host: {self.engine.schemes[0]}://db.example.com/app"
             self.wrong("the URL names no database", fix)
         elif "/" in path[1:]:

@@ -9,6 +9,7 @@ from stepcreds.errors import ConfigError, Problem
 # A file of a million aliases would otherwise fill the CI's log with a million lines, after a long search for
 # what each of them may have meant.
 MOST = 100
+_END = 1 << 30  # a line behind the last
 
 
 class Problems:
@@ -23,9 +24,7 @@ class Problems:
         """Something is wrong at `line` and `column`, both from 1. Raises `ConfigError` when this is problem `MOST`."""
         self._found.append((line, column, Problem(f"{self.file}:{line}:{column}", key, what, fix)))
         if len(self._found) == MOST:
-            self._found.append(
-                (line, column, Problem(self.file, "", "there may be more problems: reading stopped here"))
-            )
+            self._found.append((_END, 0, Problem(self.file, "", "there may be more problems: reading stopped here")))
             self.raise_all()
 
     def add(self, key: str, what: str, fix: str = "") -> None:

@@ -95,7 +95,9 @@ class _Reader:
             return path
         if "/" not in path:
             self.wrong(
-                "creds", "the path names a mount or a role, and not both", "For example: database/creds/app-migrate"
+                "creds",
+                "the path names a mount or a role, and not both",
+                "For example: creds: database/creds/app-migrate",
             )
             return path
         kind = kind_of(path)
