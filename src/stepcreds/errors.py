@@ -113,3 +113,11 @@ class ProcessError(StepcredsError):
 
 class UnsupportedError(StepcredsError):
     """This machine or this engine is outside what stepcreds can promise anything for."""
+
+
+class UnprovenError(StepcredsError):
+    """A credential may still be alive after its step."""
+
+
+class CancelledError(StepcredsError):
+    """A signal ended the step before the command ran."""

@@ -8,15 +8,13 @@ database itself, with every password that could still work.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.databases.interface import Engine
 from stepcreds.errors import VaultError
 from stepcreds.model import Ending, Holding, Lock, LoginProof, Proof, Revocation
 from stepcreds.secret import Secret
-from stepcreds.vault.client import LeaseState
+from stepcreds.vault.client import Vault
 
 # One revocation statement list runs at a time per database config (47-70 ms each): two hundred steps that end
 # together wait for each other, not for a failure.
@@ -26,13 +24,6 @@ DATABASE_TIMEOUT = 5.0  # seconds, for one connection
 PROOF_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0)  # seconds
 
 NO_LOCK = Lock("not_applicable", None)
-
-
-class Revoker(Protocol):
-    """The calls of `vault.client.Vault` that end a lease."""
-
-    def revoke_lease(self, lease_id: str, *, timeout: float = 60.0) -> None: ...
-    def lookup_lease(self, lease_id: str) -> LeaseState: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Deadline:
 
 
 def end(
-    holding: Holding, profile: Profile, *, vault: Revoker, engine: Engine | None, clock: Clock, patience: float
+    holding: Holding, profile: Profile, *, vault: Vault, engine: Engine | None, clock: Clock, patience: float
 ) -> Ending:
     """Lock, revoke and prove the credential of `holding`, within about `patience` seconds.
 
@@ -55,6 +46,7 @@ def end(
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
     """
     deadline = Deadline(clock.monotonic() + patience, clock)
+    vault.limit(patience)
     if not holding.lease_id:
         return _without_lease(profile)
     url = profile.database
@@ -85,7 +77,7 @@ def _without_lease(profile: Profile) -> Ending:
     )
 
 
-def _tampering(lock: Lock, holding: Holding, vault: Revoker) -> Lock:
+def _tampering(lock: Lock, holding: Holding, vault: Vault) -> Lock:
     """A login refused while the lease still lives means that the step changed its own password."""
     try:
         alive = vault.lookup_lease(holding.lease_id).alive
@@ -96,7 +88,7 @@ def _tampering(lock: Lock, holding: Holding, vault: Revoker) -> Lock:
     return Lock("refused", lock.time, "tampering: the step changed its own password while the lease was alive")
 
 
-def _revoke(lease_id: str, vault: Revoker, clock: Clock, deadline: Deadline) -> Revocation:
+def _revoke(lease_id: str, vault: Vault, clock: Clock, deadline: Deadline) -> Revocation:
     try:
         vault.revoke_lease(lease_id, timeout=min(REVOKE_TIMEOUT, max(1.0, deadline.left())))
     except VaultError as error:
@@ -104,7 +96,7 @@ def _revoke(lease_id: str, vault: Revoker, clock: Clock, deadline: Deadline) -> 
     return Revocation("lease", "revoked", clock.now())
 
 
-def _lookup(lease_id: str, vault: Revoker) -> tuple[str, str]:
+def _lookup(lease_id: str, vault: Vault) -> tuple[str, str]:
     try:
         state = vault.lookup_lease(lease_id)
     except VaultError as error:
@@ -112,14 +104,14 @@ def _lookup(lease_id: str, vault: Revoker) -> tuple[str, str]:
     return ("alive", state.detail) if state.alive else ("gone", "")
 
 
-def _prove_lease(lease_id: str, vault: Revoker, clock: Clock) -> Proof:
+def _prove_lease(lease_id: str, vault: Vault, clock: Clock) -> Proof:
     lookup, detail = _lookup(lease_id, vault)
     time = clock.now() if lookup == "gone" else None
     return Proof(lookup, "not_applicable", "not_checked", "lease lookup", time, detail)  # type: ignore[arg-type]
 
 
 def _prove(
-    holding: Holding, url: DatabaseURL, engine: Engine, vault: Revoker, clock: Clock, deadline: Deadline
+    holding: Holding, url: DatabaseURL, engine: Engine, vault: Vault, clock: Clock, deadline: Deadline
 ) -> Proof:
     lookup, detail = _lookup(holding.lease_id, vault)
     answers = [

@@ -8,7 +8,7 @@ from stepcreds.config.environment import environment
 from stepcreds.errors import ConfigError, StepcredsError
 from stepcreds.printable import one_line, printable
 
-_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+_RED, _YELLOW, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
 def coloured(stream: TextIO) -> bool:
@@ -38,6 +38,11 @@ def render_error(error: StepcredsError, colour: bool) -> str:
     lines += _labelled("fix", error.fix, colour)
     lines += _labelled("see", f"docs/troubleshooting.md#{error.docs}" if error.docs else "", colour)
     return "\n".join(lines)
+
+
+def render_warning(text: str, colour: bool) -> str:
+    """Something to act on, in one form with errors."""
+    return _mark("stepcreds: warning:", _YELLOW, colour) + _indented(text)
 
 
 def _labelled(label: str, text: str, colour: bool) -> list[str]:

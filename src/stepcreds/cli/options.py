@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import click
+
+from stepcreds.clock import Clock
+from stepcreds.config.duration import seconds
+from stepcreds.config.environment import environment
+from stepcreds.config.load import load_config
+from stepcreds.config.model import Config, Profile
+from stepcreds.errors import UsageError
+from stepcreds.printable import one_line
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -24,3 +32,46 @@ def config_option(command: Command) -> Command:
         help="The configuration file. Default: $STEPCREDS_CONFIG, else stepcreds.yml here or in a folder above, "
         "up to the repository's root.",
     )(command)
+
+
+class Duration(click.ParamType):
+    """A duration as stepcreds.yml writes it, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        duration = seconds(str(value))
+        if duration is None:
+            self.fail(f"{value!r} is not a duration; write 90s, 2m or 1h30m", param, ctx)
+        return duration
+
+
+def load(path: Path | None, clock: Clock) -> tuple[Config, Mapping[str, str]]:
+    """The configuration, and the environment it was read in."""
+    variables = environment()
+    return load_config(path, variables, Path.cwd(), clock), variables
+
+
+def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:
+    """The profiles of these names. Raises `UsageError` that lists those there are."""
+    for position, name in enumerate(names):
+        if name not in config.profiles:
+            raise UsageError(
+                f"There is no profile {one_line(name)} in {config.source}",
+                fix=f"The profiles there are: {', '.join(config.profiles)}.",
+                docs="configuration",
+            )
+        if name in names[:position]:
+            raise UsageError(f"The profile {name} is asked for twice")
+    return tuple(config.profiles[name] for name in names)
+
+
+def working_folder() -> Path:
+    """The current folder, absolute. Raises `UsageError` where it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        what = f"the current folder cannot be used: {error.strerror}"
+        raise UsageError(what, fix="change to a folder that exists") from None

@@ -5,6 +5,7 @@ Whatever goes wrong on the way, what exists by then is ended before the error go
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 
@@ -13,30 +14,50 @@ from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.identity import claims_for_messages
-from stepcreds.ledger import record
-from stepcreds.model import Holding, Lease, Login, NotMeasured
+from stepcreds.ledger import credential as record
+from stepcreds.ledger.record import new_uid
+from stepcreds.model import Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
-from stepcreds.session.finish import abandon
-from stepcreds.session.step import Credential, Step
+from stepcreds.session.finish import Issue, abandon
+from stepcreds.session.renewal import TOKEN_MARGIN
+from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.client import Vault
-
-# The token outlives the lease by what an ending may take, so that it can still be asked for the proof.
-TOKEN_MARGIN = 90.0  # seconds
 
 
 def acquire(step: Step, profile: Profile) -> Credential:
     """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`.
 
-    Raises `StepcredsError` or `process.cancel.Cancelled`; nothing of this call is alive then, or the message and the
-    ledger say what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with
-    it whatever it may have been given.
+    Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
+    what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
+    it may have been given.
     """
     try:
         return _Attempt(step, profile).run()
     except LostAnswerError as error:
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
         return _Attempt(step, profile).run()
+
+
+def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Vault) -> Login:
+    """A token for `profile`'s role; with `--as-operator`, a short-lived child of the operator's own token.
+
+    Raises `VaultError` with Vault's own words, our claims beside them, and what to change.
+    """
+    if around.operator_token is not None:
+        vault.use(around.operator_token)
+        return vault.child_token(profile.ttl + TOKEN_MARGIN)
+    settings = around.config.vault
+    try:
+        return vault.login(profile.role, identity.token)
+    except VaultError as error:
+        raise explain_login(
+            error,
+            role=profile.role,
+            mount=settings.mount,
+            audience=settings.audience,
+            claims=claims_for_messages(identity.claims),
+        ) from None
 
 
 class _Attempt:
@@ -47,65 +68,87 @@ class _Attempt:
         self.profile = profile
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
-        self.holding = Holding(record.new_uid(), profile.name, Secret(""), "", lock_password=_password())
+        self.issue: Issue = "not_asked"
+        self.holding = Holding(
+            new_uid(),
+            profile.name,
+            Secret(""),
+            "",
+            lock_password=_password(),
+            ledger=str(step.journal.path),
+            chain_uid=step.journal.chain_uid,
+        )
 
     def run(self) -> Credential:
         step, profile = self.step, self.profile
+        cancellation = step.keeper.cancellation
         try:
-            with step.keeper.interruptible():
-                login = self.log_in()
+            with cancellation.interruptible():
+                login = log_in(step.around, step.identity, profile, self.vault)
                 self.hold(token=login.token, accessor=login.accessor)
                 if profile.revocation == "lease":
                     self.vault.probe_revocation(profile.creds)
             # From here to the answer there may be a credential that only this record tells of.
-            step.journal.append(record.requested(step, profile, self.holding))
-            with step.keeper.interruptible():
-                lease = self.vault.issue(profile.creds)
-                self.hold_lease(login, lease)
-                self.check(lease)
+            self.record_intent()
+            with cancellation.interruptible():
+                lease = self.ask(login)
                 self.shorten(login, lease)
-            step.journal.append(record.issued(step, login, lease, self.holding))
+            self.record_issue(login, lease)
         except BaseException as error:
-            abandon(step, profile, self.vault, self.holding, error)
+            abandon(step, profile, self.vault, self.holding, self.issue)
             raise
-        grant = scope.grant(profile, lease, _not_measured(profile))
-        return Credential(profile, grant, self.holding, self.vault, _engine(profile))
-
-    def log_in(self) -> Login:
-        around, profile = self.step.around, self.profile
-        settings = around.config.vault
-        try:
-            return self.vault.login(profile.role, self.step.identity.token)
-        except VaultError as error:
-            raise explain_login(
-                error,
-                role=profile.role,
-                mount=settings.mount,
-                audience=settings.audience,
-                claims=claims_for_messages(self.step.identity.claims),
-            ) from None
+        grant = scope.grant(profile, lease, scope.not_measured(profile))
+        return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))
 
     def hold(self, **changes: object) -> None:
         self.holding = replace(self.holding, **changes)  # type: ignore[arg-type]
         self.step.keeper.hold(self.holding)
 
-    def hold_lease(self, login: Login, lease: Lease) -> None:
+    def record_intent(self) -> None:
+        step, around = self.step, self.step.around
+        mount = "auth/token" if around.operator_token is not None else f"auth/{around.config.vault.mount}"
+        step.journal.append(
+            record.requested(
+                around.step_uid,
+                self.holding.credential_uid,
+                self.profile,
+                token_accessor=self.holding.accessor,
+                mount_point=mount,
+                delivery=step.delivery,
+                inherited=step.inherited,
+                reason=step.reason,
+            )
+        )
+
+    def ask(self, login: Login) -> Lease:
+        """Issue. Until its answer is held, nobody knows what the token was given."""
+        self.issue = "unknown"
+        try:
+            lease = self.vault.issue(self.profile.creds)
+        except LostAnswerError:
+            raise
+        except VaultError:
+            self.issue = "refused"
+            raise
+        expiry = min(lease.time + lease.duration, login.time + login.ttl) if lease.lease_id else math.inf
         self.hold(
             lease_id=lease.lease_id,
             username=_reveal(lease, "username"),
             password=lease.fields.get("password", Secret("")),
             issue_time=lease.time,
-            expire_time=min(lease.time + lease.duration, login.time + login.ttl) if lease.lease_id else 0.0,
+            expire_time=expiry,
         )
-
-    def check(self, lease: Lease) -> None:
+        self.issue = "answered"
         if not lease.lease_id and self.profile.revocation == "lease":
+            self.issue = "refused"
             raise VaultError(
                 f"{self.profile.creds} answered without a lease: what it gave cannot be revoked",
-                cause="it is a static secret (kv, static role) or an engine that gives no leases",
-                fix=f"use a dynamic secrets engine, or accept it in words: profiles.{self.profile.name}.revocation: none",
+                cause="It is a static secret (kv, a static role), or an engine that gives no leases.",
+                fix="Use a dynamic secrets engine; or accept in words that nothing ends it:\n"
+                f"  profiles.{self.profile.name}.revocation: none",
                 docs="no-lease",
             )
+        return lease
 
     def shorten(self, login: Login, lease: Lease) -> None:
         """The creds path ignores a ttl; renewing with a smaller increment does shorten the lease and `VALID UNTIL`."""
@@ -116,28 +159,29 @@ class _Attempt:
             duration = self.vault.renew_lease(lease.lease_id, ttl)
         except VaultError as error:
             raise VaultError(
-                f"the lease of {self.profile.creds} lasts {lease.duration:.0f} s and could not be shortened to"
-                f" the profile's ttl of {ttl:.0f} s: {error.what}",
+                f"The lease of {self.profile.creds} lasts {lease.duration:.0f} s and could not be shortened to the "
+                f"profile's ttl of {ttl:.0f} s: {error.what}",
                 status=error.status,
                 errors=error.errors,
-                cause="the role's policy does not allow sys/leases/renew, or the engine's leases cannot be renewed",
-                fix='allow it: path "sys/leases/renew" { capabilities = ["update"] }; or set default_ttl of the creds'
-                f" role to {ttl:.0f}s or less; or raise profiles.{self.profile.name}.ttl",
+                cause="The role's policy does not allow sys/leases/renew, or this engine's leases cannot be renewed.",
+                fix='Allow it (path "sys/leases/renew" { capabilities = ["update"] }); or set default_ttl of the creds '
+                f"role to {ttl:.0f}s; or raise profiles.{self.profile.name}.ttl.",
                 docs="lease-not-shortened",
             ) from None
         self.hold(expire_time=min(self.clock.now() + duration, login.time + login.ttl))
 
-
-def _engine(profile: Profile):  # type: ignore[no-untyped-def]
-    return engine_for(profile.database) if profile.database is not None else None
-
-
-def _not_measured(profile: Profile) -> NotMeasured:
-    if profile.measure == "off":
-        return NotMeasured("the profile says measure: off")
-    if profile.database is None:
-        return NotMeasured("there is no database to ask")
-    return NotMeasured("this version does not measure privileges yet")
+    def record_issue(self, login: Login, lease: Lease) -> None:
+        holding = self.holding
+        self.step.journal.append(
+            record.issued(
+                self.step.around.step_uid,
+                holding.credential_uid,
+                login,
+                lease,
+                db_user=holding.username or None,
+                expire_time=holding.expire_time,
+            )
+        )
 
 
 def _password() -> Secret:

@@ -2,78 +2,106 @@
 
 from __future__ import annotations
 
-from stepcreds import revoke
+from typing import Literal
+
+from stepcreds import revoke, scope
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
-from stepcreds.errors import LedgerError, LostAnswerError, VaultError
-from stepcreds.ledger import record
+from stepcreds.errors import LedgerError, VaultError
+from stepcreds.ledger import credential as record
 from stepcreds.model import Ending, Holding, Lock, Outcome, Proof, Revocation
-from stepcreds.session.step import Step
+from stepcreds.session.step import Closing
+from stepcreds.session.words import unproven
 from stepcreds.vault.client import Vault
 
 PATIENCE = 75.0  # seconds after the command: a synchronous revoke may wait 60 s for its turn
 PATIENCE_CANCELLED = 7.0  # seconds: GitHub kills the tree 10 s after a cancel
 
-_NOTHING = Proof("not_checked", "not_applicable", "not_checked", "nothing was issued", None)
-NOT_ISSUED = Ending(Lock("not_applicable", None), Revocation("none", "not_issued", None), _NOTHING)
+# How far a request to issue got: what is not known may exist.
+Issue = Literal["not_asked", "refused", "unknown", "answered"]
+
+NO_LOCK = Lock("not_applicable", None)
+NOTHING = Proof("not_checked", "not_applicable", "not_checked", "nothing was issued", None)
+NOT_ISSUED = Ending(NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
 
 
-def finish(step: Step, profile: Profile, vault: Vault, holding: Holding, outcome: Outcome | None) -> Ending:
+def finish(closing: Closing, profile: Profile, vault: Vault, holding: Holding, outcome: Outcome | None) -> Ending:
     """Lock, revoke, prove, record, and only then revoke the token: after it nothing can be asked or signed any more.
 
     Raises `LedgerError` when the end could not be recorded; the credential has been ended all the same.
     """
-    clock = step.around.clock
-    hurried = outcome is not None and bool(outcome.cancelled_by)
-    vault.patience = patience = PATIENCE_CANCELLED if hurried else PATIENCE
-    ending = revoke.end(
-        holding, profile, vault=vault, engine=engine_for(profile.database), clock=clock, patience=patience
-    )
-    _close(step, vault, holding, ending, outcome)
+    clock = closing.around.clock
+    patience = PATIENCE_CANCELLED if outcome is not None and outcome.cancelled_by else PATIENCE
+    engine = engine_for(profile.database, clock)
+    ending = revoke.end(holding, profile, vault=vault, engine=engine, clock=clock, patience=patience)
+    _close(closing, profile, vault, holding, ending, outcome)
     return ending
 
 
-def abandon(step: Step, profile: Profile, vault: Vault, holding: Holding, error: BaseException) -> None:
+def abandon(closing: Closing, profile: Profile, vault: Vault, holding: Holding, issue: Issue) -> None:
     """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing."""
     try:
-        if holding.lease_id:
-            ending = finish(step, profile, vault, holding, None)
-            if not ending.proof.proven:
-                step.around.voice.warn(record.unproven(profile, holding, ending))
+        if issue == "answered" or holding.lease_id:
+            ending = finish(closing, profile, vault, holding, None)
+            if holding.lease_id and not ending.proof.proven:
+                closing.around.voice.fail(unproven(holding, ending))
             return
-        ending = NOT_ISSUED
-        if holding.accessor and isinstance(error, LostAnswerError):
-            ending = _by_token(step, vault)
-        _close(step, vault, holding, ending, None)
-    except LedgerError as unwritten:
-        step.around.voice.warn(f"the end of this attempt is not on record: {unwritten.what}")
+        ending = by_token(closing, vault) if issue == "unknown" else NOT_ISSUED
+        _close(closing, profile, vault, holding, ending, None)
+    except LedgerError as error:
+        closing.around.voice.fail(error)
 
 
-def _by_token(step: Step, vault: Vault) -> Ending:
-    """The lease is not known, but it dies with the token that asked for it."""
+def by_token(closing: Closing, vault: Vault) -> Ending:
+    """The end of a credential whose lease nobody knows: it dies with the token that asked for it."""
+    clock = closing.around.clock
     try:
         vault.revoke_self()
     except VaultError as error:
-        revocation = Revocation("token", "failed", step.around.clock.now(), error.what)
+        revocation = Revocation("token", "failed", clock.now(), error.what)
     else:
-        revocation = Revocation("token", "revoked", step.around.clock.now(), "the answer was lost, its lease is unknown")
-    proof = Proof("not_checked", "not_checked", "not_checked", "none: the answer to the request was lost", None)
-    return Ending(NOT_ISSUED.lock, revocation, proof)
+        revocation = Revocation("token", "revoked", clock.now(), "its lease is not known: the answer was lost")
+    return Ending(NO_LOCK, revocation, Proof("not_checked", "not_checked", "not_checked", "no lease to look up", None))
 
 
-def _close(step: Step, vault: Vault, holding: Holding, ending: Ending, outcome: Outcome | None) -> None:
+def _close(
+    closing: Closing, profile: Profile, vault: Vault, holding: Holding, ending: Ending, outcome: Outcome | None
+) -> None:
+    around = closing.around
     try:
-        step.journal.append(record.closed(step, holding, ending, outcome))
+        closing.journal.append(
+            record.closed(
+                around.step_uid,
+                holding.credential_uid,
+                profile=profile.name,
+                step_name=around.step_name,
+                command=closing.argv,
+                outcome=outcome,
+                measurement=scope.not_measured(profile),
+                ending=ending,
+                expire_time=holding.expire_time or None,
+            )
+        )
     finally:
         if holding.accessor and ending.revocation.method != "token":
-            _give_back(step, vault, holding)
+            give_back(closing, vault, holding)
         vault.close()
-        step.keeper.release(holding.credential_uid)
+        closing.keeper.release(holding.credential_uid)
 
 
-def _give_back(step: Step, vault: Vault, holding: Holding) -> None:
+def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
+    """Revoke the token, last of all; where that fails, the ledger says so."""
+    around = closing.around
     try:
         vault.revoke_self()
     except VaultError as error:
-        step.around.voice.warn(f"the Vault token could not be revoked and lives until its TTL: {error.what}")
-        step.journal.append(record.token_revoke_failed(step, holding, error))
+        around.voice.warn(f"the Vault token {holding.accessor} (accessor) could not be revoked: {error.what}")
+        closing.journal.append(
+            record.token_revoke_failed(
+                around.step_uid,
+                holding.credential_uid,
+                token_accessor=holding.accessor,
+                detail=error.what,
+                expire_time=None,
+            )
+        )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -12,8 +11,11 @@ from stepcreds.ci.interface import CI
 from stepcreds.clock import Clock
 from stepcreds.config.model import Config, Profile
 from stepcreds.databases.interface import Engine
+from stepcreds.errors import StepcredsError
 from stepcreds.ledger.journal import Journal
 from stepcreds.model import Grant, Holding, Identity
+from stepcreds.process.cancel import Cancellation
+from stepcreds.secret import Secret
 from stepcreds.vault.client import Vault
 
 
@@ -28,6 +30,10 @@ class Voice(Protocol):
         """One line that somebody should act on."""
         ...
 
+    def fail(self, error: StepcredsError) -> None:
+        """Why the step fails."""
+        ...
+
     def mask(self, commands: str) -> None:
         """The CI's own masking commands, to be printed before anything else is."""
         ...
@@ -36,9 +42,12 @@ class Voice(Protocol):
 class Keeper(Protocol):
     """The other half of the pair of processes, as a step sees it: what it is told, it ends if this half dies."""
 
+    @property
+    def cancellation(self) -> Cancellation: ...
+
     def hold(self, holding: Holding) -> None: ...
+
     def release(self, credential_uid: str) -> None: ...
-    def interruptible(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,8 @@ class Request:
     inherit: Literal["all", "clean"] = "all"
     grace: float = 5.0  # seconds between the first signal and SIGKILL
     redact: bool = False
-    reason: str = ""
+    reason: str | None = None  # for the ledger, in the author's words
     id_token_file: Path | None = None
-    as_operator: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,18 +72,31 @@ class Surroundings:
     ci: CI
     clock: Clock
     voice: Voice
+    step_uid: str
+    operator_token: Secret | None = None  # `--as-operator`: the caller's own Vault token stands for an identity
+
+    @property
+    def step_name(self) -> str:
+        """The CI's own name of this step."""
+        return self.ci.job({}, self.environment).step
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step whose identity is known and whose ledger is open."""
+class Closing:
+    """What it takes to write down how a credential ended; all that the other half of the pair has, too."""
 
     around: Surroundings
-    identity: Identity
     journal: Journal
-    step_uid: str
     keeper: Keeper
-    reason: str = ""
+    argv: tuple[str, ...] | None = None  # None where there is no command
+
+
+@dataclass(frozen=True)
+class Step(Closing):
+    """A step whose identity is known and whose ledger is open."""
+
+    identity: Identity = field(kw_only=True)
+    reason: str | None = None
     delivery: str = "exec"  # how the ledger names the way the credential is handed over
     inherited: tuple[str, ...] = ()  # names of credential-like variables found in the environment
 

@@ -1,0 +1,128 @@
+"""`stepcreds exec`: flags become one request; whatever goes wrong before the command runs ends with 125."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from stepcreds.ci.detect import detect
+from stepcreds.cli.operator import operator_option, operator_token
+from stepcreds.cli.options import Duration, config_option, load, profiles_of
+from stepcreds.cli.voice import LogVoice
+from stepcreds.clock import SystemClock
+from stepcreds.ledger.record import new_uid
+from stepcreds.session import life
+from stepcreds.session.step import Request, Surroundings
+
+EPILOG = """\b
+Examples:
+  stepcreds exec migrate -- alembic upgrade head
+  stepcreds exec migrate --also cache -- ./deploy.sh
+\b
+Exit codes: the command's own; 128+n if signal n ended it; 124 max_ttl reached; 125 stepcreds failed or refused before the
+command ran; 126 not runnable; 127 not found; 121 the credential is not proven dead.
+"""
+
+
+class CommandAfterProfile(click.Command):
+    """Options may stand before and after PROFILE; from the command's first word on everything is the command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._separated(args))
+
+    def _separated(self, args: list[str]) -> list[str]:
+        with_value = {
+            name for p in self.params if isinstance(p, click.Option) and not p.is_flag and not p.count for name in p.opts
+        }
+        positional = False
+        position = 0
+        while position < len(args):
+            arg = args[position]
+            if arg == "--":
+                break
+            if not arg.startswith("-"):
+                if positional:
+                    return [*args[:position], "--", *args[position:]]
+                positional = True
+            position += 2 if arg in with_value else 1
+        return args
+
+
+@click.command(cls=CommandAfterProfile, epilog=EPILOG, name="exec")
+@click.argument("profile")
+@click.argument("command_line", metavar="COMMAND...", nargs=-1, type=click.UNPROCESSED)
+@click.option("--also", multiple=True, metavar="PROFILE", help="A further profile, for a command that needs two.")
+@click.option(
+    "--inherit",
+    type=click.Choice(["all", "clean"]),
+    default="all",
+    show_default=True,
+    help="What of the environment goes on to the command: all but identity and older credentials, or an allow-list.",
+)
+@click.option(
+    "--grace",
+    type=Duration(),
+    default="5s",
+    show_default=True,
+    help="Time between the signal that ends the command and SIGKILL.",
+)
+@click.option(
+    "--redact/--no-redact",
+    default=None,
+    help="Replace the credential in the command's output. Default: yes, unless the CI masks it or stdout is a terminal.",
+)
+@click.option("--reason", metavar="TEXT", help="Why this step needs the credential, for the ledger.")
+@click.option(
+    "--id-token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the CI left its ID token, where it leaves it in a file.",
+)
+@operator_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
+@config_option
+def command(  # noqa: PLR0917 - one parameter for each flag
+    profile: str,
+    command_line: tuple[str, ...],
+    also: tuple[str, ...],
+    inherit: Literal["all", "clean"],
+    grace: float,
+    redact: bool | None,
+    reason: str | None,
+    id_token_file: Path | None,
+    as_operator: bool,
+    quiet: bool,
+    config_path: Path | None,
+) -> int:
+    """Run one COMMAND with the credential of PROFILE, and end with it.
+
+    The credential is issued for this command alone, given to no other process, revoked when the command ends, and proven
+    dead before stepcreds does.
+    """
+    if not command_line:
+        raise click.UsageError("No command to run. Write it after the profile: stepcreds exec PROFILE -- COMMAND")
+    clock = SystemClock()
+    config, environment = load(config_path, clock)
+    ci = detect(environment, config.vault.id_token_variable)
+    request = Request(
+        profiles=profiles_of(config, (profile, *also)),
+        argv=command_line,
+        inherit=inherit,
+        grace=grace,
+        redact=not ci.masks and not sys.stdout.isatty() if redact is None else redact,
+        reason=reason,
+        id_token_file=id_token_file,
+    )
+    around = Surroundings(
+        config,
+        environment,
+        ci,
+        clock,
+        LogVoice(ci, quiet=quiet),
+        new_uid(),
+        operator_token(environment) if as_operator else None,
+    )
+    return life.run(request, around)

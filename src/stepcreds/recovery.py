@@ -1,0 +1,269 @@
+"""`stepcreds revoke`: ends what a killed `exec` left, and proves it though the password is lost.
+
+The ledger says what was requested and not closed, or closed without proof. A login of this job's own ends it by its
+lease id, or by its token's accessor where no lease came on record. Proof is by lookup and by a witness: a fresh
+credential of a profile on the same server sees neither the role nor a session of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from stepcreds import scope
+from stepcreds.config.model import DatabaseURL, Profile
+from stepcreds.databases import engine_for
+from stepcreds.databases.interface import Sighting
+from stepcreds.errors import CancelledError, StepcredsError, UsageError, VaultError
+from stepcreds.ledger import credential as record
+from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.reading import CredentialView, unclosed, with_lease
+from stepcreds.ledger.record import new_uid
+from stepcreds.model import Ending, Holding, Proof, Revocation
+from stepcreds.process.cancel import Cancelled
+from stepcreds.process.pair import Worker, run_pair
+from stepcreds.secret import Secret
+from stepcreds.session import words
+from stepcreds.session.acquire import acquire, log_in
+from stepcreds.session.begin import begin, identify
+from stepcreds.session.finish import NO_LOCK, finish
+from stepcreds.session.step import Credential, Step, Surroundings
+from stepcreds.session.takeover import take_over
+from stepcreds.vault.client import Vault
+
+FINDING = 1
+WITNESS_TIMEOUT = 10.0  # seconds
+# The witness is to see, not to do: the narrowest profile on the same server is asked first.
+NARROWEST_FIRST = ("read-only", "read-write", "ddl")
+
+
+@dataclass(frozen=True)
+class Order:
+    """One call of `stepcreds revoke`."""
+
+    lease: str | None = None  # this one, whichever job it was issued to
+    everything: bool = False  # all of this run attempt; else those of this job's last step
+    id_token_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A credential that may still be alive."""
+
+    holding: Holding  # without token and password: they are lost
+    profile: Profile
+    file: Path | None  # the chain it is on record in; None: in none that is here
+    step_uid: str
+
+
+def run(order: Order, around: Surroundings) -> int:
+    """End what is left; 0 when all of it is proven dead (or there was nothing), 1 when something is not."""
+    return run_pair(
+        lambda worker: _Recovery(order, around, worker).run(), partial(take_over, around=around, argv=None)
+    )
+
+
+class _Recovery:
+    """What the worker of `stepcreds revoke` does."""
+
+    def __init__(self, order: Order, around: Surroundings, worker: Worker) -> None:
+        self.order = order
+        self.around = around
+        self.worker = worker
+        self.witnesses: dict[tuple[str, int], Credential] = {}
+        self.complete = True  # whether every chain could be read, every profile found
+
+    def run(self) -> int:
+        voice = self.around.voice
+        try:
+            with self.worker.cancellation.interruptible():
+                self.identity = identify(self.around, self.order.id_token_file)
+            left = self.left()
+            if not left and self.complete:
+                voice.say("nothing to revoke: no credential is open in this ledger")
+            proven = [self.end(leftover) for leftover in left]
+            clean = all(proven) and self.complete
+            if self.order.everything and clean:
+                self.step().journal.close(self.around.step_uid)
+            return 0 if clean else FINDING
+        except Cancelled as error:
+            voice.fail(CancelledError(f"Ended by {error.signal_name} before everything was revoked", docs="cancelled"))
+            return FINDING
+        except StepcredsError as error:
+            voice.fail(error)
+            return error.exit_code
+        finally:
+            self.dismiss_witnesses()
+
+    def left(self) -> list[Leftover]:
+        """What is to be ended, oldest first."""
+        settings = self.around.config.ledger
+        if self.order.lease is not None:
+            view = with_lease(settings, self.order.lease)
+            return [self.leftover(view) if view is not None else self.unrecorded(self.order.lease)]
+        job = self.around.ci.job(self.identity.claims, self.around.environment)
+        views, errors = unclosed(settings, job, whole_run=self.order.everything)
+        for error in errors:
+            self.complete = False
+            self.around.voice.fail(error)
+        if not self.order.everything:
+            views = [view for view in views if view.step_uid == views[-1].step_uid]
+        return [self.leftover(view) for view in views]
+
+    def leftover(self, view: CredentialView) -> Leftover:
+        holding = Holding(
+            view.credential_uid,
+            view.profile,
+            Secret(""),
+            view.token_accessor,
+            lease_id=view.lease_id,
+            username=view.db_user,
+            issue_time=view.issue_time or 0.0,
+            expire_time=view.expire_time or 0.0,
+        )
+        return Leftover(holding, self.profile(view), view.file, view.step_uid)
+
+    def profile(self, view: CredentialView) -> Profile:
+        """The profile as it was recorded: the configuration may have changed since, or lost it."""
+        known = self.around.config.profiles.get(view.profile)
+        if known is not None and known.creds == view.creds:
+            return replace(known, role=view.role)
+        lost = Profile(view.profile, view.role, view.creds, None, None)
+        return lost if known is None else replace(known, role=view.role, creds=view.creds)
+
+    def unrecorded(self, lease_id: str) -> Leftover:
+        """A lease that no ledger here knows: the profile whose creds path it is under says how to end it."""
+        for profile in self.around.config.profiles.values():
+            if lease_id.startswith(profile.creds + "/"):
+                holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id)
+                return Leftover(holding, profile, None, self.around.step_uid)
+        raise UsageError(
+            "No profile of this configuration issues such a lease",
+            cause="The lease id begins with the creds path of the profile it was issued for, and none of these match: "
+            + ", ".join(sorted({profile.creds for profile in self.around.config.profiles.values()})),
+            fix="Use the stepcreds.yml of the step that held it.",
+            docs="revoke",
+        )
+
+    def end(self, leftover: Leftover) -> bool:
+        """Revoke, prove, record; whether it is proven dead."""
+        holding, profile = leftover.holding, leftover.profile
+        vault = Vault(self.around.config.vault, self.around.clock)
+        with self.worker.cancellation.interruptible():
+            log_in(self.around, self.identity, profile, vault)
+        try:
+            revocation = self.revoke(holding, vault)
+            ending = Ending(NO_LOCK, revocation, self.prove(leftover, vault))
+        finally:
+            self.give_back(vault)
+        self.record(leftover, ending)
+        if ending.proof.proven:
+            self.around.voice.say(words.ended(holding, ending, None))
+        else:
+            self.around.voice.fail(words.unproven(holding, ending))
+        return ending.proof.proven
+
+    def revoke(self, holding: Holding, vault: Vault) -> Revocation:
+        clock = self.around.clock
+        try:
+            if holding.lease_id:
+                vault.revoke_lease(holding.lease_id)
+                return Revocation("lease", "revoked", clock.now())
+            vault.revoke_accessor(holding.accessor)
+            return Revocation("accessor", "revoked", clock.now())
+        except VaultError as error:
+            return Revocation("lease" if holding.lease_id else "accessor", "failed", clock.now(), error.what)
+
+    def prove(self, leftover: Leftover, vault: Vault) -> Proof:
+        """Lookup and witness; an engine without a login is proven by the lookup alone."""
+        holding, url = leftover.holding, leftover.profile.database
+        if not holding.lease_id:
+            detail = "the answer to its request is not on record: neither its lease nor its user is known"
+            return Proof("not_checked", "not_checked", "not_checked", "none", None, detail)
+        try:
+            state = vault.lookup_lease(holding.lease_id)
+        except VaultError as error:
+            return Proof("unknown", "not_checked", "not_checked", "none", None, error.what)
+        if state.alive:
+            return Proof("alive", "not_checked", "not_checked", "none", None, state.detail)
+        now = self.around.clock.now
+        if url is None or engine_for(url) is None:
+            return Proof("gone", "not_applicable", "not_checked", "lease lookup", now())
+        sighting = self.witness(url, holding.username)
+        time = now() if sighting.answer == "absent" else None
+        return Proof("gone", "not_checked", sighting.answer, "lease lookup and a witness", time, sighting.detail)
+
+    def witness(self, url: DatabaseURL, dead_user: str) -> Sighting:
+        if not dead_user:
+            return Sighting("unknown", "the database user is not on record")
+        try:
+            witness = self.witness_on(url)
+        except StepcredsError as error:
+            return Sighting("unknown", f"no witness could be had: {error.what}")
+        engine = engine_for(url, self.around.clock)
+        assert engine is not None  # noqa: S101 - asked before
+        holding = witness.holding
+        return engine.absent(
+            url, holding.username, holding.password, dead_user=dead_user, timeout=WITNESS_TIMEOUT
+        )
+
+    def witness_on(self, url: DatabaseURL) -> Credential:
+        """A fresh credential on the server of `url`, one for all that is asked of that server."""
+        server = (url.host, url.port)
+        if server not in self.witnesses:
+            candidates = [
+                profile
+                for profile in self.around.config.profiles.values()
+                if profile.database is not None and (profile.database.host, profile.database.port) == server
+            ]
+            candidates.sort(key=lambda profile: NARROWEST_FIRST.index(profile.access or "ddl"))
+            self.witnesses[server] = self.acquire_first(candidates)
+        return self.witnesses[server]
+
+    def acquire_first(self, candidates: Sequence[Profile]) -> Credential:
+        """Of the profiles that this job may log in as: its identity may not be good for the narrowest one."""
+        failure = StepcredsError("no profile of this configuration is on that server")
+        for profile in candidates:
+            try:
+                return acquire(self.step(), profile)
+            except StepcredsError as error:  # noqa: PERF203 - the next one may do
+                failure = error
+        raise failure
+
+    def step(self) -> Step:
+        return begin(self.around, self.identity, self.worker, delivery="witness")
+
+    def record(self, leftover: Leftover, ending: Ending) -> None:
+        holding = leftover.holding
+        journal = (
+            Journal.at(leftover.file, clock=self.around.clock) if leftover.file is not None else self.step().journal
+        )
+        journal.append(
+            record.closed(
+                leftover.step_uid,
+                holding.credential_uid,
+                profile=leftover.profile.name,
+                step_name=self.around.step_name,
+                command=None,
+                outcome=None,
+                measurement=scope.not_measured(leftover.profile),
+                ending=ending,
+                expire_time=holding.expire_time or None,
+            )
+        )
+
+    def give_back(self, vault: Vault) -> None:
+        try:
+            vault.revoke_self()
+        except VaultError as error:
+            self.around.voice.warn(f"this login's Vault token could not be revoked: {error.what}")
+        vault.close()
+
+    def dismiss_witnesses(self) -> None:
+        for witness in self.witnesses.values():
+            ending = finish(self.step(), witness.profile, witness.vault, witness.holding, None)
+            if not ending.proof.proven:
+                self.around.voice.fail(words.unproven(witness.holding, ending))

@@ -1,0 +1,94 @@
+"""What is left to do when one half of the pair was killed: end what it still held, as it would have done itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stepcreds.deliver.files import remove_folder
+from stepcreds.errors import StepcredsError
+from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.reading import CredentialView, read_chain
+from stepcreds.model import Holding
+from stepcreds.process.cancel import Cancellation
+from stepcreds.process.custody import Custody
+from stepcreds.session import words
+from stepcreds.session.finish import abandon, finish, give_back
+from stepcreds.session.step import Closing, Surroundings
+from stepcreds.vault.client import Vault
+
+# The command's own code is lost with the worker; the command itself was ended by SIGKILL.
+KILLED = 137
+NOTHING_HELD = 125
+NOT_PROVEN = 121
+
+
+class Alone:
+    """`session.step.Keeper` for the half that is left: there is nobody to tell."""
+
+    cancellation = Cancellation()
+
+    def hold(self, holding: Holding) -> None:
+        pass
+
+    def release(self, credential_uid: str) -> None:
+        pass
+
+
+def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | None) -> int:
+    """End every credential of `custody`; the code to exit with.
+
+    The order is the session's: folders, then for each credential lock, revoke, prove, record, token.
+    """
+    for folder in custody.folders:
+        remove_folder(folder)
+    around.voice.fail(
+        StepcredsError(
+            f"The process that ran this step was lost: {custody.reason}",
+            cause="Something killed it (a job that was ended, the out-of-memory killer), or it met an error of its own.",
+            fix="What it held is ended by the process that is left, which says below how that went."
+            if custody.holdings
+            else "It held no credential.",
+            docs="worker-lost",
+        )
+    )
+    proven = [_end(holding, around, argv) for holding in reversed(custody.holdings)]
+    if not all(proven):
+        return NOT_PROVEN
+    return KILLED if any(holding.lease_id for holding in custody.holdings) else NOTHING_HELD
+
+
+def _end(holding: Holding, around: Surroundings, argv: Sequence[str] | None) -> bool:
+    profile = around.config.profiles[holding.profile]
+    vault = Vault(around.config.vault, around.clock)
+    vault.use(holding.token)
+    journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
+    closing = Closing(around, journal, Alone(), tuple(argv) if argv is not None else None)
+    on_record = _on_record(holding)
+    if on_record is not None and on_record.proven_time is not None:
+        give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
+        return True
+    if not holding.lease_id:
+        # The worker knew of no lease, but it may have asked for one.
+        asked = on_record is None or bool(on_record.requested)
+        abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
+        return True
+    try:
+        ending = finish(closing, profile, vault, holding, None)
+    except StepcredsError as error:
+        around.voice.fail(error)
+        return False
+    if ending.proof.proven:
+        around.voice.say(words.ended(holding, ending, None))
+        return True
+    around.voice.fail(words.unproven(holding, ending))
+    return profile.on_revoke_failure == "warn"
+
+
+def _on_record(holding: Holding) -> CredentialView | None:
+    """What the ledger knows of `holding`; None where it cannot be read, which must not keep it from being ended."""
+    try:
+        chain = read_chain(Path(holding.ledger))
+    except StepcredsError:
+        return None
+    return next((view for view in chain.credentials if view.credential_uid == holding.credential_uid), None)

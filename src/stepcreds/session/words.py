@@ -1,0 +1,49 @@
+"""What is said about a credential's end, in the words of the ledger; it decides nothing."""
+
+from __future__ import annotations
+
+import math
+
+from stepcreds.clock import rfc3339
+from stepcreds.errors import StepcredsError, UnprovenError
+from stepcreds.ledger.credential import verdict
+from stepcreds.model import Ending, Holding, Outcome
+
+
+def ended(holding: Holding, ending: Ending, outcome: Outcome | None) -> str:
+    """One line: the verdict, and what it rests on."""
+    words = verdict(ending, holding.expire_time or None)
+    proof = ending.proof
+    if proof.time is None:
+        return f"{holding.profile}: {words}" + (f" ({proof.detail})" if proof.detail else "")
+    after = f" {max(0.0, proof.time - outcome.end):.2f} s after the command ended" if outcome is not None else ""
+    return f"{holding.profile}: {words}{after} ({proof.method})"
+
+
+def tampering(holding: Holding, ending: Ending) -> str | None:
+    """What to say about a lock that found another password than it was issued; None if it did not."""
+    lock = ending.lock
+    return f"{holding.profile}: {lock.detail}" if lock.status == "refused" and lock.detail.startswith("tampering") else None
+
+
+def unproven(holding: Holding, ending: Ending) -> StepcredsError:
+    """The failure of a step whose credential may still be alive: which, until when, and what to run."""
+    details = [
+        f"{what}: {detail}"
+        for what, detail in (
+            ("Lock", ending.lock.detail if ending.lock.status != "locked" else ""),
+            ("Revocation", ending.revocation.detail if ending.revocation.status != "revoked" else ""),
+            ("Proof", ending.proof.detail),
+        )
+        if detail
+    ]
+    expiry = holding.expire_time
+    until = "it never expires" if expiry == math.inf else f"it expires at {rfc3339(expiry)}" if expiry else "expiry unknown"
+    known = f"The lease is {holding.lease_id}; {until}." if holding.lease_id else "Its lease is not known."
+    run = f"stepcreds revoke --lease {holding.lease_id}" if holding.lease_id else "stepcreds revoke"
+    return UnprovenError(
+        f"The credential of profile {holding.profile} is not proven dead: {verdict(ending, expiry or None)}",
+        cause="\n".join(details),
+        fix=f"{known} End it and prove it, in a step of the same job:\n  {run}",
+        docs="not-proven-dead",
+    )
