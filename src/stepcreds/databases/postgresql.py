@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases import tls
 from stepcreds.databases.interface import Sighting
 from stepcreds.databases.messages import ServerError
 from stepcreds.databases.scram import verifier
-from stepcreds.databases.stream import Deadline
+from stepcreds.databases.stream import Deadline, UnreachableError
 from stepcreds.databases.wire import Connection, connect
 from stepcreds.errors import DatabaseError
 from stepcreds.model import Lock, LoginProof
@@ -32,7 +34,12 @@ _ORDERLY = (
     "SELECT set_config(name, '0', false) FROM unnest('{idle_session_timeout,transaction_timeout}'::text[]) AS name"
     " WHERE current_setting(name, true) IS NOT NULL",
 )
-_END_OTHER_SESSIONS = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND pid <> pg_backend_pid()"
+_END_OTHER_SESSIONS = (
+    "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE usename = session_user AND pid <> pg_backend_pid()"
+)
+# SESSION_USER: were SET ROLE NONE to fail, CURRENT_USER would be the owner of the schema.
+_CHANGE_PASSWORD = "ALTER ROLE SESSION_USER PASSWORD '{}'"  # noqa: S105 - a statement
 _MAX_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name (NAMEDATALEN)
 
 
@@ -49,27 +56,31 @@ class PostgreSQL:
     def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
         """See `Engine.lock`. Needs no privilege beyond the login itself, and leaves the server no clear password."""
         deadline = Deadline(self._clock, timeout)
-        before = ""
-        try:
+        ended: set[str | None] = set()
+        # Computed before there is a session: the step may have given its role an idle_session_timeout of 1 ms.
+        change = _CHANGE_PASSWORD.format(verifier(new_password))
+        while True:
             try:
-                session = self._connect_patiently(url, username, password, deadline)
-            except ServerError as error:
-                if not error.refuses_login:
-                    raise
-                # An earlier attempt at this same lock may have been cut short after the change.
-                session = connect(url, username, new_password, deadline)
-                before = "the password had been changed by an earlier attempt at this lock"
-        except DatabaseError as error:
-            return self._no_session(error)
-        with session:
-            return self._lock(session, new_password, deadline, before)
+                session, earlier = self._own_session(url, username, password, new_password, deadline)
+            except DatabaseError as error:
+                return self._no_session(error, len(ended))
+            with session:
+                try:
+                    failure = _shut_out(session, "" if earlier else change, deadline, ended)
+                except DatabaseError as error:
+                    # Whoever else has this credential may end our session as we end theirs.
+                    if deadline.pause(_PAUSE):
+                        continue
+                    failure = error.what
+            detail = "the password had been changed by an earlier attempt at this lock" if earlier else ""
+            return Lock("failed" if failure else "locked", self._clock.now(), failure or detail, len(ended))
 
     def try_login(self, url: DatabaseURL, username: str, password: Secret, *, timeout: float) -> LoginProof:
         """See `Engine.try_login`."""
         try:
             connect(url, username, password, Deadline(self._clock, timeout)).close()
         except ServerError as error:
-            return LoginProof("refused" if error.refuses_login else "unknown", f"{error.text} ({error.sqlstate})")
+            return LoginProof("refused" if error.refuses_login else "unknown", _said(error))
         except DatabaseError as error:
             return LoginProof("unknown", error.what)
         return LoginProof("accepted", "the login was accepted")
@@ -95,74 +106,85 @@ class PostgreSQL:
             return Sighting("unknown", f"the role is gone, but {orphans} session(s) of roles that are gone are open")
         return Sighting("present", f"{roles} role(s) and {sessions} session(s) of that name")
 
-    def _connect_patiently(self, url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Connection:
-        """The step's own connections count against the role's CONNECTION LIMIT until the server sees them closed."""
+    def _own_session(
+        self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, deadline: Deadline
+    ) -> tuple[Connection, bool]:
+        """A session of the user, and whether it took the new password: an earlier lock was cut short after the change.
+
+        The step's connections count against the role's CONNECTION LIMIT until the server sees them closed: hence
+        the patience.
+        """
+        said: ServerError | None = None
         while True:
             try:
-                return connect(url, username, password, deadline)
+                return connect(url, username, password, deadline), False
             except ServerError as error:  # noqa: PERF203 - trying again is what the loop is for
+                if error.refuses_login:
+                    with suppress(DatabaseError):
+                        return connect(url, username, new_password, deadline), True
                 if error.sqlstate not in _PASSING or not deadline.pause(_PAUSE):
                     raise
+                said = error
+            except UnreachableError:
+                if said is None or deadline.left() > 0:
+                    raise
+                raise said from None  # the deadline came in the middle of one more attempt
 
-    def _no_session(self, error: DatabaseError) -> Lock:
+    def _no_session(self, error: DatabaseError, ended: int) -> Lock:
         now = self._clock.now()
         if not isinstance(error, ServerError):
-            return Lock("unreachable", now, error.what)
-        detail = f"{error.text} ({error.sqlstate})"
-        if error.refuses_login:
-            return Lock("refused", now, detail)
+            return Lock("unreachable", now, error.what, ended)
+        detail = _said(error)
         if error.sqlstate == "53300":
             detail += "; no connection was left for the lock: sessions of the step still run at the server"
-        return Lock("failed", now, detail)
+        return Lock("refused" if error.refuses_login else "failed", now, detail, ended)
 
-    def _lock(self, session: Connection, new_password: Secret, deadline: Deadline, before: str) -> Lock:
-        ended: set[str | None] = set()
-        failures = []
+
+def _shut_out(session: Connection, change: str, deadline: Deadline, ended: set[str | None]) -> str:
+    """Run `change` ("": it was made before) and end every other session; what of it failed, "" if nothing did."""
+    failure = ""
+    if change:
+        failure = _change_password(session, change, deadline, ended)
+    elif errors := [answer for answer in session.query_all(_ORDERLY) if isinstance(answer, ServerError)]:
+        failure = _said(errors[0])
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
         try:
-            for statement in _ORDERLY:
-                session.query(statement)
-            failure = "" if before else _change_password(session, new_password, deadline, ended)
-            if failure:
-                failures.append(f"the password was not changed: {failure}")
-            alive = _end_sessions(session, deadline, ended)
-            if alive:
-                failures.append(f"{alive} other session(s) did not end")
-        except DatabaseError as error:
-            failures.append(error.what)
-        if failures:
-            return Lock("failed", self._clock.now(), "; ".join(failures), len(ended))
-        return Lock("locked", self._clock.now(), before, len(ended))
-
-
-def _change_password(session: Connection, new_password: Secret, deadline: Deadline, ended: set[str | None]) -> str:
-    """ "" if it was changed, else why not: the sessions are to be ended all the same."""
-    statement = f"ALTER ROLE CURRENT_USER PASSWORD '{verifier(new_password)}'"
-    while True:
-        try:
-            # A message of its own: it holds for transactions that begin after it.
-            session.query("SET default_transaction_read_only = off")
-            session.query(statement)
-        except ServerError as error:  # noqa: PERF203 - trying again is what the loop is for
+            others = {pid for pid, *_ in session.query(_END_OTHER_SESSIONS)}
+        except ServerError as error:
             if error.fatal:
                 raise
-            if error.sqlstate not in _CONTENDED or not deadline.pause(_LOOK_PAUSE):
-                return f"{error.text} ({error.sqlstate})"
-            ended |= {pid for pid, _ in session.query(_END_OTHER_SESSIONS)}
-        else:
-            return ""
-
-
-def _end_sessions(session: Connection, deadline: Deadline, ended: set[str | None]) -> int:
-    """End every other session of the user; how many are left when the deadline comes."""
-    quiet = 0
-    while True:
-        others = {pid for pid, _ in session.query(_END_OTHER_SESSIONS)}
+            return _both(failure, f"other sessions were not ended: {_said(error)}")
         ended |= others
         quiet = 0 if others else quiet + 1
-        if quiet == _QUIET_LOOKS:
-            return 0
-        if not deadline.pause(_LOOK_PAUSE):
-            return len(others)
+        if quiet < _QUIET_LOOKS and not deadline.pause(_LOOK_PAUSE):
+            return _both(failure, f"{len(others)} other session(s) did not end in time")
+    return failure
+
+
+def _change_password(session: Connection, change: str, deadline: Deadline, ended: set[str | None]) -> str:
+    statements = (
+        *_ORDERLY,
+        _END_OTHER_SESSIONS,  # one that holds the user's row would keep the change waiting
+        "SET default_transaction_read_only = off",  # holds for transactions that begin after it
+        change,
+    )
+    while True:
+        *_, looked, _, changed = session.query_all(statements)
+        if not isinstance(looked, ServerError):
+            ended |= {pid for pid, *_ in looked}
+        if not isinstance(changed, ServerError):
+            return ""
+        if changed.sqlstate not in _CONTENDED or not deadline.pause(_LOOK_PAUSE):
+            return f"the password was not changed: {_said(changed)}"
+
+
+def _said(error: ServerError) -> str:
+    return f"{error.text} ({error.sqlstate})"
+
+
+def _both(first: str, second: str) -> str:
+    return f"{first}; {second}" if first else second
 
 
 def _witness_query(dead_user: str) -> str:

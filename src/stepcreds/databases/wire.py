@@ -6,6 +6,7 @@ drivers in pure Python take longer to import than everything here takes to run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -41,27 +42,41 @@ class Connection:
         Raises `ServerError`, after which the session goes on unless the error is `fatal`, and `UnreachableError`,
         after which it is of no use.
         """
-        self._stream.send(messages.message(b"Q", sql.encode(errors="surrogateescape") + b"\0"))
+        (answer,) = self.query_all([sql])
+        if isinstance(answer, ServerError):
+            raise answer
+        return answer
+
+    def query_all(self, statements: Sequence[str]) -> list[list[Row] | ServerError]:
+        """The answer to each statement: a message and a transaction of its own, all sent before the first is read.
+
+        The server finds the next one waiting, so no time-out of an idle session comes between them. One that fails
+        does not stop those after it. Raises a fatal `ServerError`, and `UnreachableError`.
+        """
+        queries = [messages.message(b"Q", sql.encode(errors="surrogateescape") + b"\0") for sql in statements]
+        self._stream.send(b"".join(queries))
+        return [self._answer() for _ in statements]
+
+    def _answer(self) -> list[Row] | ServerError:
         rows: list[Row] = []
         size = 0
         error: ServerError | None = None
+        where = self._stream.where
         while True:
             kind, body = messages.receive(self._stream, messages.MAX_MESSAGE)
             if kind == b"D":
                 size += len(body) + _ROW_OVERHEAD
                 if size > MAX_RESULT:
-                    raise protocol_error(self._stream.where, f"an answer is larger than {MAX_RESULT} bytes")
-                rows.append(messages.data_row(self._stream.where, body))
+                    raise protocol_error(where, f"an answer is larger than {MAX_RESULT} bytes")
+                rows.append(messages.data_row(where, body))
             elif kind == b"E":
-                error = ServerError(self._stream.where, messages.error_fields(body))
+                error = ServerError(where, messages.error_fields(body))
                 if error.fatal:
                     raise error
             elif kind == b"Z":
-                if error is not None:
-                    raise error
-                return rows
+                return rows if error is None else error
             elif kind not in b"TCINSA":  # description, completion, empty query, notices: nothing to keep
-                raise protocol_error(self._stream.where, f"a message of type {kind!r} does not belong in an answer")
+                raise protocol_error(where, f"a message of type {kind!r} does not belong in an answer")
 
     def close(self) -> None:
         """Say goodbye, if the server still listens, and close."""
