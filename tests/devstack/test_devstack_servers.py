@@ -146,8 +146,8 @@ def test_an_initdb_that_fails_is_an_error_and_leaves_nothing(tmp_path: Path) -> 
     (programs / "initdb").write_text("#!/bin/sh\necho 'initdb: no room' >&2\nexit 1\n")
     (programs / "initdb").chmod(0o755)
     server = PostgreSQL(programs=tmp_path)
-    with pytest.raises(StepcredsError) as failed:
-        server.launch()
+    with pytest.raises(StepcredsError) as failed, server:
+        raise AssertionError("it started")
     assert str(failed.value) == "initdb could not make a database cluster."
     assert failed.value.cause == "initdb: no room"
     assert not server.folder.exists()

@@ -10,6 +10,8 @@ import pytest
 from hvac.exceptions import InvalidRequest
 from pg8000.exceptions import DatabaseError
 
+from stepcreds.clock import SystemClock
+from stepcreds.config.load import load_config
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 
@@ -104,3 +106,10 @@ def test_with_tls_credentials_work_over_tls_alone() -> None:
         assert stack.issued_roles() == set()
         with pytest.raises(DatabaseError, match="28P01"):
             stack.connect(user, password)
+
+
+def test_the_configuration_says_what_the_roles_were_made_from(stack: Stack, config_file: Path) -> None:
+    config = load_config(config_file, {}, config_file.parent, SystemClock())
+    assert config.profiles == stack.profiles
+    assert (config.vault.addresses, config.vault.audience) == ((stack.address,), stack.address)
+    assert config.ledger.path == config_file.parent / ".stepcreds"

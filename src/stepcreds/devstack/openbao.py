@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import signal
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -60,11 +61,17 @@ class OpenBao:
             self.process.wait_until(self._answers, timeout=timeout, clock=self._clock)
 
     def stop(self) -> None:
+        """End the server and remove its folder. Safe to call again, and without a start."""
         if self.process is not None:
             self.process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> OpenBao:
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

@@ -59,18 +59,14 @@ class PostgreSQL:
 
         Raises `StepcredsError` if `initdb` fails.
         """
-        try:
-            programs = self._programs
-            if self._owner is not None and not _passable(programs / "bin"):
-                programs = _copy(programs, self.folder)
-            data = self.folder / "data"
-            if self._owner is not None:
-                os.chown(self.folder, *self._owner)
-            self._initialise(programs, data)
-            self._configure(data)
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        programs = self._programs
+        if self._owner is not None and not _passable(programs / "bin"):
+            programs = _copy(programs, self.folder)
+        data = self.folder / "data"
+        if self._owner is not None:
+            os.chown(self.folder, *self._owner)
+        self._initialise(programs, data)
+        self._configure(data)
         self.process = ServerProcess(
             "postgresql",
             [str(programs / "bin" / "postgres"), "-D", str(data)],
@@ -89,8 +85,10 @@ class PostgreSQL:
             self.process.wait_until(self._answers, timeout=timeout, clock=self._clock)
 
     def stop(self) -> None:
+        """End the server and remove its folder. Safe to call again, and without a start."""
         if self.process is not None:
             self.process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def connect(self, user: str = SUPERUSER, password: Secret | None = None, database: str = "postgres") -> Any:
         """A `pg8000.native.Connection`, by default the superuser's; whoever asks closes it.
@@ -113,7 +111,11 @@ class PostgreSQL:
         )
 
     def __enter__(self) -> PostgreSQL:
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

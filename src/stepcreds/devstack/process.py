@@ -40,7 +40,7 @@ def private_folder(name: str, base: Path | None = None) -> Path:
 class ServerProcess:
     """A server started through `keeper`, so that it ends with this process, whatever ends this process.
 
-    `folder` becomes the property of the server process: it is removed when the server is stopped.
+    `folder` is removed when the server is stopped.
     Standard output and error go to `<folder>/<name>.log`.
     """
 
@@ -110,7 +110,7 @@ class ServerProcess:
             except subprocess.TimeoutExpired:
                 self._keeper.kill()  # PR_SET_PDEATHSIG takes the server along
                 self._keeper.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)  # the keeper does not if the server ended by itself
 
     def _give_up(self, what: str) -> None:
         tail = b""

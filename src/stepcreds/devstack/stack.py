@@ -54,8 +54,8 @@ class Stack:
     ) -> None:
         installed.require()
         self._progress = progress
-        self.openbao = OpenBao(clock)
         self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, clock=clock)
+        self.openbao = OpenBao(clock)
         self.issuer = Issuer(clock=clock)
         self.database = self._database()
         self.profiles = {
