@@ -10,7 +10,7 @@ import click
 
 from stepcreds.ci.detect import detect
 from stepcreds.cli.operator import operator_option, operator_token
-from stepcreds.cli.options import Duration, config_option, load, profiles_of
+from stepcreds.cli.options import as_seconds, config_option, load, profiles_of
 from stepcreds.cli.voice import LogVoice
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
@@ -64,7 +64,8 @@ class CommandAfterProfile(click.Command):
 )
 @click.option(
     "--grace",
-    type=Duration(),
+    callback=as_seconds,
+    metavar="DURATION",
     default="5s",
     show_default=True,
     help="Time between the signal that ends the command and SIGKILL.",

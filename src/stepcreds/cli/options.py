@@ -34,18 +34,12 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
-class Duration(click.ParamType):
-    """A duration as stepcreds.yml writes it, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        duration = seconds(str(value))
-        if duration is None:
-            self.fail(f"{value!r} is not a duration; write 90s, 2m or 1h30m", param, ctx)
-        return duration
+def as_seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """A click callback: a duration as stepcreds.yml writes it, in seconds."""
+    duration = seconds(value)
+    if duration is None:
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 2m or 1h30m", ctx, param)
+    return duration
 
 
 def load(path: Path | None, clock: Clock) -> tuple[Config, Mapping[str, str]]:

@@ -16,6 +16,7 @@ from stepcreds.vault.client import Vault
 
 PATIENCE = 75.0  # seconds after the command: a synchronous revoke may wait 60 s for its turn
 PATIENCE_CANCELLED = 7.0  # seconds: GitHub kills the tree 10 s after a cancel
+GIVE_BACK = 5.0  # seconds: the token ends by itself soon, and nothing hangs on it
 
 # How far a request to issue got: what is not known may exist.
 Issue = Literal["not_asked", "refused", "unknown", "answered"]
@@ -92,6 +93,7 @@ def _close(
 def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
     """Revoke the token, last of all; where that fails, the ledger says so."""
     around = closing.around
+    vault.limit(GIVE_BACK)
     try:
         vault.revoke_self()
     except VaultError as error:

@@ -5,26 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from stepcreds.databases import engine_for
-from stepcreds.deliver import check_names, deliver, inherited_names
-from stepcreds.deliver.files import PrivateFolder
+from stepcreds.deliver import Parent, check_names, deliver, needs_folder
+from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import CancelledError, LedgerError, ProcessError, StepcredsError
-from stepcreds.identity import claims_for_ledger, obtain
-from stepcreds.ledger.journal import Journal
-from stepcreds.model import Delivery, Ending, Identity, Outcome
+from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker, run_pair
 from stepcreds.process.redact import Redactor
-from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
+from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.step import Credential, Request, Step, Surroundings
-from stepcreds.session.takeover import take_over
+from stepcreds.session.takeover import NOT_PROVEN, take_over
 
 BEFORE_THE_COMMAND = 125
-NOT_PROVEN = 121
 
 
 def run(request: Request, around: Surroundings) -> int:
@@ -34,12 +31,10 @@ def run(request: Request, around: Surroundings) -> int:
     `around.voice`, by whichever half of the pair is left to say it.
     """
     check_names(request.profiles)
-    for profile in request.profiles:
-        engine = engine_for(profile.database, around.clock)
-        if engine is not None and profile.database is not None:
-            engine.prepare(profile.database)
     return run_pair(
-        lambda worker: _Life(request, around, worker).live(), partial(take_over, around=around, argv=request.argv)
+        lambda worker: _Life(request, around, worker).live(),
+        partial(take_over, around=around, argv=request.argv),
+        clock=around.clock,
     )
 
 
@@ -54,76 +49,124 @@ class _Life:
         self.outcome: Outcome | None = None
 
     def live(self) -> int:
+        """Identity, then every credential; the command; then every end, the last credential first."""
+        step: Step | None = None
         code = BEFORE_THE_COMMAND
         try:
-            step = self.begin()
+            self.prepare()
+            with self.worker.cancellation.interruptible():
+                identity = identify(self.around, self.request.id_token_file)
+            parent = self.parent(identity)
+            step = self.begin(identity, parent)
             for profile in self.request.profiles:
                 self.credentials.append(acquire(step, profile))
-            self.outcome = self.hand_over(step)
-            code = self.outcome.exit_code
+            code = self.hand_over(parent)
         except Cancelled as cancelled:
-            self.around.voice.fail(_cancelled(cancelled))
+            self.fail(words.cancelled(cancelled.signal_name))
         except ProcessError as error:
             code = error.code
-            self.outcome = _not_started(code, self.around.clock.now())
-            self.around.voice.fail(error)
+            self.fail(error)
         except StepcredsError as error:
-            self.around.voice.fail(error)
+            self.fail(error)
+        if step is None:
+            return code
         proven = [self.end(step, credential) for credential in reversed(self.credentials)]
         return code if all(proven) or self.outcome is None else NOT_PROVEN
 
-    def begin(self) -> Step:
-        around, request = self.around, self.request
-        with self.worker.cancellation.interruptible():
-            identity = self.identify()
-        job = around.ci.job(identity.claims, around.environment)
-        journal = Journal.open(
-            around.config.ledger,
-            job,
-            step_uid=around.step_uid,
-            claims=claims_for_ledger(identity.claims),
-            vault_addr=around.config.vault.addresses[0],
-            clock=around.clock,
-        )
-        return Step(
-            around,
-            journal,
-            self.worker,
-            request.argv,
-            identity=identity,
-            reason=request.reason,
-            inherited=inherited_names(request, around.environment),
-        )
+    def prepare(self) -> None:
+        """What can fail without a credential is to fail before there is one."""
+        for profile in self.request.profiles:
+            engine = engine_for(profile.database, self.around.clock)
+            if engine is not None and profile.database is not None:
+                engine.prepare(profile.database)
 
-    def identify(self) -> Identity:
+    def parent(self, identity: Identity) -> Parent:
         around = self.around
-        if around.operator_token is not None:
-            return Identity(Secret(""), {}, "the operator's own Vault token")
-        return obtain(
-            around.config.vault,
+        variable = (identity.variable,) if identity.variable else ()
+        return Parent(
             around.environment,
-            clock=around.clock,
-            ci=around.ci,
-            id_token_file=self.request.id_token_file,
+            self.request.inherit,
+            (*around.ci.identity_variables, *variable),
+            identity.token,
+            str(identity.claims.get("iss") or ""),
         )
 
-    def hand_over(self, step: Step) -> Outcome:
-        """To one process tree, through its environment and its private folder; renewed as long as it runs."""
-        with PrivateFolder(self.worker) as folder:
-            delivery = deliver()
-            folder.write(delivery.files)
-            self.announce(delivery)
-            with Renewal(
-                self.credentials, keeper=self.worker, clock=self.around.clock, voice=self.around.voice
-            ) as renewal:
-                outcome = run_command(
-                    self.request.argv,
-                    delivery.environment,
-                    max_ttl=min(credential.profile.max_ttl for credential in self.credentials),
-                    grace=self.request.grace,
-                    redact=Redactor(delivery.secrets) if self.request.redact else None,
-                    worker=self.worker,
-                    clock=self.around.clock,
-                )
-            self.credentials = renewal.settled()
-        return outcome
+    def begin(self, identity: Identity, parent: Parent) -> Step:
+        inherited = parent.credentials(self.request.profiles)
+        if inherited:
+            self.around.voice.warn(
+                f"the command also inherits what looks like other credentials: {', '.join(inherited)}. Take them out of "
+                "the job's environment, or run with --inherit clean"
+            )
+        return begin(
+            self.around,
+            identity,
+            self.worker,
+            argv=self.request.argv,
+            delivery="exec",
+            inherited=inherited,
+            reason=self.request.reason,
+        )
+
+    def hand_over(self, parent: Parent) -> int:
+        """To one process tree, in its environment and its private folder, renewed as long as it runs; its exit code."""
+        folder = make_folder(self.around.environment) if needs_folder(self.request.profiles) else ""
+        try:
+            if folder:
+                self.worker.keep_folder(folder)
+            delivery = deliver([credential.grant for credential in self.credentials], parent, folder)
+            write_files(folder, delivery.files)
+            self.around.voice.mask(self.around.ci.mask(delivery.secrets))
+            return self.run_command(delivery)
+        finally:
+            self.remove(folder)
+
+    def run_command(self, delivery: Delivery) -> int:
+        around, request = self.around, self.request
+        for credential in self.credentials:
+            around.voice.say(words.handed_over(credential.grant, credential.holding))
+        with Renewal(self.credentials, keeper=self.worker, clock=around.clock, voice=around.voice) as renewal:
+            outcome = run_command(
+                request.argv,
+                delivery.environment,
+                max_ttl=min(credential.profile.max_ttl for credential in self.credentials),
+                grace=request.grace,
+                redact=Redactor(delivery.secrets) if request.redact else None,
+                worker=self.worker,
+                clock=around.clock,
+            )
+        self.credentials = renewal.settled()
+        if outcome.reason == "not_started":
+            raise Cancelled(outcome.cancelled_by)
+        self.outcome = outcome
+        for text in words.remarks(outcome):
+            around.voice.warn(text)
+        return outcome.exit_code
+
+    def remove(self, folder: str) -> None:
+        if not folder:
+            return
+        left = remove_folder(folder)
+        if left:
+            self.around.voice.warn(f"files of the step could not be removed: {', '.join(left[:3])}")
+        else:
+            self.worker.forget_folder(folder)
+
+    def end(self, step: Step, credential: Credential) -> bool:
+        """Whether the step may be called a success as far as this credential goes."""
+        holding, profile = credential.holding, credential.profile
+        try:
+            ending = finish(step, profile, credential.vault, holding, self.outcome)
+        except LedgerError as error:
+            self.fail(error)
+            return False
+        if tampering := words.tampering(holding, ending):
+            self.around.voice.warn(tampering)
+        if ending.proof.proven or profile.revocation == "none":
+            self.around.voice.say(words.ended(holding, ending, self.outcome))
+            return True
+        self.fail(words.unproven(holding, ending))
+        return profile.on_revoke_failure == "warn"
+
+    def fail(self, error: StepcredsError) -> None:
+        self.around.voice.fail(error)

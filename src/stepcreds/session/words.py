@@ -5,9 +5,45 @@ from __future__ import annotations
 import math
 
 from stepcreds.clock import rfc3339
-from stepcreds.errors import StepcredsError, UnprovenError
+from stepcreds.errors import CancelledError, StepcredsError, UnprovenError
 from stepcreds.ledger.credential import verdict
-from stepcreds.model import Ending, Holding, Outcome
+from stepcreds.model import Ending, Grant, Holding, Outcome
+
+
+def handed_over(grant: Grant, holding: Holding) -> str:
+    """One line, before the command's own: what it gets, how wide it was declared and until when it lives."""
+    profile = grant.profile
+    declared = f"declared {profile.access}" + (f" in {', '.join(profile.schemas)}" if profile.schemas else "")
+    user = f" as {holding.username}" if holding.username else ""
+    until = "never" if holding.expire_time == math.inf else f"at {rfc3339(holding.expire_time)} unless renewed"
+    return (
+        f"{profile.name}: issued {profile.creds}{user}; {declared if profile.access else 'no access declared'}; "
+        f"not measured: {grant.measurement.reason}; ends {until}"
+    )
+
+
+def remarks(outcome: Outcome) -> list[str]:
+    """What the log should say about how the command ended, beside its exit code."""
+    texts = []
+    if outcome.reason == "max_ttl":
+        texts.append("max_ttl was reached: the command was ended")
+    if outcome.survivors:
+        processes = ", ".join(map(str, outcome.survivors))
+        texts.append(
+            f"processes of another user could not be ended and may still hold the credential: {processes}; it is revoked now"
+        )
+    return texts
+
+
+def cancelled(signal_name: str) -> CancelledError:
+    """The step was asked to end before its command ran."""
+    return CancelledError(
+        f"Ended by {signal_name} before the command ran",
+        cause="The job was cancelled, or the runner lost its other half."
+        if signal_name == "SIGKILL"
+        else "The job was cancelled, or somebody pressed Ctrl-C.",
+        docs="cancelled",
+    )
 
 
 def ended(holding: Holding, ending: Ending, outcome: Outcome | None) -> str:

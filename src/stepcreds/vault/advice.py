@@ -26,6 +26,9 @@ _BINDING = (
     ("ref", "build_branch", "oidc.circleci.com/vcs-ref"),
 )
 
+# Claims that name one repository, for the role's user_claim.
+_REPOSITORY = ("repository", "repository_id", "project_path", "project_id", "sub")
+
 
 @dataclass(frozen=True)
 class Login:
@@ -42,9 +45,17 @@ class Login:
         return shlex.quote(f"auth/{self.mount}/role/{self.role}")
 
     def write(self, **settings: object) -> str:
-        """A command that changes `settings` of the role and leaves the others as they are."""
+        """A command that changes `settings` of the role and leaves the others as they are.
+
+        But for three that every write sets anew: role_type, which would become "oidc" and is in the command, and
+        bound_claims_type, which would become "string" (`path_role.go`; oidc_disable_confirmation is the third).
+        """
+        settings = {"role_type": "jwt", **settings}
+        if "bound_claims" in settings:
+            settings["bound_claims_type"] = "string"
         # As JSON on standard input: a value from a branch name must not become a word of the operator's shell.
-        return f"echo {shlex.quote(json.dumps(settings))} | bao write {self.path} -"
+        # printf, because echo changes backslashes in some shells.
+        return f"printf %s {shlex.quote(json.dumps(settings))} | bao write {self.path} -"
 
     def claim(self, name: str) -> object:
         """The claim that `name`, a name or a JSON pointer (RFC 6901), leads to; None where there is none."""
@@ -98,10 +109,11 @@ def _look(login: Login) -> str:
     return f"What the role wants now:\n  bao read {login.path}"
 
 
-def _all_at_once(login: Login) -> str:
-    return "Vault names one claim and other claims may differ too. With a VAULT_TOKEN that may read the role, " + (
-        "`stepcreds doctor` shows every difference."
-    )
+_ALL_AT_ONCE = (
+    "Vault names one claim and other claims may differ too. With a VAULT_TOKEN that may read the role, "
+    "`stepcreds doctor` shows every difference."
+)
+_GLOB = "If the role has bound_claims_type=glob, add it to the command: a write without it sets it back to string."
 
 
 def bound_claims(claims: Mapping[str, object], named: str = "") -> dict[str, object]:
@@ -122,7 +134,7 @@ def _fix_claim(login: Login) -> str:
     return (
         f"{_look(login)}\nRun the job where the role expects it; or, if this job is meant to have the role, bind the "
         "role to it (this replaces bound_claims as a whole):\n"
-        f"  {login.write(bound_claims=wanted)}\n{_all_at_once(login)}"
+        f"  {login.write(bound_claims=wanted)}\n{_ALL_AT_ONCE}"
     )
 
 
@@ -136,7 +148,8 @@ def _cause_claim(login: Login) -> str:
 def _fix_audience(login: Login) -> str:
     return (
         f"{_look(login)}\nEither ask for an audience that is there (vault.auth.audience in stepcreds.yml), or put "
-        f"this job's in (this replaces bound_audiences as a whole):\n  {login.write(bound_audiences=[login.audience])}"
+        f"this job's in (this replaces bound_audiences as a whole):\n"
+        f"  {login.write(bound_audiences=[login.audience])}\n{_GLOB}"
     )
 
 
@@ -163,9 +176,9 @@ def _fix_config(login: Login) -> str:
 
 
 def _fix_user_claim(login: Login) -> str:
-    best = next((name for name in ("repository", "project_path", "sub") if name in login.claims), "sub")
+    best = next((name for name in _REPOSITORY if name in login.claims), "sub")
     change = login.write(user_claim=best)
-    return f"{_look(login)}\nA user_claim that is in this token and fixes the repository:\n  {change}"
+    return f"{_look(login)}\nA user_claim that is in this token and fixes the repository:\n  {change}\n{_GLOB}"
 
 
 def _says(text: str) -> Callable[[Login], str]:
@@ -198,7 +211,7 @@ _RULES = (
     _Rule(r"(received|bound) claim is not a (string|glob)", "login-claim",
           _says("A bound claim, or the claim that it is compared with, is of a kind that Vault cannot compare."),
           _fix_claim),
-    _Rule(r'claim "(?P<claim>[^"]*)" not found in token', "login-user-claim",
+    _Rule(r'"(?P<claim>[^"]*)" (claim )?not found in token', "login-user-claim",
           _says("The role's user_claim (or groups_claim) is {named}, and this job's token has none."), _fix_user_claim),
     _Rule(r"claim ['\"](?P<claim>[^'\"]*)['\"] (could not be converted )?to string", "login-user-claim",
           _says("The role takes a name from a claim that is not a text."), _fix_user_claim),
@@ -239,7 +252,7 @@ def batch_token(role: str, mount: str) -> VaultError:
     return VaultError(
         f"The role {role} at auth/{mount} gives batch tokens, which cannot be revoked",
         cause="A batch token and what it issues live until they expire, whatever happens to the step.",
-        fix=f"Make the role give service tokens:\n  bao write {path} token_type=service",
+        fix=f"Make the role give service tokens:\n  bao write {path} role_type=jwt token_type=service\n{_GLOB}",
         docs="batch-token",
     )
 

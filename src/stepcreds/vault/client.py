@@ -96,30 +96,23 @@ class Vault:
         mount = self._settings.mount
         path = f"auth/{mount}/login"
         answer = self._call("POST", path, {"role": role, "jwt": jwt.reveal()}, token=None)
-        body = _expect(answer, "POST", path, 200)
-        auth = body.get("auth")
-        if not isinstance(auth, dict):
-            raise refusals.not_understood(answer, "POST", path, "a token")
-        if auth.get("mfa_requirement"):
+        auth = _expect(answer, "POST", path, 200).get("auth")
+        if isinstance(auth, dict) and auth.get("mfa_requirement"):
             raise advice.mfa_required(role, mount)
-        if auth.get("token_type") == "batch":
+        if isinstance(auth, dict) and auth.get("token_type") == "batch":
             raise advice.batch_token(role, mount)
-        token, accessor = auth.get("client_token"), auth.get("accessor")
-        # An accessor is what a later `stepcreds revoke` ends the token by: without one it could not be cleaned up.
-        if not (_is_header(token) and _is_header(accessor)):
-            raise refusals.not_understood(answer, "POST", path, "a token with its accessor")
-        policies = auth.get("policies")
-        self._token = Secret(token)
-        return Login(
-            token=self._token,
-            accessor=accessor,
-            policies=tuple(str(policy) for policy in policies) if isinstance(policies, list) else (),
-            entity_id=str(auth.get("entity_id") or ""),
-            ttl=_seconds(auth.get("lease_duration"), answer, "POST", path),
-            renewable=auth.get("renewable") is True,
-            request_id=str(body.get("request_id") or ""),
-            time=self._clock.now(),
-        )
+        return self._logged_in(answer, path)
+
+    def child_token(self, ttl: float) -> Login:
+        """A token of our own below the one in use, which stays as it is; `ttl` in seconds. It is used from now on.
+
+        https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
+        """
+        path = "auth/token/create"
+        answer = self._post(path, {"ttl": f"{math.ceil(ttl)}s", "display_name": "stepcreds", "type": "service"})
+        if answer.status == 403:
+            raise lease_advice.cannot_create_child(refusals.refused(answer, "POST", path))
+        return self._logged_in(answer, path)
 
     def probe_revocation(self, creds: str) -> None:
         """Make sure that this token may revoke what `creds` will issue, before it does.
@@ -221,6 +214,29 @@ class Vault:
             return "gone"
         _expect(answer, "POST", path, 204)
         return "revoked"
+
+    def _logged_in(self, answer: Answer, path: str) -> Login:
+        """The token in `answer`, in use from now on."""
+        body = _expect(answer, "POST", path, 200)
+        auth = body.get("auth")
+        if not isinstance(auth, dict):
+            raise refusals.not_understood(answer, "POST", path, "a token")
+        token, accessor = auth.get("client_token"), auth.get("accessor")
+        # An accessor is what a later `stepcreds revoke` ends the token by: without one it could not be cleaned up.
+        if not (_is_header(token) and _is_header(accessor)):
+            raise refusals.not_understood(answer, "POST", path, "a token with its accessor")
+        policies = auth.get("policies")
+        self._token = Secret(token)
+        return Login(
+            token=self._token,
+            accessor=accessor,
+            policies=tuple(str(policy) for policy in policies) if isinstance(policies, list) else (),
+            entity_id=str(auth.get("entity_id") or ""),
+            ttl=_seconds(auth.get("lease_duration"), answer, "POST", path),
+            renewable=auth.get("renewable") is True,
+            request_id=str(body.get("request_id") or ""),
+            time=self._clock.now(),
+        )
 
     def _post(self, path: str, payload: Mapping[str, Any]) -> Answer:
         return self._call("POST", path, payload, token=self._token)

@@ -38,6 +38,20 @@ def cannot_revoke(error: VaultError, creds: str) -> VaultError:
     )
 
 
+def cannot_create_child(error: VaultError) -> VaultError:
+    """The error for an operator's token that may not make a token of its own, which would die with the step."""
+    return VaultError(
+        "Your Vault token may not create a token for this step",
+        status=error.status,
+        errors=error.errors,
+        cause="With --as-operator a step gets a short-lived child of your token, so that yours stays as it is; that needs "
+        "auth/token/create.",
+        fix='Log in as somebody who may, or add to your policy:\npath "auth/token/create" {\n'
+        '  capabilities = ["update"]\n}',
+        docs="as-operator",
+    )
+
+
 _DATABASE_AWAY = r"connection refused|no such host|i/o timeout|no route to host|dial (tcp|error)"
 
 # (what Vault says; cause; fix; anchor), the first that fits

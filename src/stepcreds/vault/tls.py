@@ -115,10 +115,12 @@ def explain_tls(error: ssl.SSLError, address: str, settings: VaultSettings) -> V
             fix=f"Correct the port, or use http://{address.partition('://')[2]} if this Vault really has no TLS.",
             docs="vault-tls",
         )
-    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+    # TLS 1.3 has an alert for it; before that a server that misses a client's certificate only fails the handshake.
+    if "ALERT" in reason and any(part in reason for part in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")):
+        alert = reason.rpartition("ALERT_")[2].lower().replace("_", " ")  # what stands before differs by OpenSSL
         sent = settings.client_cert
         return VaultError(
-            f"Vault at {address} refused the TLS handshake: {one_line(reason.lower().replace('_', ' '))}",
+            f"Vault at {address} refused the TLS handshake: {one_line(alert)}",
             cause="It asks its clients for a certificate, and "
             + (f"does not accept {sent}." if sent is not None else "none is configured."),
             fix="Set vault.client_cert and vault.client_key in stepcreds.yml (or VAULT_CLIENT_CERT and "

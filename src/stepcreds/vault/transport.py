@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError
 
 from stepcreds import __version__
 from stepcreds.clock import Clock
@@ -30,6 +31,7 @@ from stepcreds.vault.tls import client_context, explain_tls
 
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; Vault's own limit for a request is 32 MiB, and a credential takes one KiB
 CONNECT_TIMEOUT = 5.0  # seconds
+SHORTEST = 0.1  # seconds that a request gets when there is no time left: revoking late is better than not at all
 
 
 class _Session(requests.Session):
@@ -89,7 +91,9 @@ class Transport:
         if token is not None:
             headers["X-Vault-Token"] = token.reveal()
         proxy = self._settings.proxies.get(address)
-        left = max(0.1, until - self._clock.monotonic())
+        now = self._clock.monotonic()
+        until = max(until, now + SHORTEST)
+        left = until - now
         trouble: Exception | None = None
         try:
             response = session.request(
@@ -114,6 +118,9 @@ class Transport:
 
     def _open(self, address: str) -> requests.Session:
         if self._session is None:
+            if self._settings.skip_verify:
+                # Whoever sets VAULT_SKIP_VERIFY knows; a Python warning in the log of a step tells nobody more.
+                urllib3.disable_warnings(InsecureRequestWarning)
             self._session = _Session()
             self._session.trust_env = False
             self._session.headers.clear()
