@@ -202,7 +202,8 @@ def test_another_audience_in_a_token_that_was_handed_over(audience: object, has:
         f'The ID token from the variable STEPCREDS_ID_TOKEN {has}, and this step needs one for "{AUDIENCE}"',
         HANDED_OVER,
         f'Ask for a token with the audience "{AUDIENCE}". If Vault\'s role is bound to the audience that the token '
-        f"has, say so in stepcreds.yml instead:\n  vault:\n    auth:\n      audience: {meant}",
+        "has, say so in stepcreds.yml; and if that does not name Vault's host, take the address out of the file and "
+        f"set STEPCREDS_VAULT_ADDR:\n  vault:\n    auth:\n      audience: {meant}",
         "wrong-audience",
     )
 
@@ -293,12 +294,9 @@ def test_azures_audience_cannot_be_chosen() -> None:
         f'"{AUDIENCE}"',
         "Azure Pipelines gives every ID token the audience api://AzureADTokenExchange, and no setting changes that."
         f"{SAYS}",
-        "Bind Vault's role to it (bound_audiences=api://AzureADTokenExchange), and say so in stepcreds.yml:\n"
-        "  vault:\n"
-        "    auth:\n"
-        "      audience: api://AzureADTokenExchange\n"
-        "Whoever is given such a token can present it to this Vault: bind the role to org_id, prj_id and def_id as "
-        "well.",
+        "Bind Vault's role to it (bound_audiences=api://AzureADTokenExchange), and to org_id, prj_id and def_id as "
+        "well: others are given such tokens too. Take the address out of stepcreds.yml, set STEPCREDS_VAULT_ADDR, and "
+        "write into the file:\n  vault:\n    auth:\n      audience: api://AzureADTokenExchange",
         "wrong-audience",
     )
 

@@ -89,10 +89,9 @@ class AzurePipelines(Common):
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
         return Advice(
             cause=f"Azure Pipelines gives every ID token the audience {AUDIENCE}, and no setting changes that.",
-            fix=f"Bind Vault's role to it (bound_audiences={AUDIENCE}), and say so in stepcreds.yml:"
-            + paste("vault:", "  auth:", f"    audience: {AUDIENCE}")
-            + "\nWhoever is given such a token can present it to this Vault: bind the role to org_id, prj_id and "
-            "def_id as well.",
+            fix=f"Bind Vault's role to it (bound_audiences={AUDIENCE}), and to org_id, prj_id and def_id as well: "
+            "others are given such tokens too. Take the address out of stepcreds.yml, set STEPCREDS_VAULT_ADDR, and "
+            "write into the file:" + paste("vault:", "  auth:", f"    audience: {AUDIENCE}"),
         )
 
     def mask(self, values: Sequence[Secret]) -> str:

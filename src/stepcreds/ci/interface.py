@@ -101,8 +101,8 @@ class Common:
             cause="Whoever asked for the token named another audience than stepcreds.yml does (vault.auth.audience; "
             "without it, the address of Vault).",
             fix=f"Ask for a token with the audience {quoted(audience)}. If Vault's role is bound to the audience that "
-            "the token has, say so in stepcreds.yml instead:"
-            + paste("vault:", "  auth:", f"    audience: {scalar(meant)}"),
+            "the token has, say so in stepcreds.yml; and if that does not name Vault's host, take the address out of "
+            "the file and set STEPCREDS_VAULT_ADDR:" + paste("vault:", "  auth:", f"    audience: {scalar(meant)}"),
         )
 
     def mask(self, values: Sequence[Secret]) -> str:
