@@ -110,7 +110,7 @@ class Vault:
         """
         path = "auth/token/create"
         answer = self._post(path, {"ttl": f"{math.ceil(ttl)}s", "display_name": "stepcreds", "type": "service"})
-        if answer.status == 403:
+        if answer.status == 403 and not refusals.token_unknown(answer):
             raise lease_advice.cannot_create_child(refusals.refused(answer, "POST", path))
         return self._logged_in(answer, path)
 

@@ -44,8 +44,8 @@ def cannot_create_child(error: VaultError) -> VaultError:
         "Your Vault token may not create a token for this step",
         status=error.status,
         errors=error.errors,
-        cause="With --as-operator a step gets a short-lived child of your token, so that yours stays as it is; that needs "
-        "auth/token/create.",
+        cause="With --as-operator a step gets a short-lived child of your token, so that yours stays as it is; that "
+        "needs auth/token/create.",
         fix='Log in as somebody who may, or add to your policy:\npath "auth/token/create" {\n'
         '  capabilities = ["update"]\n}',
         docs="as-operator",
