@@ -53,13 +53,15 @@ def read_config(path: Path, cwd: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise ConfigError([Problem(shown(path, cwd), "", f"the file cannot be opened: {reason}")]) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigError([Problem(shown(path, cwd), "", "it is not a regular file")])
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise ConfigError([Problem(shown(path, cwd), "", f"the file cannot be read: {error.strerror}")]) from None
+    except OSError as error:
+        raise ConfigError([Problem(shown(path, cwd), "", f"the file cannot be read: {error.strerror}")]) from None
+    finally:
+        os.close(descriptor)
 
 
 def _repository(cwd: Path) -> list[Path]:

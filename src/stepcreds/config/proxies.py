@@ -66,7 +66,7 @@ def _proxy(variable: str, value: str) -> str:
     value = value.strip()
     if "://" not in value:
         value = f"http://{value}"
-    if not re.match(r"https?://[^\s/?#]+/?\Z", value, re.IGNORECASE):
+    if not re.match(r"https?://(?:[^\s/?#@]*@)?[A-Za-z0-9._\[\]:-]+/?\Z", value, re.IGNORECASE):
         what = "it is not the address of an HTTP proxy"
         raise ProxyError(variable, what, "For example: http://proxy.example.com:3128 (SOCKS is not spoken)")
     return value.rstrip("/")

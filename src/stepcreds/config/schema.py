@@ -15,7 +15,9 @@ _VARIABLE_RULE = "must be the name of a variable: letters, digits and '_', not b
 _TEMPLATE = Key("", "template")
 _TEXT = Key("", "text")
 _VARIABLE_NAME = Key("", "text", pattern=VARIABLE, rule=_VARIABLE_RULE)
-_ADDRESS = Key("", "text", pattern="^https?://", rule="must begin with https://")
+_ADDRESS = Key(
+    "", "text", pattern="^https?://", rule="must begin with https://", example="https://vault.example.com:8200"
+)
 
 
 def _within(name: str, summary: str, *, default: str, example: str) -> Key:

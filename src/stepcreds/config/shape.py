@@ -103,7 +103,8 @@ def _text(node: Scalar, key: Key, path: str, problems: Problems) -> Value:
     if node.kind != "text":
         return _wrong_kind(node, "a text", path, problems, "Put it in quotes.")
     if key.kind == "text" and not _follows(node.text, key):
-        problems.add(path, key.rule, f"For example: {key.name}: {key.example}" if key.example else "")
+        example = f"{key.name}: {key.example}" if key.name else key.example
+        problems.add(path, key.rule, f"For example: {example}" if key.example else "")
         return None
     return node.text
 
