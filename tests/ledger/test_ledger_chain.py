@@ -329,6 +329,16 @@ def test_an_unproven_end_is_an_end(ending: Ending, tmp_path: Path) -> None:
     assert found(journal.path.read_bytes()) == []
 
 
+def test_what_was_closed_without_a_proof_may_be_closed_again_until_it_is_proven(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "ledger")
+    for event in (requested(), issued(), closed(ending=FAILED), closed(ending=UNPROVEN), closed()):
+        journal.append(event)
+    assert found(journal.path.read_bytes()) == []
+    journal.append(closed())
+    twice = finding("order", "closed-unrequested", 7, "closed without a request on record, or twice", "unknown")
+    assert found(journal.path.read_bytes()) == [twice]
+
+
 def test_a_refused_login_and_a_refused_issue_are_no_findings(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "ledger")
     journal.append(closed(UIDS[0], NOT_ISSUED, None))

@@ -18,6 +18,7 @@ from ledger_samples import (
     NOW,
     STEP,
     UIDS,
+    UNPROVEN,
     closed,
     issued,
     open_journal,
@@ -30,8 +31,9 @@ from manual_clock import ManualClock
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import credential
-from stepcreds.ledger.reading import read_chain, read_chains, unclosed
+from stepcreds.ledger.reading import read_chain, read_chains, unclosed, with_lease
 from stepcreds.ledger.verify import verify
+from stepcreds.model import Revocation
 
 
 def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
     chain = read_chain(path)
     (view,) = chain.credentials
     assert (chain.file, chain.unreadable) == (path, 0)
-    assert [view.requested, view.issued, view.closed] == records(path)[1:4]
+    assert [view.requested, view.issued, *view.closings] == records(path)[1:4]
     assert view.job == {
         "ci": "github",
         "iss": "https://token.actions.githubusercontent.com",
@@ -140,6 +142,8 @@ def test_what_revoke_has_to_end(tmp_path: Path) -> None:
     late.append(requested(UIDS[3]))
     late.append(requested(UIDS[4]))
     late.append(issued(UIDS[4]))
+    late.append(closed(UIDS[4], FAILED))  # closed, and not dead
+    late.append(closed(UIDS[7], NOT_ISSUED, None))
     other_job = open_journal(tmp_path, replace(JOB, job="test"), ManualClock(NOW + 30))
     other_job.append(requested(UIDS[5]))
     for stranger in (replace(JOB, run_id="4712"), replace(JOB, run_attempt="2"), replace(JOB, repository_id="9")):
@@ -153,6 +157,42 @@ def test_what_revoke_has_to_end(tmp_path: Path) -> None:
     assert [view.credential_uid for view in whole_run] == [UIDS[5], UIDS[3], UIDS[4]]
     assert errors == []
     assert unclosed(LedgerSettings(tmp_path / "nowhere", None), JOB) == ([], [])
+
+
+def test_a_second_try_counts_when_it_gives_a_proof(tmp_path: Path) -> None:
+    settings = LedgerSettings(tmp_path, None)
+    journal = open_journal(tmp_path)
+    for event in (requested(), issued(), closed(ending=FAILED), closed(ending=UNPROVEN)):
+        journal.append(event)
+    (view,), _ = unclosed(settings, JOB)
+    assert (view.verdict, view.proven, len(view.closings)) == ("revoked, not proven", False, 2)
+    journal.append(closed())
+    journal.append(closed(ending=UNPROVEN))
+    assert unclosed(settings, JOB) == ([], [])
+    (view,) = read_chain(journal.path).credentials
+    assert (view.verdict, view.proven, view.step_name, len(view.closings)) == ("proven dead", True, "migrate", 4)
+
+
+def test_what_cannot_be_revoked_is_not_tried_again(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    journal.append(requested())
+    journal.append(closed(ending=replace(FAILED, revocation=Revocation("none", "impossible", None))))
+    assert unclosed(LedgerSettings(tmp_path, None), JOB) == ([], [])
+
+
+def test_a_lease_is_found_in_whichever_chain_it_is(tmp_path: Path) -> None:
+    settings = LedgerSettings(tmp_path, None)
+    write_ledger(tmp_path, lives=1)
+    journal = open_journal(tmp_path, replace(JOB, run_id="9"))
+    journal.append(
+        credential.issued(STEP, UIDS[3], LOGIN, replace(LEASE, lease_id="kv/9"), db_user=None, expire_time=0)
+    )
+    journal.append(requested(UIDS[4]))
+    view = with_lease(settings, "kv/9")
+    assert view is not None
+    assert (view.credential_uid, view.file) == (UIDS[3], journal.path)
+    assert with_lease(settings, "kv/10") is None
+    assert with_lease(settings, "") is None
 
 
 def test_one_bad_file_does_not_hide_the_rest(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "seconds_alive": None if seconds in (None, math.inf) else seconds,  # at most, unless proven
         "requested": credential.requested or None,
         "issued": credential.issued or None,
-        "closed": credential.closed or None,
+        "closed": list(credential.closings),
     }
 
 

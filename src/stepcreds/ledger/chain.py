@@ -16,6 +16,7 @@ from stepcreds.ledger.record import Record
 
 Layer = Literal["file", "line", "chain", "record", "order", "folder"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
+State = Literal["unknown", "requested", "issued", "unproven"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def check(lines: Iterable[bytes], file: str = "") -> Iterator[Finding]:
 
 
 class Chain:
-    """One pass over a chain. Memory holds the credentials that are not closed yet, and nothing else of what was read.
+    """One pass over a chain. Memory holds the credentials that are not proven dead yet, and nothing else of it.
 
     After `check` is exhausted: `entries`, `head` (hash of the last line), `uid` and `closed`.
     """
@@ -48,7 +49,7 @@ class Chain:
         self.uid = ""
         self.closed = False
         self._seq = 0
-        self._alive: dict[object, tuple[int, bool]] = {}  # credential_uid -> (line of its last record, issued)
+        self._alive: dict[object, tuple[int, State]] = {}  # credential_uid -> (line of its last record, state)
         self._found: list[Finding] = []
 
     def check(self, lines: Iterable[bytes]) -> Iterator[Finding]:
@@ -70,10 +71,11 @@ class Chain:
                 meaning = "the file is empty: nothing was written, or all of it was cut"
                 yield Finding("file", self.file, 0, "empty", meaning, "incomplete")
         yield from self._found
-        for line_number, issued in self._alive.values():
-            what = "a credential was issued," if issued else "a credential was requested and may exist,"
-            meaning = f"{what} and no record says how it ended"
-            yield Finding("order", self.file, line_number, "unclosed", meaning, "incomplete")
+        for line_number, state in self._alive.values():
+            if state != "unproven":
+                what = "a credential was issued," if state == "issued" else "a credential was requested and may exist,"
+                meaning = f"{what} and no record says how it ended"
+                yield Finding("order", self.file, line_number, "unclosed", meaning, "incomplete")
 
     def _record(self, line: bytes) -> None:
         try:
@@ -117,28 +119,32 @@ class Chain:
         elif kind == "credential.requested":
             if uid in self._alive:
                 self._find("order", "requested-twice", "the credential was requested before", "tampered")
-            self._alive[uid] = (self.entries + 1, False)
+            self._alive[uid] = (self.entries + 1, "requested")
         elif kind == "credential.issued":
-            if self._alive.get(uid, (0, True))[1]:
+            if self._alive.get(uid, (0, "unknown"))[1] != "requested":
                 self._find("order", "issued-unrequested", "issued without a request on record, or twice", "tampered")
-            self._alive[uid] = (self.entries + 1, True)
+            self._alive[uid] = (self.entries + 1, "issued")
         elif kind == "credential.closed":
-            self._ending(record, self._alive.pop(uid, None))
+            self._ending(record, uid)
         elif kind == "chain.closed":
             self.closed = True
             if record["entries"] != self.entries + 1:
                 meaning = f"{record['entries']} records when the chain was closed, {self.entries + 1} now"
                 self._find("order", "entries", meaning, "tampered")
 
-    def _ending(self, record: Record, known: tuple[int, bool] | None) -> None:
+    def _ending(self, record: Record, uid: object) -> None:
+        _, state = self._alive.pop(uid, (0, "unknown"))
         status = _inner(record, "revoke", "status")
-        if known is None and status != "not_issued":
+        if state == "unknown" and status != "not_issued":
             self._find("order", "closed-unrequested", "closed without a request on record, or twice", "unknown")
         proven = _inner(record, "verified", "time") is not None
+        if not proven and status != "not_issued":
+            # `stepcreds revoke` may try again, and write down how that went.
+            self._alive[uid] = (self.entries + 1, "unproven")
         contradicted = {
             "proven dead": not proven,
             "revoked, not proven": proven or status != "revoked",
-            "not issued": status != "not_issued" or (known is not None and known[1]),
+            "not issued": status != "not_issued" or state in ("issued", "unproven"),
         }
         verdict = str(record["verdict"])
         if contradicted.get(verdict, proven):

@@ -6,12 +6,9 @@ lines that are no records are counted and left out. Whether a ledger can be beli
 
 from __future__ import annotations
 
-import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,115 +18,17 @@ from stepcreds.ledger.canonical import CanonicalError, loads
 from stepcreds.ledger.faults import ledger_error, not_a_file
 from stepcreds.ledger.folder import chain_files
 from stepcreds.ledger.link import MAX_LINE
-from stepcreds.ledger.record import NEVER, Record, job_identity
+from stepcreds.ledger.record import Record, job_identity
+from stepcreds.ledger.view import ChainView, CredentialView, text_of
 from stepcreds.model import Job
 
-
-@dataclass(frozen=True)
-class CredentialView:
-    """One credential on record. A record that is not there is {}; a text that is not there is "", a time None."""
-
-    file: Path
-    job: Mapping[str, str]  # ci iss repository_id run_id run_attempt job
-    credential_uid: str
-    requested: Record
-    issued: Record
-    closed: Record
-
-    @property
-    def step_uid(self) -> str:
-        return _text(self.requested or self.issued or self.closed, "step_uid")
-
-    @property
-    def step_name(self) -> str:
-        return _text(self.closed, "step", "name")
-
-    @property
-    def profile(self) -> str:
-        return _text(self.requested, "profile") or _text(self.closed, "profile")
-
-    @property
-    def role(self) -> str:
-        return _text(self.requested, "role")
-
-    @property
-    def mount_point(self) -> str:
-        return _text(self.requested, "mount_point")
-
-    @property
-    def creds(self) -> str:
-        return _text(self.requested, "creds")
-
-    @property
-    def token_accessor(self) -> str:
-        return _text(self.requested, "token_accessor")
-
-    @property
-    def access(self) -> str:
-        return _text(self.requested, "declared", "access")
-
-    @property
-    def lease_id(self) -> str:
-        return _text(self.issued, "lease_id")
-
-    @property
-    def db_user(self) -> str:
-        return _text(self.issued, "db_user")
-
-    @property
-    def time(self) -> float | None:
-        """When the credential came on record, in epoch seconds."""
-        return _epoch(_text(self.requested or self.issued or self.closed, "time"))
-
-    @property
-    def issue_time(self) -> float | None:
-        return _epoch(_text(self.issued, "issue_time"))
-
-    @property
-    def expire_time(self) -> float | None:
-        """When it ends by itself, in epoch seconds; `math.inf` for never."""
-        text = _text(self.issued, "expire_time")
-        return math.inf if text == NEVER else _epoch(text)
-
-    @property
-    def proven_time(self) -> float | None:
-        return _epoch(_text(self.closed, "verified", "time"))
-
-    @property
-    def measured_by(self) -> str:
-        return _text(self.closed, "privileges", "measured_by")
-
-    @property
-    def verdict(self) -> str:
-        """What the last record says, in its words; "not closed" where there is none."""
-        return _text(self.closed, "verdict") or "not closed"
-
-    @property
-    def proven(self) -> bool:
-        """Whether a proof of death is on record, not only the word."""
-        return self.verdict == "proven dead" and self.proven_time is not None
-
-    @property
-    def seconds_alive(self) -> float | None:
-        """From issue to proof; without one, to expiry: an upper bound, `math.inf` for none. None: nobody knows."""
-        end = self.proven_time if self.proven else self.expire_time
-        return None if self.issue_time is None or end is None else end - self.issue_time
-
-
-@dataclass(frozen=True)
-class ChainView:
-    """One file's chain. `credentials` are in the order in which they came on record."""
-
-    file: Path
-    job: Mapping[str, str]
-    credentials: tuple[CredentialView, ...]
-    unreadable: int  # lines that are no records
+__all__ = ["ChainView", "CredentialView", "read_chain", "read_chains", "stored_lines", "unclosed", "with_lease"]
 
 
 def read_chain(file: Path) -> ChainView:
     """The chain in `file`. Raises `LedgerError` where it cannot be read at all."""
     job: dict[str, str] = {}
-    found: dict[str, dict[str, Record]] = {}
+    found: dict[str, dict[str, list[Record]]] = {}
     unreadable = 0
     for line in stored_lines(file):
         record = _record(line)
@@ -139,15 +38,15 @@ def read_chain(file: Path) -> ChainView:
         elif kind == "chain.opened" and isinstance(value := record.get("job"), dict):
             job = job or {name: text for name, text in value.items() if isinstance(text, str)}
         elif kind.startswith("credential.") and isinstance(uid, str):
-            found.setdefault(uid, {}).setdefault(kind, record)
+            found.setdefault(uid, {}).setdefault(kind, []).append(record)
     credentials = tuple(
         CredentialView(
             file,
             job,
             uid,
-            records.get("credential.requested", {}),
-            records.get("credential.issued", {}),
-            records.get("credential.closed", {}),
+            records.get("credential.requested", [{}])[0],
+            records.get("credential.issued", [{}])[0],
+            tuple(records.get("credential.closed", [])),
         )
         for uid, records in found.items()
     )
@@ -169,22 +68,30 @@ def read_chains(files: Iterable[Path]) -> tuple[list[ChainView], list[LedgerErro
 def unclosed(
     settings: LedgerSettings, job: Job, *, whole_run: bool = False
 ) -> tuple[list[CredentialView], list[LedgerError]]:
-    """The credentials of this job attempt that were requested and not closed, oldest first; and what was not readable.
+    """The credentials of this job attempt that may be alive, oldest first; and why a chain could not be read.
 
+    They are those that were requested and not closed, and those whose closing tried to end them and has no proof.
     `whole_run`: those of every job of this run attempt whose chain is in the ledger's folder.
     """
     mine = job_identity(job)
     if whole_run:
         del mine["job"]
     chains, errors = read_chains(chain_files(settings.path))
-    alive = [
+    left = [
         credential
         for chain in chains
         if mine.items() <= chain.job.items()
         for credential in chain.credentials
-        if not credential.closed
+        if text_of(credential.closed, "revoke", "status") not in ("not_issued", "impossible") and not credential.proven
     ]
-    return sorted(alive, key=lambda credential: credential.time or 0.0), errors
+    return sorted(left, key=lambda credential: credential.time or 0.0), errors
+
+
+def with_lease(settings: LedgerSettings, lease_id: str) -> CredentialView | None:
+    """The credential of that lease, in whichever chain of the ledger's folder it is on record; None: in none."""
+    chains, _ = read_chains(chain_files(settings.path))
+    credentials = (credential for chain in chains for credential in chain.credentials)
+    return next((credential for credential in credentials if credential.lease_id == lease_id != ""), None)
 
 
 def stored_lines(file: Path) -> Iterator[bytes]:
@@ -209,17 +116,3 @@ def _record(line: bytes) -> Record:
     except CanonicalError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _text(record: Record, *names: str) -> str:
-    value: object = record
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _epoch(text: str) -> float | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
-    except ValueError:
-        return None

@@ -1,0 +1,133 @@
+"""One credential as its records tell it; what is missing there, or is of another type, it leaves empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stepcreds.ledger.record import NEVER, Record
+
+
+@dataclass(frozen=True)
+class CredentialView:
+    """One credential on record. A record that is not there is {}; a text that is not there is "", a time None."""
+
+    file: Path
+    job: Mapping[str, str]  # ci iss repository_id run_id run_attempt job
+    credential_uid: str
+    requested: Record
+    issued: Record
+    closings: tuple[Record, ...]  # more than one where a first try gave no proof
+
+    @property
+    def closed(self) -> Record:
+        """The record that counts: the first with a proof, else the last."""
+        proofs = (closing for closing in self.closings if text_of(closing, "verified", "time"))
+        return next(proofs, self.closings[-1] if self.closings else {})
+
+    @property
+    def step_uid(self) -> str:
+        return text_of(self.requested or self.issued or self.closed, "step_uid")
+
+    @property
+    def step_name(self) -> str:
+        return text_of(self.closings[0], "step", "name") if self.closings else ""
+
+    @property
+    def profile(self) -> str:
+        return text_of(self.requested, "profile") or text_of(self.closed, "profile")
+
+    @property
+    def role(self) -> str:
+        return text_of(self.requested, "role")
+
+    @property
+    def mount_point(self) -> str:
+        return text_of(self.requested, "mount_point")
+
+    @property
+    def creds(self) -> str:
+        return text_of(self.requested, "creds")
+
+    @property
+    def token_accessor(self) -> str:
+        return text_of(self.requested, "token_accessor")
+
+    @property
+    def access(self) -> str:
+        return text_of(self.requested, "declared", "access")
+
+    @property
+    def lease_id(self) -> str:
+        return text_of(self.issued, "lease_id")
+
+    @property
+    def db_user(self) -> str:
+        return text_of(self.issued, "db_user")
+
+    @property
+    def time(self) -> float | None:
+        """When the credential came on record, in epoch seconds."""
+        return _epoch(text_of(self.requested or self.issued or self.closed, "time"))
+
+    @property
+    def issue_time(self) -> float | None:
+        return _epoch(text_of(self.issued, "issue_time"))
+
+    @property
+    def expire_time(self) -> float | None:
+        """When it ends by itself, in epoch seconds; `math.inf` for never."""
+        text = text_of(self.issued, "expire_time")
+        return math.inf if text == NEVER else _epoch(text)
+
+    @property
+    def proven_time(self) -> float | None:
+        return _epoch(text_of(self.closed, "verified", "time"))
+
+    @property
+    def measured_by(self) -> str:
+        return text_of(self.closed, "privileges", "measured_by")
+
+    @property
+    def verdict(self) -> str:
+        """What the last record says, in its words; "not closed" where there is none."""
+        return text_of(self.closed, "verdict") or "not closed"
+
+    @property
+    def proven(self) -> bool:
+        """Whether a proof of death is on record, not only the word."""
+        return self.verdict == "proven dead" and self.proven_time is not None
+
+    @property
+    def seconds_alive(self) -> float | None:
+        """From issue to proof; without one, to expiry: an upper bound, `math.inf` for none. None: nobody knows."""
+        end = self.proven_time if self.proven else self.expire_time
+        return None if self.issue_time is None or end is None else end - self.issue_time
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """One file's chain. `credentials` are in the order in which they came on record."""
+
+    file: Path
+    job: Mapping[str, str]
+    credentials: tuple[CredentialView, ...]
+    unreadable: int  # lines that are no records
+
+
+def text_of(record: Record, *names: str) -> str:
+    """The text in a field, or in a field of a field; "" where there is none."""
+    value: object = record
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    except ValueError:
+        return None
