@@ -101,7 +101,7 @@ class Transport:
                 f"{address}/v1/{quote(path)}",
                 data=None if payload is None else json.dumps(payload).encode(),
                 headers=headers,
-                timeout=(min(CONNECT_TIMEOUT, left), min(read_timeout, left)),
+                timeout=(min(CONNECT_TIMEOUT, left), max(SHORTEST, min(read_timeout, left))),
                 proxies={urlsplit(address).scheme: proxy} if proxy else {},
                 verify=not self._settings.skip_verify,
                 allow_redirects=False,
