@@ -159,7 +159,7 @@ class _Reader:
             begins = error.context_mark.line + 1 if error.context_mark is not None else line
             what += one_line(error.context) + (f" that begins in line {begins}, " if begins != line else ", ")
         fix = "A text that begins with one of { [ * & ! % @ ` or that holds ': ' goes in quotes."
-        if "\t" in _BREAK.split(self.text)[line - 1 : line][0][: column + 1]:
+        if "\t" in "".join(_BREAK.split(self.text)[line - 1 : line])[:column]:
             fix = "Indent with spaces: YAML does not take tabs."
         self.stop(line, column, "", what + reason, fix)
 
