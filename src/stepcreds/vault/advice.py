@@ -12,7 +12,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepcreds.errors import VaultError
 from stepcreds.printable import one_line
@@ -30,8 +30,7 @@ _BINDING = (
 _REPOSITORY = ("repository", "repository_id", "project_path", "project_id", "sub")
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(NamedTuple):
     """What was asked of Vault in a login that it refused."""
 
     role: str
@@ -185,8 +184,7 @@ def _says(text: str) -> Callable[[Login], str]:
     return lambda login: text.format(role=login.role, mount=login.mount, path=login.path, named=login.named)
 
 
-@dataclass(frozen=True)
-class _Rule:
+class _Rule(NamedTuple):
     pattern: str
     docs: str
     cause: Callable[[Login], str]
