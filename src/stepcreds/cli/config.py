@@ -7,11 +7,9 @@ from pathlib import Path
 
 import click
 
-from stepcreds.cli.options import config_option, working_folder
+from stepcreds.cli.options import config_option, load
 from stepcreds.clock import SystemClock
 from stepcreds.config.duration import in_words
-from stepcreds.config.environment import environment
-from stepcreds.config.load import load_config
 from stepcreds.config.model import Config, Profile
 from stepcreds.errors import ConfigError
 from stepcreds.printable import one_line
@@ -32,7 +30,7 @@ def check(context: click.Context, config_path: Path | None, as_json: bool) -> No
     No server is asked. Exits with 0, or with 2 where anything is wrong.
     """
     try:
-        config = load_config(config_path, environment(), working_folder(), SystemClock())
+        config, _ = load(config_path, SystemClock())
     except ConfigError as error:
         if not as_json:
             raise

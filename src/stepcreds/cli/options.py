@@ -45,7 +45,7 @@ def as_seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
 def load(path: Path | None, clock: Clock) -> tuple[Config, Mapping[str, str]]:
     """The configuration, and the environment it was read in."""
     variables = environment()
-    return load_config(path, variables, Path.cwd(), clock), variables
+    return load_config(path, variables, working_folder(), clock), variables
 
 
 def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:
@@ -68,4 +68,4 @@ def working_folder() -> Path:
         return Path.cwd()
     except OSError as error:
         what = f"the current folder cannot be used: {error.strerror}"
-        raise UsageError(what, fix="change to a folder that exists") from None
+        raise UsageError(what, fix="Change to a folder that exists.") from None
