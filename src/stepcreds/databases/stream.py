@@ -52,32 +52,7 @@ class Stream:
 
     @classmethod
     def open(cls, host: str, port: int, deadline: Deadline) -> Stream:
-        """A connection to the first address of `host` that takes one; each gets its share of what time is left."""
-        where = place(host, port)
-        try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise UnreachableError(
-                f"the name of {where} cannot be resolved",
-                fix="check the host of the profile's database",
-                docs="database",
-            ) from None
-        failure: OSError = TimeoutError()
-        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(_timeout(deadline, where) / (len(addresses) - tried))
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError as error:
-                failure = error
-                sock.close()
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return cls(sock, where, deadline)
-        raise _unreachable(where, failure, deadline) from None
+        return cls(connect_tcp(host, port, deadline), place(host, port), deadline)
 
     def send(self, data: bytes) -> None:
         try:
@@ -133,6 +108,36 @@ class Stream:
         if not data:
             raise UnreachableError(f"{self.where} closed the connection", docs="database")
         return data
+
+
+def connect_tcp(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first address of `host` that takes one; each gets its share of what time is left.
+
+    Looking the name up has the resolver's own time-outs. Raises `UnreachableError`.
+    """
+    where = place(host, port)
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise UnreachableError(
+            f"the name of {where} cannot be resolved", fix="check the host of the profile's database", docs="database"
+        ) from None
+    failure: OSError = TimeoutError()
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_timeout(deadline, where) / (len(addresses) - tried))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            failure = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise _unreachable(where, failure, deadline) from None
 
 
 def place(host: str, port: int) -> str:

@@ -1,0 +1,199 @@
+"""One session with MySQL or MariaDB through PyMySQL, under a deadline and libpq's `sslmode`; it knows no statements.
+
+PyMySQL is handed a connection that is open already, because its own time-outs begin anew with every read, and is
+kept from the methods of authentication that give a password away.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NoReturn
+
+from stepcreds.config.model import DatabaseURL
+from stepcreds.databases import tls
+from stepcreds.databases.stream import Deadline, TLSError, UnreachableError, connect_tcp, place
+from stepcreds.errors import DatabaseError, UnsupportedError
+from stepcreds.printable import one_line
+from stepcreds.secret import Secret
+
+_TLS_FAILED = 2026  # CR_SSL_CONNECTION_ERROR
+_FROM_THE_CLIENT = range(2000, 3000)  # numbers of errors that no server sends
+_WAYS = {"disable": (False,), "allow": (False, True), "prefer": (True, False)}
+
+
+class RefusedError(DatabaseError):
+    """The server said no, with the error `number`."""
+
+    def __init__(self, where: str, number: int, text: str) -> None:
+        self.number = number
+        self.text = one_line(text) or "an error without a text"
+        super().__init__(f"{where} said: {self.text}", sqlstate=str(number), docs="database")
+
+    @property
+    def refuses_login(self) -> bool:
+        """This user cannot log in with this password: access denied, or the account is locked (MariaDB's, MySQL's)."""
+        return self.number in (1045, 4151, 3118)
+
+
+class Session:
+    """A session of the server; `open_session` makes it. Everything raises `RefusedError` or `UnreachableError`."""
+
+    def __init__(self, connection: Any, guard: _Guard, where: str) -> None:
+        self._connection = connection
+        self._guard = guard
+        self._where = where
+
+    @property
+    def version(self) -> str:
+        return str(self._connection.server_version)
+
+    @property
+    def thread_id(self) -> int:
+        return int(self._connection.thread_id())
+
+    def query(self, statement: str, *values: str | int) -> list[tuple[object, ...]]:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement, values or None)
+                return [tuple(row) for row in cursor.fetchall()]
+        except Exception as error:  # noqa: BLE001 - what a server sends can make the driver raise anything
+            raise _understood(error, self._where, self._guard.deadline) from None
+
+    def close(self) -> None:
+        _close(self._connection)
+        self._guard.dismiss()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def require_driver() -> None:
+    """Raises `UnsupportedError` unless PyMySQL is installed."""
+    try:
+        import pymysql  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise UnsupportedError(
+            "PyMySQL is not installed, and without it no credential of MySQL or MariaDB can be locked or proven dead",
+            fix="pip install 'stepcreds[mysql]'",
+            docs="database-driver",
+        ) from None
+
+
+def open_session(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Session:
+    """A session of `username`, without a database: its rights in one say nothing of the login.
+
+    `prefer` and `allow` go on to their second way when the first is refused or TLS fails. Raises `RefusedError`,
+    `UnreachableError`, `DatabaseError` for TLS settings that cannot be used, `UnsupportedError` without PyMySQL.
+    """
+    require_driver()
+    failures: list[RefusedError | TLSError] = []
+    for under_tls in _WAYS.get(tls.check_mode(url), (True,)):
+        context = tls.context_for(url) if under_tls else None
+        try:
+            return _open(url, username, password, deadline, context)
+        except (RefusedError, TLSError) as error:
+            failures.append(error)
+    open_ended = [error for error in failures if isinstance(error, RefusedError) and not error.refuses_login]
+    # Where one way has no TLS, the other has said all there is to say.
+    said = [error for error in failures if isinstance(error, RefusedError)]
+    raise (*open_ended, *said, *failures)[0] from None
+
+
+class _Guard:
+    """Ends a connection when its deadline comes, whatever is being waited for."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self.deadline = deadline
+        # A duplicate: TLS takes the socket's descriptor over, and this one still reaches the connection.
+        self._sock = sock.dup()
+        self._timer = threading.Timer(deadline.left(), self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def dismiss(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._sock.close()
+
+    def _end(self) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def _open(
+    url: DatabaseURL, username: str, password: Secret, deadline: Deadline, context: ssl.SSLContext | None
+) -> Session:
+    from pymysql.connections import Connection
+
+    where = place(url.host, url.port)
+    sock = connect_tcp(url.host, url.port, deadline)
+    guard = _Guard(sock, deadline)
+    connection = Connection(
+        host=url.host,
+        port=url.port,
+        user=username,
+        password=password.reveal(),
+        charset="utf8mb4",
+        autocommit=True,
+        defer_connect=True,
+        ssl=context,
+        ssl_disabled=context is None,
+        # A key from the server, that nobody vouches for, would be one for whoever listens to encrypt to.
+        server_public_key=b"none",
+        auth_plugin_map=dict.fromkeys(("mysql_clear_password", "dialog", "mysql_old_password"), _GivesAway),
+    )
+    try:
+        connection.connect(sock)
+    except Exception as error:  # noqa: BLE001 - what a server sends can make the driver raise anything
+        sock.close()
+        _close(connection)
+        guard.dismiss()
+        raise _understood(error, where, deadline) from None
+    return Session(connection, guard, where)
+
+
+class _GivesAway:
+    """In place of a method of authentication that sends the password, or what it can be computed from."""
+
+    def __init__(self, connection: object) -> None:
+        pass
+
+    def authenticate(self, packet: object) -> NoReturn:
+        raise _AsksForPasswordError
+
+
+class _AsksForPasswordError(Exception):
+    """The server wants the password itself."""
+
+
+def _close(connection: Any) -> None:
+    with suppress(Exception):  # saying goodbye to a server that is not there is no failure
+        connection.close()
+
+
+def _understood(error: Exception, where: str, deadline: Deadline) -> RefusedError | UnreachableError:
+    if deadline.left() <= 0:
+        return UnreachableError(f"{where} did not answer within {deadline.seconds:g} s", docs="database")
+    if isinstance(error, _AsksForPasswordError):
+        return UnreachableError(
+            f"{where} asks for an authentication that gives the password away",
+            fix="let the users that Vault issues log in with mysql_native_password or caching_sha2_password",
+            docs="database",
+        )
+    number, text = (*error.args, "", "")[:2]
+    original = getattr(error, "original_exception", error)
+    if isinstance(original, ssl.SSLError) or number == _TLS_FAILED:
+        reason = getattr(original, "verify_message", "") or getattr(original, "reason", "") or str(text)
+        return TLSError(f"no TLS with {where}: {one_line(str(reason))}", docs="database-tls")
+    if isinstance(number, int) and number not in _FROM_THE_CLIENT:
+        return RefusedError(where, number, str(text))
+    return UnreachableError(f"{where} closed the connection, or is no MySQL server", docs="database")

@@ -1,0 +1,151 @@
+"""A real MariaDB on loopback with a data folder and a port of its own, for the tests of the MySQL family."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from stepcreds.config.model import DatabaseURL
+from stepcreds.devstack.process import free_port
+from stepcreds.secret import Secret
+
+CANARY = "c4n4ry-7Qd2"
+INSTALL = "There is no MariaDB server on this machine. Install it: apt-get update && apt-get install -y mariadb-server"
+_numbers = count(1)
+
+
+class MariaDB:
+    """A server on `port` of 127.0.0.1, whose root comes through a socket in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = [shutil.which(name, path=f"{os.defpath}:/usr/sbin") for name in ("mariadb-install-db", "mariadbd")]
+        if None in programs:
+            pytest.fail(INSTALL)
+        install, server = (str(program) for program in programs)
+        self.folder = folder
+        self.port = free_port()
+        owner = ["--user=root"] if os.geteuid() == 0 else []
+        data = folder / "data"
+        subprocess.run(
+            [
+                install,
+                "--no-defaults",
+                f"--datadir={data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                *owner,
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        self._log = (folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [
+                server,
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--port={self.port}",
+                "--bind-address=127.0.0.1",
+                f"--socket={folder}/socket",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--general-log=1",
+                f"--general-log-file={folder}/general.log",
+                "--skip-name-resolve",
+                *owner,
+            ],
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def wait(self) -> None:
+        while True:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            with suppress(ConnectionError), closing(socket.create_connection(("127.0.0.1", self.port))):
+                return
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    def administer(self, *statements: str) -> list[Any]:
+        """Run each statement as root; the rows of the last."""
+        rows: list[Any] = []
+        with closing(pymysql.connect(unix_socket=f"{self.folder}/socket", user="root")) as connection:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+                rows = list(cursor.fetchall())
+        return rows
+
+
+class Account:
+    """A user that may log in from anywhere with `password`."""
+
+    def __init__(self, server: MariaDB, options: str = "") -> None:
+        self.server = server
+        self.name = f"user{next(_numbers)}"
+        self.password = Secret(f"{CANARY}-{self.name}")
+        self.alter(f"CREATE USER {self.name}@'%' IDENTIFIED BY '{self.password.reveal()}' {options}")
+
+    def alter(self, *statements: str) -> None:
+        self.server.administer(*statements)
+
+    def connect(self, password: Secret | None = None) -> Any:
+        """A `pymysql` connection; whoever asks closes it."""
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self.server.port,
+            user=self.name,
+            password=(password or self.password).reveal(),
+            ssl_disabled=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
+    server = None
+    try:
+        server = MariaDB(folder)
+        server.wait()
+        yield server
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def new_account(mariadb: MariaDB) -> Callable[..., Account]:
+    return lambda options="": Account(mariadb, options)
+
+
+@pytest.fixture
+def account(mariadb: MariaDB) -> Account:
+    return Account(mariadb)
+
+
+def url_of(server: MariaDB, **changes: Any) -> DatabaseURL:
+    fields: dict[str, Any] = {
+        "engine": "mariadb",
+        "scheme": "mariadb",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "database": "",
+        "sslmode": "disable",
+        "sslrootcert": None,
+    }
+    return DatabaseURL(**{**fields, **changes})
