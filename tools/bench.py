@@ -130,11 +130,11 @@ def main() -> None:
 
 def report(rounds: list[dict[str, float]]) -> None:
     first = next(iter(rounds[0]))
-    base = statistics.median(round[first] for round in rounds)
+    base = statistics.median(times[first] for times in rounds)
     print(f"medians of {len(rounds)} interleaved rounds\n")
     print(f"{'':34}{'median':>9}{'min':>9}{'max':>9}{'ratio':>8}")
     for name in rounds[0]:
-        values = [round[name] for round in rounds]
+        values = [times[name] for times in rounds]
         median = statistics.median(values)
         print(f"{name:34}{median:7.0f} ms{min(values):6.0f} ms{max(values):6.0f} ms{median / base:8.2f}")
 

@@ -7,7 +7,6 @@ credential of a profile on the same server sees neither the role nor a session o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,9 +60,7 @@ class Leftover:
 
 def run(order: Order, around: Surroundings) -> int:
     """End what is left; 0 when all of it is proven dead (or there was nothing), 1 when something is not."""
-    return run_pair(
-        lambda worker: _Recovery(order, around, worker).run(), partial(take_over, around=around, argv=None)
-    )
+    return run_pair(lambda worker: _Recovery(order, around, worker).run(), partial(take_over, around=around, argv=None))
 
 
 class _Recovery:
@@ -206,9 +203,7 @@ class _Recovery:
         engine = engine_for(url, self.around.clock)
         assert engine is not None  # noqa: S101 - asked before
         holding = witness.holding
-        return engine.absent(
-            url, holding.username, holding.password, dead_user=dead_user, timeout=WITNESS_TIMEOUT
-        )
+        return engine.absent(url, holding.username, holding.password, dead_user=dead_user, timeout=WITNESS_TIMEOUT)
 
     def witness_on(self, url: DatabaseURL) -> Credential:
         """A fresh credential on the server of `url`, one for all that is asked of that server."""

@@ -8,6 +8,7 @@ database itself, with every password that could still work.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.databases.interface import Engine
@@ -110,9 +111,7 @@ def _prove_lease(lease_id: str, vault: Vault, clock: Clock) -> Proof:
     return Proof(lookup, "not_applicable", "not_checked", "lease lookup", time, detail)  # type: ignore[arg-type]
 
 
-def _prove(
-    holding: Holding, url: DatabaseURL, engine: Engine, vault: Vault, clock: Clock, deadline: Deadline
-) -> Proof:
+def _prove(holding: Holding, url: DatabaseURL, engine: Engine, vault: Vault, clock: Clock, deadline: Deadline) -> Proof:
     lookup, detail = _lookup(holding.lease_id, vault)
     answers = [
         _refused(engine, url, holding.username, password, clock, deadline)

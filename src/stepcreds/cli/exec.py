@@ -22,8 +22,8 @@ Examples:
   stepcreds exec migrate -- alembic upgrade head
   stepcreds exec migrate --also cache -- ./deploy.sh
 \b
-Exit codes: the command's own; 128+n if signal n ended it; 124 max_ttl reached; 125 stepcreds failed or refused before the
-command ran; 126 not runnable; 127 not found; 121 the credential is not proven dead.
+Exit codes: the command's own; 128+n if signal n ended it; 124 max_ttl reached; 125 stepcreds failed or refused before
+the command ran; 126 not runnable; 127 not found; 121 the credential is not proven dead.
 """
 
 
@@ -35,7 +35,10 @@ class CommandAfterProfile(click.Command):
 
     def _separated(self, args: list[str]) -> list[str]:
         with_value = {
-            name for p in self.params if isinstance(p, click.Option) and not p.is_flag and not p.count for name in p.opts
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
         }
         positional = False
         position = 0
@@ -73,7 +76,7 @@ class CommandAfterProfile(click.Command):
 @click.option(
     "--redact/--no-redact",
     default=None,
-    help="Replace the credential in the command's output. Default: yes, unless the CI masks it or stdout is a terminal.",
+    help="Replace the credential in its output. Default: yes, unless the CI masks it or stdout is a terminal.",
 )
 @click.option("--reason", metavar="TEXT", help="Why this step needs the credential, for the ledger.")
 @click.option(
@@ -85,7 +88,7 @@ class CommandAfterProfile(click.Command):
 @operator_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @config_option
-def command(  # noqa: PLR0917 - one parameter for each flag
+def command(
     profile: str,
     command_line: tuple[str, ...],
     also: tuple[str, ...],
@@ -100,8 +103,8 @@ def command(  # noqa: PLR0917 - one parameter for each flag
 ) -> int:
     """Run one COMMAND with the credential of PROFILE, and end with it.
 
-    The credential is issued for this command alone, given to no other process, revoked when the command ends, and proven
-    dead before stepcreds does.
+    The credential is issued for this command alone, given to no other process, revoked when the command ends, and
+    proven dead before stepcreds does.
     """
     if not command_line:
         raise click.UsageError("No command to run. Write it after the profile: stepcreds exec PROFILE -- COMMAND")

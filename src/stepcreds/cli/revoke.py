@@ -51,8 +51,8 @@ def command(
 ) -> int:
     """End what a killed `stepcreds exec` left behind, and prove it dead.
 
-    The ledger tells what was requested and never proven dead. The password is lost, so the proof is by Vault's lookup and by
-    a witness: a fresh credential on the same server sees neither the role nor a session of it.
+    The ledger tells what was requested and never proven dead. The password is lost, so the proof is by Vault's lookup
+    and by a witness: a fresh credential on the same server sees neither the role nor a session of it.
     """
     if lease and everything:
         raise click.UsageError("--lease and --all exclude each other: --all ends every lease of this run attempt")

@@ -68,7 +68,7 @@ def _remove(path: str, left: list[str], depth: int) -> None:
     try:
         if depth < DEEPEST and stat.S_ISDIR(os.lstat(path).st_mode):
             os.chmod(path, 0o700)  # noqa: PTH101 - the command may have taken its own rights away
-            for name in os.listdir(path):
+            for name in os.listdir(path):  # noqa: PTH208 - as above
                 _remove(f"{path}/{name}", left, depth + 1)
             os.rmdir(path)  # noqa: PTH106
         else:

@@ -7,7 +7,7 @@ from functools import partial
 from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
-from stepcreds.errors import CancelledError, LedgerError, ProcessError, StepcredsError
+from stepcreds.errors import LedgerError, ProcessError, StepcredsError
 from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
@@ -95,8 +95,8 @@ class _Life:
         inherited = parent.credentials(self.request.profiles)
         if inherited:
             self.around.voice.warn(
-                f"the command also inherits what looks like other credentials: {', '.join(inherited)}. Take them out of "
-                "the job's environment, or run with --inherit clean"
+                f"the command also inherits what looks like other credentials: {', '.join(inherited)}. "
+                "Take them out of the job's environment, or run with --inherit clean"
             )
         return begin(
             self.around,

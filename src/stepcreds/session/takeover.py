@@ -45,7 +45,7 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
     around.voice.fail(
         StepcredsError(
             f"The process that ran this step was lost: {custody.reason}",
-            cause="Something killed it (a job that was ended, the out-of-memory killer), or it met an error of its own.",
+            cause="Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.",
             fix="What it held is ended by the process that is left, which says below how that went."
             if custody.holdings
             else "It held no credential.",

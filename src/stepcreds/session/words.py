@@ -30,7 +30,8 @@ def remarks(outcome: Outcome) -> list[str]:
     if outcome.survivors:
         processes = ", ".join(map(str, outcome.survivors))
         texts.append(
-            f"processes of another user could not be ended and may still hold the credential: {processes}; it is revoked now"
+            f"processes of another user could not be ended and may still hold the credential, which is revoked now: "
+            f"{processes}"
         )
     return texts
 
@@ -59,7 +60,8 @@ def ended(holding: Holding, ending: Ending, outcome: Outcome | None) -> str:
 def tampering(holding: Holding, ending: Ending) -> str | None:
     """What to say about a lock that found another password than it was issued; None if it did not."""
     lock = ending.lock
-    return f"{holding.profile}: {lock.detail}" if lock.status == "refused" and lock.detail.startswith("tampering") else None
+    found = lock.status == "refused" and lock.detail.startswith("tampering")
+    return f"{holding.profile}: {lock.detail}" if found else None
 
 
 def unproven(holding: Holding, ending: Ending) -> StepcredsError:
@@ -74,7 +76,9 @@ def unproven(holding: Holding, ending: Ending) -> StepcredsError:
         if detail
     ]
     expiry = holding.expire_time
-    until = "it never expires" if expiry == math.inf else f"it expires at {rfc3339(expiry)}" if expiry else "expiry unknown"
+    until = "it never expires"
+    if expiry != math.inf:
+        until = f"it expires at {rfc3339(expiry)}" if expiry else "when it expires is not known"
     known = f"The lease is {holding.lease_id}; {until}." if holding.lease_id else "Its lease is not known."
     run = f"stepcreds revoke --lease {holding.lease_id}" if holding.lease_id else "stepcreds revoke"
     return UnprovenError(
