@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Job:
-    """Which job of which run this step belongs to, in the terms of the CI it runs on; "" where the CI has no such thing."""
+    """Which job of which run this step belongs to, in the terms of its CI; "" where the CI has no such thing."""
 
     ci: str  # "github", "gitlab", …, "none"
     iss: str  # issuer of the identity

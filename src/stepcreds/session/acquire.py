@@ -94,7 +94,7 @@ class _Attempt:
                 lease = self.ask(login)
                 self.shorten(login, lease)
             self.record_issue(login, lease)
-        except BaseException as error:
+        except BaseException:
             abandon(step, profile, self.vault, self.holding, self.issue)
             raise
         grant = scope.grant(profile, lease, scope.not_measured(profile))
