@@ -29,7 +29,7 @@ LOCK = REPOSITORY / "requirements.lock"
 # The seven calls of a short step. `sed` stands for a JSON parser, to curl's advantage.
 CURL = r"""
 set -eu
-field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
 jwt=$(curl -sSf -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \
   "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=$VAULT_ADDR" | field value)
 call() { curl -sSf -o "$work/$1" -X "$2" -H "X-Vault-Token: ${token:-}" ${4:+-d "$4"} "$VAULT_ADDR/v1/$3"; }
