@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
-from processes import Watched, descendants
 
+from processes import Watched, descendants
 from stepcreds.devstack import installed
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import PostgreSQL
@@ -148,8 +148,8 @@ def test_an_initdb_that_fails_is_an_error_and_leaves_nothing(tmp_path: Path) -> 
     server = PostgreSQL(programs=tmp_path)
     with pytest.raises(StepcredsError) as failed, server:
         raise AssertionError("it started")
-    assert str(failed.value) == "initdb could not make a database cluster."
-    assert failed.value.cause == "initdb: no room"
+    assert str(failed.value) == "postgresql ended with code 1 instead of answering."
+    assert failed.value.cause == "The end of its log: initdb: no room"
     assert not server.folder.exists()
 
 

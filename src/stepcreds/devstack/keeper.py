@@ -78,7 +78,8 @@ def _reap(server: int) -> int | None:
 
 
 def _end(server: int, stop_signal: int, wake_read: int) -> int:
-    os.kill(server, stop_signal)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server, stop_signal)
     for _ in range(int(_GRACE / _LOOK)):
         if (code := _reap(server)) is not None:
             return code

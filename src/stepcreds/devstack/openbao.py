@@ -53,7 +53,7 @@ class OpenBao:
             secret=self.root_token,
         )
 
-    def wait(self, timeout: float = 30.0) -> None:
+    def wait(self, timeout: float = 60.0) -> None:
         """Until it knows our root token. Raises `StepcredsError` if it does not within `timeout` seconds."""
         if self.process is None:
             self.launch()

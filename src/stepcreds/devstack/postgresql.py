@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
-import subprocess
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -17,12 +17,10 @@ from typing import Any
 from stepcreds.clock import Clock, SystemClock
 from stepcreds.devstack import installed
 from stepcreds.devstack.process import ServerProcess, free_port, private_folder
-from stepcreds.errors import StepcredsError, UnsupportedError
-from stepcreds.printable import printable
+from stepcreds.errors import UnsupportedError
 from stepcreds.secret import Secret
 
 SUPERUSER = "postgres"
-_INITDB_TIMEOUT = 60.0  # seconds
 
 
 class PostgreSQL:
@@ -55,30 +53,37 @@ class PostgreSQL:
         self.process: ServerProcess | None = None
 
     def launch(self) -> None:
-        """Make the database cluster (about a second) and start the server without waiting for it.
-
-        Raises `StepcredsError` if `initdb` fails.
-        """
-        programs = self._programs
-        if self._owner is not None and not _passable(programs / "bin"):
-            programs = _copy(programs, self.folder)
-        data = self.folder / "data"
+        """Start `initdb`, which takes a second, and after it the server, without waiting for either."""
+        programs, data = self._programs, self.folder / "data"
         if self._owner is not None:
+            if not _passable(programs / "bin"):
+                programs = _copy(programs, self.folder)
             os.chown(self.folder, *self._owner)
-        self._initialise(programs, data)
-        self._configure(data)
+        password_file = self._write("password", self.password.reveal().encode())
+        initdb = [
+            str(programs / "bin" / "initdb"),
+            f"--pgdata={data}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
+        postgres = [str(programs / "bin" / "postgres"), "-D", str(data), f"--config-file={self._configure()}"]
+        then = f"{shlex.join(initdb)} && rm {shlex.quote(str(password_file))} && exec {shlex.join(postgres)}"
         self.process = ServerProcess(
             "postgresql",
-            [str(programs / "bin" / "postgres"), "-D", str(data)],
+            ["/bin/sh", "-c", then],
             folder=self.folder,
-            environment=_environment(self.folder),
+            environment={"HOME": str(self.folder), "LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath},
             stop_signal=signal.SIGQUIT,  # "immediate shutdown": the backends end too, and shared memory is given back
             owner=self._owner,
             secret=self.password,
         )
 
-    def wait(self, timeout: float = 30.0) -> None:
-        """Until the superuser can log in. Raises `StepcredsError` if it cannot within `timeout` seconds."""
+    def wait(self, timeout: float = 120.0) -> None:
+        """Until the superuser can log in. Raises `StepcredsError` if `initdb` fails, or after `timeout` seconds."""
         if self.process is None:
             self.launch()
         if self.process is not None:
@@ -123,44 +128,14 @@ class PostgreSQL:
     ) -> None:
         self.stop()
 
-    def _initialise(self, programs: Path, data: Path) -> None:
-        password_file = self.folder / "password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(self.password.reveal())
-        if self._owner is not None:
-            os.chown(password_file, *self._owner)
-        user, group = self._owner or (None, None)
-        finished = subprocess.run(
-            [
-                str(programs / "bin" / "initdb"),
-                f"--pgdata={data}",
-                f"--username={SUPERUSER}",
-                f"--pwfile={password_file}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--no-sync",
-            ],
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-            cwd=self.folder,
-            env=_environment(self.folder),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_INITDB_TIMEOUT,
-            check=False,
-        )
-        password_file.unlink()
-        if finished.returncode != 0:
-            said = printable(finished.stderr.decode(errors="replace").strip())
-            raise StepcredsError("initdb could not make a database cluster.", cause=said, docs="demo-servers")
-
-    def _configure(self, data: Path) -> None:
+    def _configure(self) -> Path:
+        clients = "hostssl" if self.tls else "host"
+        hba = self._write("pg_hba.conf", f"{clients} all all {self.host}/32 scram-sha-256\n".encode())
         settings = {
             "listen_addresses": self.host,
             "port": self.port,
             "unix_socket_directories": "",
+            "hba_file": hba,
             "max_connections": self._max_connections,
             "password_encryption": "scram-sha-256",
             # Everything here is thrown away with the folder: what survives a power cut does not matter.
@@ -171,27 +146,24 @@ class PostgreSQL:
             "jit": "off",
         }
         if self.tls:
-            self._write_certificate()
-            settings |= {
-                "ssl": "on",
-                "ssl_cert_file": f"{self.folder}/server.pem",
-                "ssl_key_file": f"{self.folder}/server.key",
-            }
-        with (data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        kind = "hostssl" if self.tls else "host"
-        (data / "pg_hba.conf").write_text(f"{kind} all all {self.host}/32 scram-sha-256\n")
+            from stepcreds.devstack import certificates
 
-    def _write_certificate(self) -> None:
-        from stepcreds.devstack import certificates
+            made = certificates.make(self._clock.now())
+            self._write("ca.pem", made.authority)
+            settings["ssl"] = "on"
+            settings["ssl_cert_file"] = self._write("server.pem", made.certificate)
+            settings["ssl_key_file"] = self._write("server.key", made.key)
+        lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
+        return self._write("postgresql.conf", "".join(lines).encode())
 
-        made = certificates.make(self._clock.now())
-        for name, content in (("ca.pem", made.authority), ("server.pem", made.certificate), ("server.key", made.key)):
-            path = self.folder / name
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-            if self._owner is not None:
-                os.chown(path, *self._owner)
+    def _write(self, name: str, content: bytes) -> Path:
+        """A file for the server's user alone."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._owner is not None:
+            os.chown(path, *self._owner)
+        return path
 
     def _answers(self) -> bool:
         from pg8000.exceptions import DatabaseError, InterfaceError
@@ -201,10 +173,6 @@ class PostgreSQL:
                 return True
         except (DatabaseError, InterfaceError, OSError):
             return False
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    return {"HOME": str(folder), "LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 
 def _nobody() -> tuple[int, int]:

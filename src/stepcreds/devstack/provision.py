@@ -43,7 +43,8 @@ def provision_database(connection: Connection) -> Secret:
     """
     password = Secret(secrets.token_urlsafe(24))
     version = int(connection.run("SHOW server_version_num")[0][0]) // 10_000
-    connection.run(resources.files(__package__).joinpath("shop.sql").read_text())
+    load(connection, "shop.sql")
+    load(connection, "staging.sql")
     _run(connection, postgresql.read_only_group(GROUP, database=DATABASE, schema=SCHEMA, owner=OWNER))
     _run(
         connection,
@@ -53,6 +54,11 @@ def provision_database(connection: Connection) -> Secret:
     )
     _run(connection, postgresql.hardening(DATABASE))
     return password
+
+
+def load(connection: Connection, script: str) -> None:
+    """As superuser: run one of the .sql files beside this module."""
+    connection.run(resources.files(__package__).joinpath(script).read_text())
 
 
 def provision_vault(

@@ -9,7 +9,9 @@
 `stack.postgresql`   `.host`, `.port`, `.password` of the superuser, `.ca_cert`, `.stop()`
 `stack.environment()`            all a step finds in its environment: PATH, HOME, and GitHub's variables
 `stack.config_text()`, `stack.write_config(folder)`, `stack.profiles`
+`stack.folder`                   a private folder that goes when the servers go
 `stack.sql(query, **values)`     rows, as superuser in the database `shop`
+`stack.load(script)`             runs `shop.sql` or `staging.sql`, as superuser in the database `shop`
 `stack.connect(user, password)`  a pg8000 connection to `shop`; wrap it in `contextlib.closing`
 `stack.client()`                 `with stack.client() as vault:` an `hvac.Client` with the root token
 `stack.login(role)`              `with stack.login("app-migrate") as vault:` an `hvac.Client` with a step's own token
@@ -68,6 +70,11 @@ class Stack:
         """OpenBao's address, which is also the audience its roles demand."""
         return self.openbao.address
 
+    @property
+    def folder(self) -> Path:
+        """A folder, 0700, that is removed with the servers, even when this process is killed."""
+        return self.openbao.folder / "work"
+
     def start(self) -> None:
         try:
             self._progress("Starting OpenBao and PostgreSQL")
@@ -77,6 +84,7 @@ class Stack:
             self.postgresql.wait()
             self._progress("Configuring roles and policies, loading the shop's data")
             self._provision()
+            self.folder.mkdir(mode=0o700)
         except BaseException:
             self.stop()
             raise
@@ -127,6 +135,11 @@ profiles:
         with closing(self.connect(SUPERUSER, self.postgresql.password)) as connection:
             rows: list[list[Any]] | None = connection.run(query, **values)
             return rows or []
+
+    def load(self, script: str) -> None:
+        """Run one of devstack's .sql files, as superuser in the database `shop`."""
+        with closing(self.connect(SUPERUSER, self.postgresql.password)) as connection:
+            provision.load(connection, script)
 
     def connect(self, user: str, password: Secret) -> Any:
         """A `pg8000.native.Connection` to the database `shop`; raises pg8000's errors; whoever asks closes it."""

@@ -1,0 +1,1 @@
+"""The incident that stepcreds ends, played twice on real servers: as pipelines do it today, and with stepcreds."""
