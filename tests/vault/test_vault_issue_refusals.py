@@ -198,7 +198,7 @@ def test_a_user_who_owns_something_cannot_be_revoked(vault: Vault, stack: Stack)
 
 def test_a_sealed_vault() -> None:
     with OpenBao() as bao:
-        vault = Vault(settings(bao.address), SystemClock(), patience=0)
+        vault = Vault(settings(bao.address), SystemClock(), patience=20, pause=lambda attempt: 60.0)
         vault.use(bao.root_token)
         import hvac
 

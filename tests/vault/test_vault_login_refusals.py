@@ -197,7 +197,7 @@ def mounts(stack: Stack) -> Iterator[None]:
 
 def explained(stack: Stack, token: Secret, mount: str = MOUNT) -> VaultError:
     there = settings(stack.address, mount=mount)
-    vault = Vault(there, SystemClock(), patience=0)
+    vault = Vault(there, SystemClock(), patience=20, pause=lambda attempt: 60.0)
     try:
         with pytest.raises(VaultError) as caught:
             vault.login("app", token)

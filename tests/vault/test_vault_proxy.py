@@ -60,7 +60,7 @@ def test_the_environments_proxy_is_not_used(fake: FakeVault, monkeypatch: pytest
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    vault = Vault(settings(fake.address), SystemClock(), patience=0)
+    vault = Vault(settings(fake.address), SystemClock(), patience=20, pause=lambda attempt: 60.0)
     vault.login("full", fake.jwt())
     vault.close()
 
@@ -81,7 +81,12 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     authority, fake = secured
     with fake, ConnectProxy(answer) as proxy:
         proxies = {fake.address: f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}"}
-        vault = Vault(settings(fake.address, ca_cert=authority.ca, proxies=proxies), SystemClock(), patience=0)
+        vault = Vault(
+            settings(fake.address, ca_cert=authority.ca, proxies=proxies),
+            SystemClock(),
+            patience=20,
+            pause=lambda attempt: 60.0,
+        )
         with pytest.raises(VaultError) as caught:
             vault.login("full", fake.jwt())
         vault.close()
@@ -105,7 +110,12 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
 )
 def test_a_proxy_that_is_not_there_or_not_spoken(proxy: str, what: str) -> None:
     there = "https://127.0.0.1:2"
-    vault = Vault(settings(there, skip_verify=True, proxies={there: proxy}), SystemClock(), patience=0)
+    vault = Vault(
+        settings(there, skip_verify=True, proxies={there: proxy}),
+        SystemClock(),
+        patience=20,
+        pause=lambda attempt: 60.0,
+    )
     with pytest.raises(VaultError) as caught:
         vault.revoke_self()
     vault.close()

@@ -249,7 +249,7 @@ def test_no_address_answers(clock: ManualClock) -> None:
 
 
 def test_a_name_that_does_not_resolve(clock: ManualClock) -> None:
-    vault = Vault(settings("http://vault.invalid:8200"), clock, patience=0)
+    vault = Vault(settings("http://vault.invalid:8200"), clock, patience=20, pause=lambda attempt: 60.0)
     with pytest.raises(VaultError) as caught:
         vault.revoke_self()
     vault.close()

@@ -128,13 +128,18 @@ def bound_claims(claims: Mapping[str, object], named: str = "") -> dict[str, obj
     return chosen
 
 
-def _fix_claim(login: Login) -> str:
+def fix_claims(login: Login) -> str:
+    """How to let this job in, and only it: where to look, and the command to paste."""
     wanted = bound_claims(login.claims, login.named)
     return (
         f"{_look(login)}\nRun the job where the role expects it; or, if this job is meant to have the role, bind the "
         "role to it (this replaces bound_claims as a whole):\n"
-        f"  {login.write(bound_claims=wanted)}\n{_ALL_AT_ONCE}"
+        f"  {login.write(bound_claims=wanted)}"
     )
+
+
+def _fix_one_claim(login: Login) -> str:
+    return f"{fix_claims(login)}\n{_ALL_AT_ONCE}"
 
 
 def _cause_claim(login: Login) -> str:
@@ -174,7 +179,8 @@ def _fix_config(login: Login) -> str:
     )
 
 
-def _fix_user_claim(login: Login) -> str:
+def fix_user_claim(login: Login) -> str:
+    """How to give the role a user_claim that is in this job's token and names one repository."""
     best = next((name for name in _REPOSITORY if name in login.claims), "sub")
     change = login.write(user_claim=best)
     return f"{_look(login)}\nA user_claim that is in this token and fixes the repository:\n  {change}\n{_GLOB}"
@@ -203,16 +209,16 @@ _RULES = (
           "login-audience", _cause_audience, _fix_audience),
     _Rule(r"no audiences bound to the role", "login-audience",
           _says("The token has an audience, and the role does not say which audiences it accepts."), _fix_audience),
-    _Rule(r'claim "(?P<claim>[^"]*)" is missing', "login-claim", _cause_claim, _fix_claim),
+    _Rule(r'claim "(?P<claim>[^"]*)" is missing', "login-claim", _cause_claim, _fix_one_claim),
     _Rule(r'claim "(?P<claim>[^"]*)" does not match any associated bound claim values', "login-claim",
-          _cause_claim, _fix_claim),
+          _cause_claim, _fix_one_claim),
     _Rule(r"(received|bound) claim is not a (string|glob)", "login-claim",
           _says("A bound claim, or the claim that it is compared with, is of a kind that Vault cannot compare."),
-          _fix_claim),
+          _fix_one_claim),
     _Rule(r'"(?P<claim>[^"]*)" (claim )?not found in token', "login-user-claim",
-          _says("The role's user_claim (or groups_claim) is {named}, and this job's token has none."), _fix_user_claim),
+          _says("The role's user_claim (or groups_claim) is {named}, and this job's token has none."), fix_user_claim),
     _Rule(r"claim ['\"](?P<claim>[^'\"]*)['\"] (could not be converted )?to string", "login-user-claim",
-          _says("The role takes a name from a claim that is not a text."), _fix_user_claim),
+          _says("The role takes a name from a claim that is not a text."), fix_user_claim),
     _Rule(r"invalid issuer \(iss\) claim", "login-issuer",
           _says("The mount auth/{mount} accepts another issuer than this token's."), _fix_config),
     _Rule(r"invalid subject \(sub\) claim", "login-subject",

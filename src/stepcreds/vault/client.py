@@ -25,6 +25,7 @@ from stepcreds.vault.transport import Transport
 if TYPE_CHECKING:
     from typing import TypeGuard
 
+PATIENCE = 30.0  # seconds for one call and its retries, where the settings do not say
 READ_TIMEOUT = 15.0  # seconds
 PROBE = "stepcreds-probe"  # the end of a lease id that no engine makes
 
@@ -42,11 +43,21 @@ class LeaseState:
         return self.state == "alive"
 
 
+@dataclass(frozen=True)
+class ServerStatus:
+    """What a server says of itself to anybody."""
+
+    version: str
+    initialized: bool
+    sealed: bool
+
+
 class Vault:
     """One Vault or OpenBao, over one kept-alive connection, with one token.
 
     Safe to use from one thread of one process at a time: another thread, and a forked process, takes `fresh()`.
-    Every call raises `VaultError` for what is not success, and takes at most `patience` seconds, retries included.
+    Every call raises `VaultError` for what is not success, and takes at most `patience` seconds, retries included:
+    by default what the settings say (VAULT_CLIENT_TIMEOUT).
     """
 
     def __init__(
@@ -54,10 +65,11 @@ class Vault:
         settings: VaultSettings,
         clock: Clock,
         *,
-        patience: float = 30.0,
+        patience: float | None = None,
         pause: Callable[[int], float] = full_jitter,
     ) -> None:
-        self.patience = patience  # seconds that one call may take
+        # Seconds that one call may take.
+        self.patience = patience if patience is not None else settings.timeout or PATIENCE
         self._settings = settings
         self._clock = clock
         self._pause = pause
@@ -86,6 +98,19 @@ class Vault:
     def close(self) -> None:
         """Close the connection. The token stays what it is at Vault."""
         self._transport.close()
+
+    def status(self) -> ServerStatus:
+        """Ask `sys/seal-status`, which every server answers to everybody, sealed or not, in every namespace."""
+        path = "sys/seal-status"
+        answer = self._call("GET", path, None, token=None)
+        body = _expect(answer, "GET", path, 200)
+        if "sealed" not in body:
+            raise refusals.not_understood(answer, "GET", path, "the state of the seal")
+        return ServerStatus(
+            version=str(body.get("version") or ""),
+            initialized=body.get("initialized") is True,
+            sealed=body["sealed"] is not False,
+        )
 
     def login(self, role: str, jwt: Secret) -> Login:
         """Log in at `auth/<mount>/login`, and use the token from now on. A batch token is refused: nothing can
@@ -162,11 +187,13 @@ class Vault:
         return _seconds(duration, answer, "POST", path)
 
     def revoke_lease(self, lease_id: str, *, timeout: float = 60.0) -> None:
-        """Revoke the lease and wait until it is done, `timeout` seconds at most, whatever the patience.
+        """Revoke the lease and wait until it is done, `timeout` seconds at most, whatever the patience; less only where
+        the settings say so.
 
         A 204 is no proof: it is also the answer for a lease that never existed. Ask `lookup_lease`.
         """
         path = "sys/leases/revoke"
+        timeout = min(timeout, self._settings.timeout or timeout)
         answer = self._call(
             "POST",
             path,
@@ -177,6 +204,16 @@ class Vault:
         )
         if answer.status != 204:
             raise lease_advice.explain_revoke(refusals.refused(answer, "POST", path))
+
+    def queue_revocation(self, lease_id: str) -> None:
+        """Have Vault revoke the lease by itself, and try again where that fails; it answers before it begins.
+
+        For a lease that could not be revoked while somebody waited. https://openbao.org/api-docs/system/leases/#revoke-lease
+        """
+        path = "sys/leases/revoke"
+        answer = self._post(path, {"lease_id": lease_id})
+        if answer.status != 204:  # how it says that it has only taken note
+            _expect(answer, "POST", path, 202)
 
     def lookup_lease(self, lease_id: str) -> LeaseState:
         """Whether the lease exists. Every answer but these two is an error, and proves nothing."""

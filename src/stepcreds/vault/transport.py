@@ -31,7 +31,7 @@ from stepcreds.vault.tls import client_context, explain_tls
 
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; Vault's own limit for a request is 32 MiB, and a credential takes one KiB
 CONNECT_TIMEOUT = 5.0  # seconds
-SHORTEST = 0.1  # seconds that a request gets when there is no time left: revoking late is better than not at all
+SHORTEST = 0.5  # seconds that a request gets when there is no time left: revoking late is better than not at all
 
 
 class _Session(requests.Session):
@@ -86,7 +86,7 @@ class Transport:
 
         Raises `NoAnswerError`, and `VaultError` for settings that cannot work.
         """  # fmt: skip
-        session = self._open(address)
+        session = self.session(address)
         headers = {}
         if token is not None:
             headers["X-Vault-Token"] = token.reveal()
@@ -116,7 +116,10 @@ class Transport:
             raise self._no_answer(trouble, address, proxy)
         return _answer(address, response, raw, payload, token)
 
-    def _open(self, address: str) -> requests.Session:
+    def session(self, address: str) -> requests.Session:
+        """The session that asks `address`, made when first needed. Raises `VaultError` for TLS settings that cannot
+        work. Its user names timeout, proxy and `verify` with each request.
+        """
         if self._session is None:
             if self._settings.skip_verify:
                 # Whoever sets VAULT_SKIP_VERIFY knows; a Python warning in the log of a step tells nobody more.
