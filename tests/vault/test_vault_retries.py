@@ -248,6 +248,22 @@ def test_no_address_answers(clock: ManualClock) -> None:
     assert caught.value.status is None
 
 
+def test_the_settings_say_how_long_a_call_may_take(clock: ManualClock) -> None:
+    nobody = dead_address()
+    vault = Vault(settings(nobody, timeout=5.0), clock, pause=lambda attempt: 2.0)
+    tried = f"No answer from Vault at {nobody}: connection refused (tried {{}} times in {{}} s)"
+    with pytest.raises(VaultError) as caught:
+        vault.lookup_lease(LEASE)
+    assert caught.value.what == tried.format(3, 4)
+    with pytest.raises(VaultError) as caught:
+        vault.revoke_lease(LEASE)
+    assert caught.value.what == tried.format(3, 4)
+    with pytest.raises(VaultError) as caught:
+        vault.revoke_lease(LEASE, timeout=3.0)  # the settings never make it longer
+    assert caught.value.what == tried.format(2, 2)
+    vault.close()
+
+
 def test_a_name_that_does_not_resolve(clock: ManualClock) -> None:
     vault = Vault(settings("http://vault.invalid:8200"), clock, patience=20, pause=lambda attempt: 60.0)
     with pytest.raises(VaultError) as caught:
