@@ -166,6 +166,20 @@ def test_verification_stays(text: str, tmp_path: Path) -> None:
     assert settings(tmp_path, f"{{address: {REAL}}}", VAULT_SKIP_VERIFY=text).skip_verify is False
 
 
+@pytest.mark.parametrize(
+    ("environment", "timeout"),
+    [
+        ({}, None),
+        ({"VAULT_CLIENT_TIMEOUT": ""}, None),
+        ({"VAULT_CLIENT_TIMEOUT": "90"}, 90.0),
+        ({"BAO_CLIENT_TIMEOUT": "2m"}, 120.0),
+        ({"VAULT_CLIENT_TIMEOUT": "1s", "BAO_CLIENT_TIMEOUT": "2m"}, 1.0),
+    ],
+)
+def test_the_time_for_one_call(environment: dict[str, str], timeout: float | None, tmp_path: Path) -> None:
+    assert settings(tmp_path, f"{{address: {REAL}}}", **environment).timeout == timeout
+
+
 def test_the_auth_section(tmp_path: Path) -> None:
     vault = settings(tmp_path, f"{{address: {REAL}, auth: {{mount: ci/jwt/, id_token_variable: CI_TOKEN}}}}")
     assert (vault.mount, vault.id_token_variable) == ("ci/jwt", "CI_TOKEN")
@@ -280,6 +294,13 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         (
             {"VAULT_SKIP_VERIFY": "yes"},
             ("VAULT_SKIP_VERIFY", "", "it is neither true nor false", "Write true or false, or unset it."),
+        ),
+        *(
+            (
+                {name: text},
+                (name, "", "it is not a duration of a second or more", "For example: 30s (or 30)"),
+            )
+            for name, text in (("VAULT_CLIENT_TIMEOUT", "soon"), ("BAO_CLIENT_TIMEOUT", "0"))
         ),
         (
             {"BAO_NAMESPACE": "a\nb"},

@@ -72,6 +72,7 @@ class VaultSettings:
     audience: str
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)  # address -> proxy URL; may hold a password
     id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
+    timeout: float | None = None  # seconds that one call may take, retries included; None: each call's own
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from stepcreds.config.address import Address, AddressError, host_of, parse_address
 from stepcreds.config.creds_path import path_problem
+from stepcreds.config.duration import seconds
 from stepcreds.config.model import VaultSettings
 from stepcreds.config.problems import Problems
 from stepcreds.config.proxies import ProxyError, proxies
@@ -65,6 +66,7 @@ def vault_settings(
         audience=reader.audience(auth, addresses, from_file),
         proxies=reader.proxies(addresses),
         id_token_variable=str(auth.get("id_token_variable") or "VAULT_ID_TOKEN"),
+        timeout=reader.timeout(),
     )
     if (settings.client_cert is None) != (settings.client_key is None):
         missing = "client_key" if settings.client_key is None else "client_cert"
@@ -158,6 +160,13 @@ class _Reader:
         if name and text not in _TRUE | _FALSE:
             self.problems.outside(name, "it is neither true nor false", "Write true or false, or unset it.")
         return text in _TRUE
+
+    def timeout(self) -> float | None:
+        name, text = self.variable("VAULT_CLIENT_TIMEOUT", "BAO_CLIENT_TIMEOUT")
+        duration = seconds(text)
+        if name and not duration:
+            self.problems.outside(name, "it is not a duration of a second or more", "For example: 30s (or 30)")
+        return duration or None
 
     def mount(self, auth: Mapping[str, Value]) -> str:
         mount = str(auth.get("mount") or "jwt").removesuffix("/")

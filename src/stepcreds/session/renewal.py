@@ -61,7 +61,7 @@ class Renewal:
     def _renew(self, uid: str) -> None:
         credential = self._credentials[uid]
         vault, ttl = credential.vault, credential.profile.ttl
-        vault.patience = PATIENCE
+        vault.patience = min(PATIENCE, vault.patience)
         asked = self._clock.now()
         try:
             duration = vault.renew_lease(credential.holding.lease_id, ttl)
