@@ -11,6 +11,7 @@ import click
 from stepcreds import __version__
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.errors import StepcredsError
+from stepcreds.exit_codes import BEFORE_THE_COMMAND
 
 EPILOG = """\b
 Examples:
@@ -44,9 +45,9 @@ def commands() -> None:
 
 
 def main() -> NoReturn:
-    """The console script: runs one command and exits with its code (see docs/exit-codes.md)."""
+    """The console script: runs one command and exits with its code (exit_codes.py)."""
     # `exec` answers for everything that goes wrong before the command with 125, wrong usage included.
-    before_the_command = 125 if sys.argv[1:2] == ["exec"] else None
+    before_the_command = BEFORE_THE_COMMAND if sys.argv[1:2] == ["exec"] else None
     try:
         code = commands.main(prog_name="stepcreds", standalone_mode=False)
     except StepcredsError as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from stepcreds.clock import Clock
 from stepcreds.errors import ProcessError
+from stepcreds.exit_codes import MAX_TTL
 from stepcreds.model import Outcome
 from stepcreds.printable import one_line
 from stepcreds.process.program import find_program, start
@@ -15,8 +16,6 @@ from stepcreds.process.pump import Pump
 from stepcreds.process.redact import Redactor
 from stepcreds.process.supervision import Supervision
 from stepcreds.process.worker import Worker
-
-_TIMED_OUT = 124  # as timeout(1) has it
 
 
 def run_command(
@@ -67,7 +66,7 @@ def run_command(
     was_killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     code = 128 + was_killed_by if was_killed_by else os.WEXITSTATUS(status)
     return Outcome(
-        exit_code=_TIMED_OUT if supervision.timed_out else code,
+        exit_code=MAX_TTL if supervision.timed_out else code,
         reason="max_ttl" if supervision.timed_out else "signalled" if was_killed_by else "exited",
         cancelled_by=worker.cancellation.signal,
         start=begin,

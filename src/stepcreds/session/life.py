@@ -8,6 +8,7 @@ from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import LedgerError, ProcessError, StepcredsError
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN
 from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
@@ -19,9 +20,7 @@ from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.step import Credential, Request, Step, Surroundings
-from stepcreds.session.takeover import NOT_PROVEN, take_over
-
-BEFORE_THE_COMMAND = 125
+from stepcreds.session.takeover import take_over
 
 
 def run(request: Request, around: Surroundings) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stepcreds.deliver.files import remove_folder
 from stepcreds.errors import StepcredsError
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.model import Holding
@@ -18,9 +19,7 @@ from stepcreds.session.step import Closing, Surroundings
 from stepcreds.vault.client import Vault
 
 # The command's own code is lost with the worker; the command itself was ended by SIGKILL.
-KILLED = 137
-NOTHING_HELD = 125
-NOT_PROVEN = 121
+KILLED = SIGNALLED + 9
 
 
 class Alone:
@@ -55,7 +54,7 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
     proven = [_end(holding, around, argv) for holding in reversed(custody.holdings)]
     if not all(proven):
         return NOT_PROVEN
-    return KILLED if any(holding.lease_id for holding in custody.holdings) else NOTHING_HELD
+    return KILLED if any(holding.lease_id for holding in custody.holdings) else BEFORE_THE_COMMAND
 
 
 def _end(holding: Holding, around: Surroundings, argv: Sequence[str] | None) -> bool:
