@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(.*)\Z", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})))(?::([0-9]{1,5}))?\Z")
@@ -19,8 +19,7 @@ class AddressError(ValueError):
         self.fix = fix
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """Where a server is."""
 
     text: str  # https://host:port/path, without a trailing slash

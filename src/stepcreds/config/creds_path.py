@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Literal
 
 _OUTSIDE = re.compile(r"[^\x21-\x7e]|[?#%\\\"']")
 
 Kind = Literal["database", "static database", "database configuration", "unleased", "other"]
 
-_DATABASE = re.compile(r"(?:.+/)?database/creds/[^/]+\Z")
-_STATIC = re.compile(r"(?:.+/)?database/static-creds/.+\Z")
-_CONFIGURATION = re.compile(r"(?:.+/)?database/(?:roles|static-roles|config)/.+\Z")
-# kv in both versions, by its usual mounts or by version 2's `data` segment, and the static secrets of other engines.
-_UNLEASED = re.compile(r"(?:secret|kv[^/]*|cubbyhole)/|[^/]+(?:/[^/]+)*?/(?:data|static-creds?)/")
+_DATABASE: dict[str, Kind] = {
+    "creds": "database",
+    "static-creds": "static database",
+    "roles": "database configuration",
+    "static-roles": "database configuration",
+    "config": "database configuration",
+}
+_STATIC = frozenset({"data", "static-creds", "static-cred"})
 
 
 def path_problem(path: str) -> str:
@@ -31,11 +35,14 @@ def path_problem(path: str) -> str:
 
 
 def kind_of(path: str) -> Kind:
-    """What `path` reads, as far as the path alone can tell: mounts may have any name."""
-    if _STATIC.match(path):
-        return "static database"
-    if _CONFIGURATION.match(path):
-        return "database configuration"
-    if _DATABASE.match(path):
-        return "database"
-    return "unleased" if _UNLEASED.match(path) else "other"
+    """What `path` reads, as far as the path alone can tell: mounts may have any name.
+
+    "unleased" is kv in both versions, by its usual mounts or by the segment `data` of version 2, and the static
+    secrets of other engines.
+    """
+    segments = path.split("/")
+    for mount, kind in pairwise(segments):
+        if mount == "database" and kind in _DATABASE:
+            return _DATABASE[kind]
+    usual_kv = segments[0] in ("secret", "cubbyhole") or segments[0].startswith("kv")
+    return "unleased" if usual_kv or not _STATIC.isdisjoint(segments[1:-1]) else "other"

@@ -6,11 +6,10 @@ The engines are those for which Vault's and OpenBao's database secrets engine is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Engine:
+class Engine(NamedTuple):
     """One kind of database."""
 
     name: str

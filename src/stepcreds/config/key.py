@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["text", "template", "choice", "version", "duration", "list", "one or list", "section", "named"]
 
 LINE = r"^[^\r\n]+$"  # every text that has no rule of its own
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One key, or (where `name` is "") the item of a list or the value under a name that the author chooses."""
 
     name: str
