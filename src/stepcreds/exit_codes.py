@@ -23,8 +23,8 @@ EXEC: Final = (
     (f"{NOT_RUNNABLE}, {NOT_FOUND}", "the command cannot be run; was not found"),
     (
         str(NOT_PROVEN),
-        "the command ended, but its credential is not proven dead, or its end is not on record; the command's own code is "
-        "in the message and in the ledger",
+        "the command ended, but its credential is not proven dead, or its end is not on record; the command's own code "
+        "is in the message and in the ledger",
     ),
 )
 OTHERS: Final = (
