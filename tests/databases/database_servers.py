@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,11 +79,15 @@ def reload(server: PostgreSQL) -> None:
 
 def allow(server: PostgreSQL, *lines: str) -> None:
     """Put `lines` before the others of pg_hba.conf, in place of those that an earlier call put there."""
-    assert server.folder is not None
-    path = server.folder / "data" / "pg_hba.conf"
+    path = hba_file(server)
     last = path.read_text().splitlines()[-1]
     path.write_text("".join(f"{line}\n" for line in (*lines, last)))
     reload(server)
+
+
+def hba_file(server: PostgreSQL) -> Path:
+    """pg_hba.conf: who may come in, and how."""
+    return Path(administer(server, "SHOW hba_file")[0][0])
 
 
 class User:

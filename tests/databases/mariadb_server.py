@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _numbers = count(1)
 class MariaDB:
     """A server on `port` of 127.0.0.1, whose root comes through a socket in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         programs = [shutil.which(name, path=f"{os.defpath}:/usr/sbin") for name in ("mariadb-install-db", "mariadbd")]
         if None in programs:
             pytest.fail(INSTALL)
@@ -63,6 +63,7 @@ class MariaDB:
                 "--general-log=1",
                 f"--general-log-file={folder}/general.log",
                 "--skip-name-resolve",
+                *options,
                 *owner,
             ],
             stdout=self._log,
@@ -114,18 +115,25 @@ class Account:
         )
 
 
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDB]:
+@contextmanager
+def running(*options: str) -> Iterator[MariaDB]:
+    """A server started with `options` besides its own."""
     folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
     server = None
     try:
-        server = MariaDB(folder)
+        server = MariaDB(folder, *options)
         server.wait()
         yield server
     finally:
         if server is not None:
             server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

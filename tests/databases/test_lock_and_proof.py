@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -33,6 +34,7 @@ from stepcreds.databases.interface import Sighting
 from stepcreds.databases.messages import ServerError
 from stepcreds.databases.postgresql import PostgreSQL as PostgreSQLEngine
 from stepcreds.databases.wire import Connection, connect
+from stepcreds.devstack import installed
 from stepcreds.devstack.postgresql import PostgreSQL
 from stepcreds.errors import DatabaseError
 from stepcreds.model import Lock, LoginProof
@@ -390,21 +392,27 @@ def test_a_server_that_freezes_in_the_middle_is_not_waited_for(engine: PostgreSQ
     assert login(engine, user, user.password).answer == "accepted"
 
 
-class Standby(PostgreSQL):
+@pytest.fixture
+def standby() -> Iterator[PostgreSQL]:
     """A server in recovery for good: it answers, and takes no writes."""
+    programs = installed.postgresql() / "bin"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "bin").mkdir()
+        for name, before in (("initdb", ""), ("postgres", 'touch "$2/standby.signal"; ')):
+            script = Path(folder) / "bin" / name
+            script.write_text(f'#!/bin/sh\n{before}exec {programs}/{name} "$@"\n')
+            script.chmod(0o755)
+        Path(folder).chmod(0o755)  # the server's user is another than ours
+        with PostgreSQL(programs=Path(folder)) as server:
+            yield server
 
-    def _configure(self, data: Path) -> None:
-        super()._configure(data)
-        (data / "standby.signal").touch()
 
-
-def test_a_standby_fails_the_lock_and_still_ends_the_sessions(engine: PostgreSQLEngine) -> None:
-    with Standby() as server:
-        url = url_of(server)
-        with connect(url, "postgres", server.password, deadline()) as session:
-            done = engine.lock(url, "postgres", server.password, NEW, timeout=TIMEOUT)
-            assert ended(session)
-        assert engine.try_login(url, "postgres", server.password, timeout=TIMEOUT).answer == "accepted"
+def test_a_standby_fails_the_lock_and_still_ends_the_sessions(engine: PostgreSQLEngine, standby: PostgreSQL) -> None:
+    url = url_of(standby)
+    with connect(url, "postgres", standby.password, deadline()) as session:
+        done = engine.lock(url, "postgres", standby.password, NEW, timeout=TIMEOUT)
+        assert ended(session)
+    assert engine.try_login(url, "postgres", standby.password, timeout=TIMEOUT).answer == "accepted"
     detail = "the password was not changed: cannot execute ALTER ROLE in a read-only transaction (25006)"
     assert done == Lock("failed", done.time, detail, 1)
 

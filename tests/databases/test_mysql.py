@@ -7,13 +7,15 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
+from authority import Authority
 from database_servers import liar
 from mariadb_server import (
     CANARY,
@@ -21,6 +23,7 @@ from mariadb_server import (
     account,  # noqa: F401 - a fixture
     mariadb,  # noqa: F401 - a fixture
     new_account,  # noqa: F401 - a fixture
+    running,
     url_of,
 )
 
@@ -221,6 +224,69 @@ def test_tls_that_is_not_there_is_done_without_where_that_is_allowed(
     assert engine.try_login(url, account.name, Secret("wrong"), timeout=TIMEOUT) == LoginProof(
         "refused", denied(account)
     )
+
+
+@pytest.fixture(scope="module")
+def with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Path, Path]]:
+    """A user on a server whose certificate is for `localhost`, the file of its CA, and that of another."""
+    folder = tmp_path_factory.mktemp("certificates")
+    right, wrong = Authority("right authority"), Authority("wrong authority")
+    certificate, key = right.issue("localhost")
+    for name, content in (
+        ("right", right.certificate),
+        ("wrong", wrong.certificate),
+        ("cert", certificate),
+        ("key", key),
+    ):
+        (folder / f"{name}.pem").write_bytes(content)
+    with running(f"--ssl-cert={folder}/cert.pem", f"--ssl-key={folder}/key.pem") as server:
+        yield Account(server, "REQUIRE SSL"), folder / "right.pem", folder / "wrong.pem"
+
+
+ACCEPTED = "the login was accepted"
+MISNAMED = "no TLS with 127.0.0.1:PORT: IP address mismatch, certificate is not valid for '127.0.0.1'."
+UNKNOWN = "no TLS with localhost:PORT: unable to get local issuer certificate"
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "expected"),
+    [
+        ("require", "localhost", ACCEPTED),
+        ("verify-ca", "127.0.0.1", ACCEPTED),
+        ("verify-full", "localhost", ACCEPTED),
+        ("prefer", "localhost", ACCEPTED),
+        ("allow", "localhost", ACCEPTED),
+        ("verify-full", "127.0.0.1", MISNAMED),
+    ],
+)
+def test_tls_is_verified_as_sslmode_says(
+    engine: Engine, with_tls: tuple[Account, Path, Path], mode: str, host: str, expected: str
+) -> None:
+    account, right_ca, _ = with_tls
+    url = url_of(account.server, host=host, sslmode=mode, sslrootcert=right_ca)
+    proof = engine.try_login(url, account.name, account.password, timeout=TIMEOUT)
+    assert proof.detail.replace(str(url.port), "PORT") == expected
+    assert proof.answer == ("accepted" if expected == ACCEPTED else "unknown")
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_certificate_of_another_ca_is_not_taken(
+    engine: Engine, with_tls: tuple[Account, Path, Path], mode: str
+) -> None:
+    account, _, wrong_ca = with_tls
+    url = url_of(account.server, host="localhost", sslmode=mode, sslrootcert=wrong_ca)
+    proof = engine.try_login(url, account.name, account.password, timeout=TIMEOUT)
+    assert proof == LoginProof("unknown", UNKNOWN.replace("PORT", str(url.port)))
+
+
+def test_a_lock_goes_over_tls(engine: Engine, with_tls: tuple[Account, Path, Path]) -> None:
+    server, right_ca = with_tls[0].server, with_tls[1]
+    account = Account(server, "REQUIRE SSL")
+    url = url_of(server, host="localhost", sslmode="verify-full", sslrootcert=right_ca)
+    done = engine.lock(url, account.name, account.password, NEW, timeout=TIMEOUT)
+    assert done == Lock("locked", done.time)
+    assert engine.try_login(url, account.name, account.password, timeout=TIMEOUT).answer == "refused"
+    assert engine.try_login(url, account.name, NEW, timeout=TIMEOUT).answer == "accepted"
 
 
 def test_a_server_that_hangs_is_not_waited_for(engine: Engine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from authority import Authority
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from database_servers import CANARY, administer, allow, deadline, url_of
+from database_servers import CANARY, administer, allow, deadline, reload, url_of
 
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import DatabaseURL
@@ -34,32 +32,6 @@ ONLY_TLS = (f"hostssl all {USER} 127.0.0.1/32 scram-sha-256", f"host all {USER} 
 ONLY_PLAIN = (f"hostnossl all {USER} 127.0.0.1/32 scram-sha-256", f"host all {USER} 127.0.0.1/32 reject")
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 STATE = "SELECT CASE WHEN ssl THEN 'tls' ELSE 'plain' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-
-
-class Authority:
-    """A CA of our own, because the one of the servers on loopback throws its key away."""
-
-    def __init__(self, name: str) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(
-            self.name, self.key.public_key(), x509.BasicConstraints(ca=True, path_length=None)
-        )
-
-    def issue(self, host: str) -> tuple[bytes, bytes]:
-        """Certificate and key, in PEM, for the DNS name or address `host`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        certificate = self._sign(name, key.public_key(), x509.SubjectAlternativeName([x509.DNSName(host)]))
-        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        return certificate, key.private_bytes(encoding, form, serialization.NoEncryption())
-
-    def _sign(self, name: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> bytes:
-        now = datetime.datetime.fromtimestamp(SystemClock().now(), datetime.timezone.utc)
-        builder = x509.CertificateBuilder(self.name, name, key, x509.random_serial_number())
-        builder = builder.not_valid_before(now - datetime.timedelta(hours=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(days=1)).add_extension(extension, critical=False)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +58,12 @@ def with_tls(authority: Authority) -> Iterator[PostgreSQL]:
     """TLS with a certificate for `localhost` alone: by the name 127.0.0.1 it is the wrong host."""
     with PostgreSQL(tls=True) as server:
         administer(server, f"CREATE ROLE {USER} LOGIN PASSWORD '{CANARY}'")
-        path = server.folder / "data" / "pg_hba.conf"
-        path.write_text(f"{SUPERUSER}\nhost all all 127.0.0.1/32 reject\n")
-        administer(server, "SELECT pg_reload_conf()")
+        allow(server, SUPERUSER)
         server.tls = False  # the superuser comes without it from here on
         certificate, key = authority.issue("localhost")
         (server.folder / "server.pem").write_bytes(certificate)
         (server.folder / "server.key").write_bytes(key)
+        reload(server)
         yield server
 
 

@@ -38,6 +38,10 @@ class ServerError(DatabaseError):
         super().__init__(f"{where} said: {self.text}", sqlstate=one_line(sqlstate, 5), docs="database")
 
     @property
+    def in_words(self) -> str:
+        return f"{self.text} ({self.sqlstate})"
+
+    @property
     def refuses_login(self) -> bool:
         """This user cannot log in with this password, whichever way it comes.
 

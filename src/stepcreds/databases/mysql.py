@@ -69,7 +69,7 @@ class MySQL:
         try:
             open_session(url, username, password, Deadline(self._clock, timeout)).close()
         except RefusedError as error:
-            return LoginProof("refused" if error.refuses_login else "unknown", _said(error))
+            return LoginProof("refused" if error.refuses_login else "unknown", error.in_words)
         except (DatabaseError, UnsupportedError) as error:
             return LoginProof("unknown", error.what)
         return LoginProof("accepted", "the login was accepted")
@@ -82,7 +82,7 @@ class MySQL:
         now = self._clock.now()
         if not isinstance(error, RefusedError):
             return Lock("unreachable" if isinstance(error, DatabaseError) else "failed", now, error.what)
-        detail = _said(error)
+        detail = error.in_words
         if error.number in _PASSING:
             detail += "; no connection was left for the lock: sessions of the step still run at the server"
         return Lock("refused" if error.refuses_login else "failed", now, detail)
@@ -105,7 +105,7 @@ def _change_password(session: Session, new_password: Secret) -> str:
         try:
             session.query(statement, value)
         except RefusedError as error:  # noqa: PERF203 - the next statement is for a server that refuses this one
-            failure = f"the password was not changed: {_said(error)}"
+            failure = f"the password was not changed: {error.in_words}"
         else:
             return ""
     return failure
@@ -132,13 +132,9 @@ def _end_sessions(session: Session, username: str, deadline: Deadline, ended: se
                 session.query("KILL %s", int(str(thread)))
             except RefusedError as error:  # noqa: PERF203 - one that is gone meanwhile stops nothing
                 if error.number != _NO_SUCH_THREAD:
-                    return f"other sessions were not ended: {_said(error)}"
+                    return f"other sessions were not ended: {error.in_words}"
         ended |= others
         quiet = 0 if others else quiet + 1
         if quiet < _QUIET_LOOKS and not deadline.pause(_LOOK_PAUSE):
             return f"{len(others)} other session(s) did not end in time"
     return ""
-
-
-def _said(error: RefusedError) -> str:
-    return f"{error.text} ({error.number})"

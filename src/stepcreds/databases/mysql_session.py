@@ -34,6 +34,10 @@ class RefusedError(DatabaseError):
         super().__init__(f"{where} said: {self.text}", sqlstate=str(number), docs="database")
 
     @property
+    def in_words(self) -> str:
+        return f"{self.text} ({self.number})"
+
+    @property
     def refuses_login(self) -> bool:
         """This user cannot log in with this password: access denied, or the account is locked (MariaDB's, MySQL's)."""
         return self.number in (1045, 4151, 3118)

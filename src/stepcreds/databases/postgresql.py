@@ -9,7 +9,7 @@ from stepcreds.config.model import DatabaseURL
 from stepcreds.databases import tls
 from stepcreds.databases.interface import Sighting
 from stepcreds.databases.messages import ServerError
-from stepcreds.databases.scram import verifier
+from stepcreds.databases.postgresql_lock import ORDERLY, change_of_password, shut_out
 from stepcreds.databases.stream import Deadline, UnreachableError
 from stepcreds.databases.wire import Connection, connect
 from stepcreds.errors import DatabaseError
@@ -19,27 +19,6 @@ from stepcreds.secret import Secret
 # Too many connections; starting up, shutting down, recovering: these pass, so they are asked again.
 _PASSING = ("53300", "57P03")
 _PAUSE = 0.05  # seconds between two attempts to connect
-# A login under way when the password changed shows up as a session a moment later: two quiet looks, not one.
-_QUIET_LOOKS, _LOOK_PAUSE = 2, 0.005
-# Another session holds the user's row (an ALTER ROLE of its own not yet committed), or changed it at the same time.
-_CONTENDED = ("55P03", "XX000")
-
-# The step may have set anything for its own role (ALTER ROLE CURRENT_USER SET …), to make this fail or do nothing.
-_ORDERLY = (
-    "SET ROLE NONE",  # not RESET ROLE, which goes back to a role set by ALTER ROLE … SET role
-    "SET search_path = pg_catalog, pg_temp",
-    "SET statement_timeout = 0",  # every wait here has the client's deadline
-    "SET lock_timeout = '250ms'",
-    # Those that not every version has.
-    "SELECT set_config(name, '0', false) FROM unnest('{idle_session_timeout,transaction_timeout}'::text[]) AS name"
-    " WHERE current_setting(name, true) IS NOT NULL",
-)
-_END_OTHER_SESSIONS = (
-    "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE usename = session_user AND pid <> pg_backend_pid()"
-)
-# SESSION_USER: were SET ROLE NONE to fail, CURRENT_USER would be the owner of the schema.
-_CHANGE_PASSWORD = "ALTER ROLE SESSION_USER PASSWORD '{}'"  # noqa: S105 - a statement
 _MAX_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name (NAMEDATALEN)
 
 
@@ -58,7 +37,7 @@ class PostgreSQL:
         deadline = Deadline(self._clock, timeout)
         ended: set[str | None] = set()
         # Computed before there is a session: the step may have given its role an idle_session_timeout of 1 ms.
-        change = _CHANGE_PASSWORD.format(verifier(new_password))
+        change = change_of_password(new_password)
         while True:
             try:
                 session, earlier = self._own_session(url, username, password, new_password, deadline)
@@ -66,7 +45,7 @@ class PostgreSQL:
                 return self._no_session(error, len(ended))
             with session:
                 try:
-                    failure = _shut_out(session, "" if earlier else change, deadline, ended)
+                    failure = shut_out(session, "" if earlier else change, deadline, ended)
                 except DatabaseError as error:
                     # Whoever else has this credential may end our session as we end theirs.
                     if deadline.pause(_PAUSE):
@@ -80,7 +59,7 @@ class PostgreSQL:
         try:
             connect(url, username, password, Deadline(self._clock, timeout)).close()
         except ServerError as error:
-            return LoginProof("refused" if error.refuses_login else "unknown", _said(error))
+            return LoginProof("refused" if error.refuses_login else "unknown", error.in_words)
         except DatabaseError as error:
             return LoginProof("unknown", error.what)
         return LoginProof("accepted", "the login was accepted")
@@ -95,7 +74,7 @@ class PostgreSQL:
             return Sighting("unknown", "the dead user's name is not one that PostgreSQL could hold")
         try:
             with connect(url, username, password, Deadline(self._clock, timeout)) as session:
-                for statement in _ORDERLY:
+                for statement in ORDERLY:
                     session.query(statement)
                 (roles, sessions, orphans), *_ = session.query(_witness_query(dead_user))
         except (DatabaseError, ValueError) as error:
@@ -134,57 +113,10 @@ class PostgreSQL:
         now = self._clock.now()
         if not isinstance(error, ServerError):
             return Lock("unreachable", now, error.what, ended)
-        detail = _said(error)
+        detail = error.in_words
         if error.sqlstate == "53300":
             detail += "; no connection was left for the lock: sessions of the step still run at the server"
         return Lock("refused" if error.refuses_login else "failed", now, detail, ended)
-
-
-def _shut_out(session: Connection, change: str, deadline: Deadline, ended: set[str | None]) -> str:
-    """Run `change` ("": it was made before) and end every other session; what of it failed, "" if nothing did."""
-    failure = ""
-    if change:
-        failure = _change_password(session, change, deadline, ended)
-    elif errors := [answer for answer in session.query_all(_ORDERLY) if isinstance(answer, ServerError)]:
-        failure = _said(errors[0])
-    quiet = 0
-    while quiet < _QUIET_LOOKS:
-        try:
-            others = {pid for pid, *_ in session.query(_END_OTHER_SESSIONS)}
-        except ServerError as error:
-            if error.fatal:
-                raise
-            return _both(failure, f"other sessions were not ended: {_said(error)}")
-        ended |= others
-        quiet = 0 if others else quiet + 1
-        if quiet < _QUIET_LOOKS and not deadline.pause(_LOOK_PAUSE):
-            return _both(failure, f"{len(others)} other session(s) did not end in time")
-    return failure
-
-
-def _change_password(session: Connection, change: str, deadline: Deadline, ended: set[str | None]) -> str:
-    statements = (
-        *_ORDERLY,
-        _END_OTHER_SESSIONS,  # one that holds the user's row would keep the change waiting
-        "SET default_transaction_read_only = off",  # holds for transactions that begin after it
-        change,
-    )
-    while True:
-        *_, looked, _, changed = session.query_all(statements)
-        if not isinstance(looked, ServerError):
-            ended |= {pid for pid, *_ in looked}
-        if not isinstance(changed, ServerError):
-            return ""
-        if changed.sqlstate not in _CONTENDED or not deadline.pause(_LOOK_PAUSE):
-            return f"the password was not changed: {_said(changed)}"
-
-
-def _said(error: ServerError) -> str:
-    return f"{error.text} ({error.sqlstate})"
-
-
-def _both(first: str, second: str) -> str:
-    return f"{first}; {second}" if first else second
 
 
 def _witness_query(dead_user: str) -> str:
