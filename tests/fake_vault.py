@@ -209,9 +209,12 @@ class FakeVault:
     def _revoke_lease(self, request: Request, token: str) -> Reply:
         lease = self.leases.get(str(request.body.get("lease_id")))
         if lease is not None and lease.revoke_error:
+            if request.body.get("sync") is False:
+                lease.ttl = 0
+                return 202, None
             return 400, _errors(f"failed to revoke entry: resp: (*logical.Response)(nil) err: {lease.revoke_error}")
         self.leases.pop(str(request.body.get("lease_id")), None)
-        return 204, None
+        return 202 if request.body.get("sync") is False else 204, None
 
     def _lookup_lease(self, request: Request, token: str) -> Reply:
         lease_id = str(request.body.get("lease_id"))

@@ -89,6 +89,19 @@ def test_a_revocation_that_fails_says_why_and_the_lease_is_alive(server: Server,
     assert vault.lookup_lease(lease.lease_id) == LeaseState("gone")
 
 
+def test_a_queued_revocation_is_answered_before_it_succeeds_and_ends_the_lease_on_paper(
+    server: Server, vault: Vault
+) -> None:
+    vault.login("full", server.jwt())
+    lease = vault.issue(CREDS)
+    with server.stuck():
+        vault.queue_revocation(lease.lease_id)
+        state = vault.lookup_lease(lease.lease_id)
+    assert (state.alive, state.ttl <= 0) == (True, True)
+    vault.revoke_lease(lease.lease_id)
+    assert vault.lookup_lease(lease.lease_id) == LeaseState("gone")
+
+
 def test_a_token_is_revoked_by_its_accessor_with_all_it_issued(server: Server, vault: Vault) -> None:
     killed = vault.login("full", server.jwt())
     lease = vault.issue(CREDS)

@@ -206,14 +206,15 @@ class Vault:
             raise lease_advice.explain_revoke(refusals.refused(answer, "POST", path))
 
     def queue_revocation(self, lease_id: str) -> None:
-        """Have Vault revoke the lease by itself, and try again where that fails; it answers before it begins.
+        """Have Vault revoke the lease by itself, and go on trying where that fails; it answers before it begins.
 
-        For a lease that could not be revoked while somebody waited. https://openbao.org/api-docs/system/leases/#revoke-lease
+        Written out, because OpenBao 2.7 takes a missing `sync` for true, whatever the documentation says:
+        https://openbao.org/api-docs/system/leases/#revoke-lease
         """
         path = "sys/leases/revoke"
-        answer = self._post(path, {"lease_id": lease_id})
-        if answer.status != 204:  # how it says that it has only taken note
-            _expect(answer, "POST", path, 202)
+        answer = self._post(path, {"lease_id": lease_id, "sync": False})
+        if answer.status != 202:
+            raise refusals.refused(answer, "POST", path)
 
     def lookup_lease(self, lease_id: str) -> LeaseState:
         """Whether the lease exists. Every answer but these two is an error, and proves nothing."""
