@@ -57,6 +57,7 @@ class Front:
                 elif "failed" in message:
                     self._failure = message["failed"]
         worker, self._worker = self._worker, 0  # its id can be another's as soon as it has been waited for
+        self._stop_listening()
         _, status = os.waitpid(worker, 0)
         os.close(self._channel)
         if self._code is not None:
@@ -73,6 +74,14 @@ class Front:
             return os.read(self._channel, 65536)
         except OSError:  # cannot happen to a pipe; if it does, the worker is as good as gone
             return b""
+
+    def _stop_listening(self) -> None:
+        """What is left to do is not up to anybody: ending, and the exit code.
+
+        Ignored, because Python gives up handlers while it shuts down; the code would be that of the next signal.
+        """
+        for number in ENDING + PLAIN:
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTSTP else signal.SIG_IGN)
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self._continued |= number == signal.SIGCONT

@@ -19,8 +19,8 @@ from stepcreds.errors import StepcredsError
 from stepcreds.process import kernel
 from stepcreds.process.cancel import ENDING, PLAIN
 from stepcreds.process.custody import Custody
-from stepcreds.process.descendants import children
 from stepcreds.process.front import Front
+from stepcreds.process.proc import children
 from stepcreds.process.worker import Worker
 
 __all__ = ["Custody", "Worker", "run_pair"]

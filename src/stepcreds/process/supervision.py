@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from stepcreds.clock import Clock
 from stepcreds.process.cancel import ENDING
-from stepcreds.process.descendants import Ended, children, end_descendants
+from stepcreds.process.descendants import Ended, end_descendants
+from stepcreds.process.proc import children
 from stepcreds.process.terminal import Terminal, expects_keyboard
 from stepcreds.process.worker import Worker
 

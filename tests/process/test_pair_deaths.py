@@ -1,0 +1,197 @@
+"""Killing either process of the pair, or what is around it: the tree dies, and what was held is ended by the other."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pair_driver import TAKEN_OVER
+from pair_runs import DEADLINE, Starter, is_running, lines_of, pairs, until
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Starter]:
+    with pairs(tmp_path) as starter:
+        yield starter
+
+
+CANARY = "canary-7f3a"
+FIRST: dict[str, Any] = {
+    "credential_uid": "c1",
+    "profile": "migrate",
+    "token": f"{CANARY}-token",
+    "accessor": "accessor-1",
+    "lease_id": "database/creds/migrate/1",
+    "username": "v-migrate",
+    "password": f"{CANARY}-pässwörd \"'\\\n",
+    "lock_password": f"{CANARY}-lock",
+    "issue_time": 1.5,
+    "expire_time": 2.5,
+    "ledger": "",
+    "chain_uid": "",
+}
+SECOND = {**FIRST, "credential_uid": "c2", "profile": "verify"}
+
+
+def tree(pids: Path) -> dict[str, Any]:
+    """A command with a child in its group, one in a session of its own, and one that is an orphan; none obeys."""
+    sleeper = f"sh -c 'trap \"\" TERM INT HUP; echo $$ >>{pids}; sleep 300; :'"
+    script = (
+        f"trap '' TERM INT HUP; {sleeper} & setsid {sleeper} & (setsid {sleeper} &); echo $$ >>{pids}; wait; sleep 300"
+    )
+    return {"run": {"argv": ["sh", "-c", script]}}
+
+
+def grown(pids: Path) -> list[int]:
+    """The ids of all four, once they are there."""
+    until(lambda: len(lines_of(pids)) == 4, "four processes")
+    return [int(line) for line in lines_of(pids)]
+
+
+def test_the_front_ends_the_tree_and_takes_over_when_the_worker_is_killed(pair: Starter, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    renewed = {**FIRST, "expire_time": 9.5}
+    step = pair(
+        {"hold": FIRST}, {"hold": SECOND}, {"keep_folder": "/a"}, {"keep_folder": "/b"},
+        {"hold": renewed}, {"release": "c2"}, {"forget_folder": "/a"}, tree(pids),
+    )  # fmt: skip
+    below = grown(pids)
+    os.kill(step.worker, signal.SIGKILL)
+    assert step.wait() == TAKEN_OVER
+    assert not any(map(is_running, below))
+    taken = step.line("taken_over_by")
+    assert taken.pop("taken_over_by") == step.front
+    shown = taken.pop("shown")
+    assert taken == {"holdings": [renewed], "folders": ["/b"], "reason": "the worker was killed by SIGKILL"}
+    assert CANARY not in shown
+    assert "accessor-1" in shown
+
+
+def test_the_worker_ends_the_tree_and_finishes_when_the_front_is_killed(pair: Starter, tmp_path: Path) -> None:
+    """The CI sees its front gone and the end of its pipes at once, while the worker goes on in the background."""
+    pids, gate = tmp_path / "pids", tmp_path / "gate"
+    step = pair(
+        {"hold": FIRST}, tree(pids), {"say": "into nowhere"}, {"wait_for": str(gate)}, {"note": "finished"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    below = grown(pids)
+    step.process.kill()
+    assert step.process.communicate(timeout=DEADLINE) == (b"", b"")
+    assert step.wait() == -signal.SIGKILL
+    step.line("note", "waiting for gate")
+    assert not any(map(is_running, below))
+    assert is_running(step.worker)
+    gate.touch()
+    note = step.line("note", "finished")
+    assert (note["front_gone"], note["signal"]) == (True, "SIGKILL")
+    until(lambda: not is_running(step.worker), "the worker's end")
+    assert (step.outcome["exit_code"], step.outcome["cancelled_by"]) == (137, "SIGKILL")
+    assert "taken_over_by" not in step.report.read_text()
+
+
+def test_killing_the_whole_group_spares_the_worker(pair: Starter, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    step = pair({"hold": FIRST}, tree(pids), {"note": "finished"}, start_new_session=True)
+    below = grown(pids)
+    os.killpg(step.process.pid, signal.SIGKILL)
+    assert step.line("note", "finished")["front_gone"]
+    assert not any(map(is_running, below))
+
+
+def test_the_fronts_death_interrupts_what_may_be_interrupted(pair: Starter) -> None:
+    step = pair({"wait_interruptible": "asking"}, {"note": "finished"})
+    step.line("note", "asking")
+    step.process.kill()
+    assert step.line("cancelled") == {"cancelled": "SIGKILL"}
+    assert step.line("note", "finished")["front_gone"]
+
+
+def test_a_file_that_the_ci_opened_for_us_is_let_go_of_as_well(pair: Starter, tmp_path: Path) -> None:
+    """`exec 3>&1` in a script makes a copy of the CI's pipe that every process below inherits."""
+    pids, gate = tmp_path / "pids", tmp_path / "gate"
+    read, write = os.pipe()
+    step = pair(tree(pids), {"wait_for": str(gate)}, pass_fds=(write,))
+    os.close(write)
+    grown(pids)
+    step.process.kill()
+    assert select.select([read], [], [], DEADLINE) == ([read], [], [])
+    assert os.read(read, 1) == b""
+    os.close(read)
+    assert is_running(step.worker)
+    gate.touch()
+    until(lambda: not is_running(step.worker), "the worker's end")
+
+
+def test_a_worker_that_fails_is_taken_over_from(pair: Starter) -> None:
+    step = pair({"hold": FIRST}, {"fail": CANARY})
+    assert step.wait() == TAKEN_OVER
+    taken = step.line("taken_over_by")
+    assert taken["taken_over_by"] == step.front
+    assert taken["holdings"] == [FIRST]
+    name, _, line = taken["reason"].rpartition(":")
+    assert name == "RuntimeError in pair_driver.py"
+    assert line.isdigit()
+
+
+def test_a_worker_that_fails_without_a_front_takes_over_itself(pair: Starter, tmp_path: Path) -> None:
+    step = pair({"hold": FIRST}, {"wait_for_request": "waiting"}, {"fail": CANARY})
+    step.line("note", "waiting")
+    step.process.kill()
+    taken = step.line("taken_over_by")
+    assert taken["taken_over_by"] == step.worker
+    assert taken["holdings"] == [FIRST]
+    assert taken["reason"].startswith("RuntimeError in pair_driver.py:")
+
+
+def test_nothing_held_is_taken_over_as_well(pair: Starter, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    step = pair({"wait_for": str(gate)})
+    step.line("note", "waiting for gate")
+    os.kill(step.worker, signal.SIGSEGV)
+    assert step.wait() == TAKEN_OVER
+    taken = step.line("taken_over_by")
+    assert (taken["holdings"], taken["folders"]) == ([], [])
+    assert taken["reason"] == "the worker was killed by SIGSEGV"
+
+
+def test_signals_do_not_interrupt_the_front_while_it_takes_over(pair: Starter, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    step = pair({"hold": FIRST}, tree(pids))
+    grown(pids)
+    os.kill(step.worker, signal.SIGKILL)
+    while step.process.poll() is None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            step.process.send_signal(number)
+    assert step.wait() == TAKEN_OVER
+
+
+def test_children_from_before_are_spared(pair: Starter, tmp_path: Path) -> None:
+    """`exec stepcreds … > >(tee log)`: bash has become the front, and its tee is the front's child."""
+    pids, before = tmp_path / "pids", tmp_path / "before"
+    script = f'sleep 300 & echo $! >{before}; exec "$@"'
+    step = pair(tree(pids), before=["sh", "-c", script, "sh"])
+    below = grown(pids)
+    os.kill(step.worker, signal.SIGKILL)
+    assert step.wait() == TAKEN_OVER
+    assert not any(map(is_running, below))
+    spared = int(lines_of(before)[0])
+    assert is_running(spared)
+    os.kill(spared, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_stay_closed_for_the_command(pair: Starter, tmp_path: Path, closed: str) -> None:
+    seen = tmp_path / "seen"
+    script = f"read line; echo out || echo no-out >>{seen}; echo err >&2 || echo no-err >>{seen}; exit 4"
+    step = pair(
+        {"say": "hello"}, {"run": {"argv": ["bash", "-c", script]}},
+        before=["sh", "-c", f'exec "$@" {closed}', "sh"],
+    )  # fmt: skip
+    assert step.wait() == 4
+    assert lines_of(seen) == ["no-out"] * (">&-" in closed.split()) + ["no-err"] * ("2>&-" in closed.split())
