@@ -12,6 +12,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
+from stepcreds import exit_codes as exit_codes_of
+from stepcreds.cli import commands as stepcreds
 from stepcreds.config.engines import ENGINES
 from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
@@ -73,9 +77,34 @@ def engines() -> str:
     return "\n".join(rows)
 
 
+def exit_codes() -> str:
+    """The tables of exit codes."""
+    rows = ["| `exec` ends with | when |", "|---|---|", *(f"| {code} | {text} |" for code, text in exit_codes_of.EXEC)]
+    rows += ["", "| every other command | when |", "|---|---|"]
+    return "\n".join([*rows, *(f"| {code} | {text} |" for code, text in exit_codes_of.OTHERS)])
+
+
+def commands() -> str:
+    """What `--help` says, command by command."""
+    return "\n\n".join(_help(stepcreds, "stepcreds"))
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
+    context = click.Context(command, info_name=name.rsplit(" ", 1)[-1], parent=parent, terminal_width=100)
+    texts = [f"## `{name}`\n\n```text\n{command.get_help(context)}\n```"]
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None  # noqa: S101 - it is on its own list
+            texts += _help(found, f"{name} {child}", context)
+    return texts
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
+    ("docs/commands.md", "commands"): commands,
+    ("README.md", "exit codes"): exit_codes,
 }
 FILES: dict[str, Callable[[], str]] = {
     "schema/stepcreds.schema.json": schema_file,
