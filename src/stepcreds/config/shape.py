@@ -39,14 +39,12 @@ def _section(node: Node, key: Key, path: str, problems: Problems) -> Value:
         return _wrong_kind(node, "a mapping", path, problems)
     known = {child.name: child for child in key.keys}
     values: dict[str, Value] = {}
-    unknown: list[str] = []
     for name, child in node.entries:
         child_path = dotted(path, name.text)
         problems.positions[child_path] = (name.line, name.column)
         if name.text in known:
             values[name.text] = read_value(child, known[name.text], child_path, problems)
         else:
-            unknown.append(name.text)
             problems.add(child_path, "unknown key", _where_it_belongs(name.text, key))
     for child_key in key.keys:
         if child_key.required and child_key.name not in values:
