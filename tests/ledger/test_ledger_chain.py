@@ -137,6 +137,10 @@ LINE_CASES: dict[str, tuple[Callable[[Lines], Lines], list[Finding]]] = {
             finding("order", "issued-unrequested", 3, "issued without a request on record, or twice"),
         ],
     ),
+    "white space is put into the first line": (
+        lambda lines: [lines[0].replace(b",", b", ", 1), *lines[1:]],
+        [finding("line", "not-canonical", 1, NOT_CANONICAL), finding("chain", "prev", 2, PREV)],
+    ),
     "the ends of lines become those of Windows": (
         lambda lines: [*lines[:9], lines[9].replace(b"\n", b"\r\n"), *lines[10:]],
         [

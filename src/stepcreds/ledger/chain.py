@@ -102,8 +102,8 @@ class Chain:
         if record.get("prev") != self.head:
             meaning = "prev is not the hash of the line before: that line was changed, or lines removed, added or moved"
             self._find("chain", "prev", meaning, "tampered")
-        if self.entries == 0:
-            self.uid = str(uid)
+        if not self.uid and isinstance(uid, str):
+            self.uid = uid
         elif uid != self.uid:
             self._find("chain", "chain-uid", "the record belongs to another chain", "tampered")
 

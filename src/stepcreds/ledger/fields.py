@@ -105,7 +105,7 @@ KINDS: Mapping[str, Shape] = {
         "revoke": {
             "time": _optional(TIME),
             "method": TEXT,
-            "status": _one_of("revoked", "failed", "not_issued", "impossible"),
+            "status": _one_of("revoked", "queued", "failed", "not_issued", "impossible"),
         },
         "verified": {"lookup": TEXT, "db_login": TEXT, "witness": TEXT, "method": TEXT, "time": _optional(TIME)},
         "cancelled_by": _optional(TEXT),
