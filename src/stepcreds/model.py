@@ -148,11 +148,13 @@ class Revocation:
     """What Vault was asked to do, and what it said."""
 
     method: Literal["lease", "accessor", "token", "none"]
-    status: Literal["revoked", "failed", "not_issued", "impossible"]
+    # "queued": it failed while the step waited, and Vault goes on trying by itself.
+    status: Literal["revoked", "queued", "failed", "not_issued", "impossible"]
     time: float | None  # epoch seconds
     detail: str = ""
 
 
+LookupAnswer = Literal["gone", "alive", "unknown", "not_checked"]
 LoginAnswer = Literal["refused", "accepted", "unknown"]
 
 
@@ -168,7 +170,7 @@ class LoginProof:
 class Proof:
     """Everything that was looked at to prove the credential dead; None or "not_…" where nothing was looked at."""
 
-    lookup: Literal["gone", "alive", "unknown", "not_checked"]
+    lookup: LookupAnswer
     db_login: Literal["refused", "accepted", "unknown", "not_applicable", "not_checked"]
     witness: Literal["absent", "present", "unknown", "not_checked"]
     method: str  # in words: "lease lookup and refused logins"

@@ -24,6 +24,7 @@ from stepcreds.ledger.record import new_uid
 from stepcreds.model import Ending, Holding, Proof, Revocation
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.pair import Worker, run_pair
+from stepcreds.revoke import revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire, log_in
@@ -165,14 +166,13 @@ class _Recovery:
 
     def revoke(self, holding: Holding, vault: Vault) -> Revocation:
         clock = self.around.clock
+        if holding.lease_id:
+            return revoke_lease(holding.lease_id, vault, clock)
         try:
-            if holding.lease_id:
-                vault.revoke_lease(holding.lease_id)
-                return Revocation("lease", "revoked", clock.now())
             vault.revoke_accessor(holding.accessor)
             return Revocation("accessor", "revoked", clock.now())
         except VaultError as error:
-            return Revocation("lease" if holding.lease_id else "accessor", "failed", clock.now(), error.what)
+            return Revocation("accessor", "failed", clock.now(), error.what)
 
     def prove(self, leftover: Leftover, vault: Vault) -> Proof:
         """Lookup and witness; an engine without a login is proven by the lookup alone."""

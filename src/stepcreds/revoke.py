@@ -7,22 +7,26 @@ database itself, with every password that could still work.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.databases.interface import Engine
 from stepcreds.errors import VaultError
-from stepcreds.model import Ending, Holding, Lock, LoginProof, Proof, Revocation
+from stepcreds.model import Ending, Holding, Lock, LoginProof, LookupAnswer, Proof, Revocation
 from stepcreds.secret import Secret
 from stepcreds.vault.client import Vault
 
 # One revocation statement list runs at a time per database config (47-70 ms each): two hundred steps that end
 # together wait for each other, not for a failure.
 REVOKE_TIMEOUT = 60.0  # seconds
+ASIDE = 2.0  # seconds of the patience that a revocation which hangs leaves for what comes after it
 DATABASE_TIMEOUT = 5.0  # seconds, for one connection
 # A refused login is refused at once; "too many connections" or a restarting server is asked again.
 PROOF_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0)  # seconds
+# What Vault was asked to revoke by itself, it first tries at once.
+QUEUE_PAUSES = PROOF_PAUSES[:4]
 
 NO_LOCK = Lock("not_applicable", None)
 
@@ -53,14 +57,14 @@ def end(
     url = profile.database
     if url is None or engine is None or not holding.username:
         revocation = _revoke(holding.lease_id, vault, clock, deadline)
-        return Ending(NO_LOCK, revocation, _prove_lease(holding.lease_id, vault, clock))
+        return Ending(NO_LOCK, revocation, _prove_lease(holding.lease_id, revocation, vault, clock, deadline))
     lock = engine.lock(
         url, holding.username, holding.password, holding.lock_password, timeout=_database_timeout(deadline)
     )
     if lock.status == "refused":
         lock = _tampering(lock, holding, vault)
     revocation = _revoke(holding.lease_id, vault, clock, deadline)
-    return Ending(lock, revocation, _prove(holding, url, engine, vault, clock, deadline))
+    return Ending(lock, revocation, _prove(holding, url, engine, revocation, vault, clock, deadline))
 
 
 def _database_timeout(deadline: Deadline) -> float:
@@ -89,38 +93,71 @@ def _tampering(lock: Lock, holding: Holding, vault: Vault) -> Lock:
     return Lock("refused", lock.time, "tampering: the step changed its own password while the lease was alive")
 
 
-def _revoke(lease_id: str, vault: Vault, clock: Clock, deadline: Deadline) -> Revocation:
+def revoke_lease(lease_id: str, vault: Vault, clock: Clock, *, timeout: float = REVOKE_TIMEOUT) -> Revocation:
+    """Revoke and wait for it, `timeout` seconds at most; where that fails, have Vault go on trying by itself."""
     try:
-        vault.revoke_lease(lease_id, timeout=min(REVOKE_TIMEOUT, max(1.0, deadline.left())))
+        vault.revoke_lease(lease_id, timeout=timeout)
     except VaultError as error:
-        return Revocation("lease", "failed", clock.now(), _sentence(error))
-    return Revocation("lease", "revoked", clock.now())
+        failure = error.what
+    else:
+        return Revocation("lease", "revoked", clock.now())
+    try:
+        vault.queue_revocation(lease_id)
+    except VaultError:
+        return Revocation("lease", "failed", clock.now(), failure)
+    return Revocation("lease", "queued", clock.now(), f"{failure}. Vault goes on trying")
 
 
-def _lookup(lease_id: str, vault: Vault) -> tuple[str, str]:
+def _revoke(lease_id: str, vault: Vault, clock: Clock, deadline: Deadline) -> Revocation:
+    return revoke_lease(lease_id, vault, clock, timeout=min(REVOKE_TIMEOUT, max(1.0, deadline.left() - ASIDE)))
+
+
+def _lookup(
+    lease_id: str, revocation: Revocation, vault: Vault, clock: Clock, deadline: Deadline
+) -> tuple[LookupAnswer, str]:
+    answer, detail = _look(lease_id, vault)
+    for pause in QUEUE_PAUSES if revocation.status == "queued" else ():
+        if answer != "alive" or deadline.left() < pause:
+            break
+        clock.sleep(pause)
+        answer, detail = _look(lease_id, vault)
+    return answer, detail
+
+
+def _look(lease_id: str, vault: Vault) -> tuple[LookupAnswer, str]:
     try:
         state = vault.lookup_lease(lease_id)
     except VaultError as error:
-        return "unknown", _sentence(error)
+        return "unknown", error.what
     return ("alive", state.detail) if state.alive else ("gone", "")
 
 
-def _prove_lease(lease_id: str, vault: Vault, clock: Clock) -> Proof:
-    lookup, detail = _lookup(lease_id, vault)
+def _prove_lease(lease_id: str, revocation: Revocation, vault: Vault, clock: Clock, deadline: Deadline) -> Proof:
+    lookup, detail = _lookup(lease_id, revocation, vault, clock, deadline)
     time = clock.now() if lookup == "gone" else None
-    return Proof(lookup, "not_applicable", "not_checked", "lease lookup", time, detail)  # type: ignore[arg-type]
+    return Proof(lookup, "not_applicable", "not_checked", "lease lookup", time, detail)
 
 
-def _prove(holding: Holding, url: DatabaseURL, engine: Engine, vault: Vault, clock: Clock, deadline: Deadline) -> Proof:
-    lookup, detail = _lookup(holding.lease_id, vault)
+def _prove(
+    holding: Holding,
+    url: DatabaseURL,
+    engine: Engine,
+    revocation: Revocation,
+    vault: Vault,
+    clock: Clock,
+    deadline: Deadline,
+) -> Proof:
+    lookup, detail = _lookup(holding.lease_id, revocation, vault, clock, deadline)
+    # While the lease is alive no answer of the database proves anything: it is asked once, for the record.
+    pauses = () if lookup == "alive" else PROOF_PAUSES
     answers = [
-        _refused(engine, url, holding.username, password, clock, deadline)
+        _refused(engine, url, holding.username, password, pauses, clock, deadline)
         for password in (holding.password, holding.lock_password)
     ]
     worst = max(answers, key=lambda proof: ("refused", "unknown", "accepted").index(proof.answer))
     dead = lookup == "gone" and worst.answer == "refused"
     return Proof(
-        lookup,  # type: ignore[arg-type]
+        lookup,
         worst.answer,
         "not_checked",
         "lease lookup and refused logins",
@@ -130,16 +167,18 @@ def _prove(holding: Holding, url: DatabaseURL, engine: Engine, vault: Vault, clo
 
 
 def _refused(
-    engine: Engine, url: DatabaseURL, username: str, password: Secret, clock: Clock, deadline: Deadline
+    engine: Engine,
+    url: DatabaseURL,
+    username: str,
+    password: Secret,
+    pauses: Sequence[float],
+    clock: Clock,
+    deadline: Deadline,
 ) -> LoginProof:
     answer = engine.try_login(url, username, password, timeout=_database_timeout(deadline))
-    for pause in PROOF_PAUSES:
+    for pause in pauses:
         if answer.answer == "refused" or deadline.left() < pause:
             break
         clock.sleep(pause)
         answer = engine.try_login(url, username, password, timeout=_database_timeout(deadline))
     return answer
-
-
-def _sentence(error: VaultError) -> str:
-    return f"{error.what} ({'; '.join(error.errors)})" if error.errors else error.what
