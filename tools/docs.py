@@ -19,7 +19,9 @@ from stepcreds.cli import commands as stepcreds
 from stepcreds.config.engines import ENGINES
 from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
+from stepcreds.config.model import Access, Profile
 from stepcreds.config.schema import ROOT
+from stepcreds.setup import postgresql, vault
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -100,10 +102,67 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
     return texts
 
 
+def _profile(name: str, access: Access) -> Profile:
+    return Profile(name, f"app-{name}", f"database/creds/app-{name}", None, access, ("app",))
+
+
+MIGRATE, VERIFY = _profile("migrate", "ddl"), _profile("verify", "read-only")
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text.strip()}\n```"
+
+
+def database_setup() -> str:
+    """What a superuser runs once."""
+    statements = [
+        *postgresql.hardening("shop"),
+        *postgresql.read_only_group("app_ro", database="shop", schema="app", owner="app_owner"),
+        *postgresql.management_user(
+            16, "vault_mgr", "<password>", database="shop", groups=["app_ro"], owners=["app_owner"]
+        ),
+    ]
+    return _fenced("sql", ";\n".join(statements) + ";")
+
+
+def read_only_role() -> str:
+    """The database role of a profile that reads."""
+    creation = postgresql.read_only_creation("app_ro")
+    body = vault.database_role(VERIFY, connection="<shop>", creation=creation, revocation=postgresql.revocation())
+    return _fenced("json", json.dumps(body, indent=2))
+
+
+def ddl_role() -> str:
+    """The creation statements of a profile that changes the schema."""
+    creation = postgresql.ddl_creation("app_owner", "shop")
+    return _fenced("json", json.dumps({"creation_statements": creation}, indent=2))
+
+
+def policy() -> str:
+    """The policy of a step."""
+    return _fenced("hcl", vault.policy(MIGRATE))
+
+
+def jwt_role() -> str:
+    """The JWT role of a profile."""
+    body = vault.jwt_role(
+        MIGRATE,
+        audience="https://vault.example.com:8200",
+        bound_claims={"repository_id": "<71717171>", "environment": "production"},
+        policies=["app-migrate"],
+    )
+    return _fenced("json", json.dumps(body, indent=2))
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
     ("docs/commands.md", "commands"): commands,
+    ("docs/vault.md", "database setup"): database_setup,
+    ("docs/vault.md", "read-only role"): read_only_role,
+    ("docs/vault.md", "ddl role"): ddl_role,
+    ("docs/vault.md", "policy"): policy,
+    ("docs/vault.md", "jwt role"): jwt_role,
     ("README.md", "exit codes"): exit_codes,
 }
 FILES: dict[str, Callable[[], str]] = {
