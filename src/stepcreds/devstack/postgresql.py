@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shlex
 import shutil
 import signal
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from stepcreds.clock import Clock, SystemClock
-from stepcreds.devstack import installed
+from stepcreds.devstack import installed, unprivileged
 from stepcreds.devstack.process import ServerProcess, free_port, private_folder
-from stepcreds.errors import UnsupportedError
 from stepcreds.secret import Secret
 
 SUPERUSER = "postgres"
@@ -47,8 +44,8 @@ class PostgreSQL:
         self.password = Secret(secrets.token_urlsafe(24))
         self.host = "127.0.0.1"
         self.port = free_port()
-        self._owner = _nobody() if os.geteuid() == 0 else None
-        self.folder = private_folder("postgresql", _base(self._owner))
+        self._owner = unprivileged.nobody() if os.geteuid() == 0 else None
+        self.folder = private_folder("postgresql", unprivileged.reachable_temporary_folder(self._owner))
         self.ca_cert = self.folder / "ca.pem" if tls else None
         self.process: ServerProcess | None = None
 
@@ -56,8 +53,8 @@ class PostgreSQL:
         """Start `initdb`, which takes a second, and after it the server, without waiting for either."""
         programs, data = self._programs, self.folder / "data"
         if self._owner is not None:
-            if not _passable(programs / "bin"):
-                programs = _copy(programs, self.folder)
+            if not unprivileged.passable(programs / "bin"):
+                programs = unprivileged.copy_programs(programs, self.folder)
             os.chown(self.folder, *self._owner)
         password_file = self._write("password", self.password.reveal().encode())
         initdb = [
@@ -173,42 +170,3 @@ class PostgreSQL:
                 return True
         except (DatabaseError, InterfaceError, OSError):
             return False
-
-
-def _nobody() -> tuple[int, int]:
-    try:
-        entry = pwd.getpwnam("nobody")
-    except KeyError:
-        raise UnsupportedError(
-            "PostgreSQL refuses to run as root, and this machine has no user `nobody` to run it as.",
-            fix="Run as another user than root.",
-            docs="demo-servers",
-        ) from None
-    return entry.pw_uid, entry.pw_gid
-
-
-def _passable(path: Path) -> bool:
-    """Whether a user who owns nothing here, and is in nobody's group, gets as far as `path`."""
-    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
-
-
-def _base(owner: tuple[int, int] | None) -> Path | None:
-    """A temporary folder that `owner` can get into; None where the system's own will do."""
-    system = Path(tempfile.gettempdir()).resolve()
-    if owner is None or _passable(system):
-        return None
-    return next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and _passable(path)), None)  # noqa: S108 - private_folder makes its own below
-
-
-def _copy(programs: Path, folder: Path) -> Path:
-    """The programs in `folder`, with the shared libraries beside their package that they look for by relative path."""
-    package = programs.parent
-    target = folder / "programs"
-    shutil.copytree(programs, target / package.name / programs.name, ignore=shutil.ignore_patterns("include"))
-    libraries = package.parent / f"{package.name}.libs"
-    if libraries.is_dir():
-        shutil.copytree(libraries, target / libraries.name)
-    for path in (target, *target.rglob("*")):
-        mode = path.stat().st_mode  # installed with a umask of 077, not even the files are for others
-        path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
-    return target / package.name / programs.name

@@ -31,8 +31,7 @@ from types import TracebackType
 from typing import Any
 
 from stepcreds.clock import Clock
-from stepcreds.config.model import DatabaseURL, Profile
-from stepcreds.devstack import installed, provision
+from stepcreds.devstack import config, installed, provision
 from stepcreds.devstack.issuer import Issuer
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import SUPERUSER, PostgreSQL
@@ -59,11 +58,8 @@ class Stack:
         self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, clock=clock)
         self.openbao = OpenBao(clock)
         self.issuer = Issuer(clock=clock)
-        self.database = self._database()
-        self.profiles = {
-            "migrate": _profile("migrate", "ddl", self.database, max_ttl=1800.0),
-            "verify": _profile("verify", "read-only", self.database, max_ttl=600.0),
-        }
+        self.database = config.database(self.postgresql)
+        self.profiles = config.profiles(self.database)
 
     @property
     def address(self) -> str:
@@ -111,18 +107,7 @@ class Stack:
 
     def config_text(self, ledger: Path | str = ".stepcreds") -> str:
         """A stepcreds.yml for this stack."""
-        header = f"""\
-version: 1
-vault:
-  address: {self.address}
-  auth:
-    mount: {provision.MOUNT}
-    audience: {self.address}
-ledger:
-  path: {ledger}
-profiles:
-"""
-        return header + "".join(self._profile_text(profile) for profile in self.profiles.values())
+        return config.text(self.address, self.profiles, ledger)
 
     def write_config(self, folder: Path) -> Path:
         """`folder`/stepcreds.yml, whose ledger is in `folder`/.stepcreds."""
@@ -183,34 +168,6 @@ profiles:
         """OpenBao's audit log so far: requests and answers, in order."""
         return [json.loads(line) for line in self.openbao.audit_log.read_text().splitlines()]
 
-    def _database(self) -> DatabaseURL:
-        return DatabaseURL(
-            engine="postgresql",
-            scheme="postgresql",
-            host=self.postgresql.host,
-            port=self.postgresql.port,
-            database=provision.DATABASE,
-            sslmode="verify-full" if self.postgresql.tls else "disable",
-            sslrootcert=self.postgresql.ca_cert,
-        )
-
-    def _location(self) -> str:
-        database = self.database
-        authority = "" if database.sslrootcert is None else f"&sslrootcert={database.sslrootcert}"
-        return f"{database.host}:{database.port}/{database.database}?sslmode={database.sslmode}{authority}"
-
-    def _profile_text(self, profile: Profile) -> str:
-        return f"""\
-  {profile.name}:
-    role: {profile.role}
-    creds: {profile.creds}
-    database: postgresql://{self._location()}
-    access: {profile.access}
-    schemas: [{", ".join(profile.schemas)}]
-    ttl: {profile.ttl:g}s
-    max_ttl: {profile.max_ttl:g}s
-"""
-
     def _provision(self) -> None:
         with closing(self.postgresql.connect()) as connection:
             provision.create_database(connection)
@@ -225,18 +182,6 @@ profiles:
                 # The repository by its number: names can be given to somebody else. The environment, because GitHub's
                 # protection rules guard it.
                 bound_claims={name: self.issuer.claims[name] for name in ("repository_id", "environment")},
-                database_url=self._location(),
+                database_url=config.location(self.database),
                 manager_password=manager_password,
             )
-
-
-def _profile(name: str, access: Any, database: DatabaseURL, *, max_ttl: float) -> Profile:
-    return Profile(
-        name=name,
-        role=f"app-{name}",
-        creds=f"database/creds/app-{name}",
-        database=database,
-        access=access,
-        schemas=(provision.SCHEMA,),
-        max_ttl=max_ttl,
-    )
