@@ -42,7 +42,7 @@ def write_files(folder: str, files: Iterable[DeliveredFile]) -> None:
     """Write `files`, all of them new, below `folder`. Raises `DeliveryError`."""
     for file in files:
         try:
-            os.makedirs(os.path.dirname(file.path), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
+            _make_folders(folder, os.path.dirname(file.path))  # noqa: PTH120
             fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with open(fd, "wb") as stream:  # noqa: PTH123
                 stream.write(file.content.reveal().encode("utf-8", "surrogateescape"))
@@ -52,6 +52,13 @@ def write_files(folder: str, files: Iterable[DeliveredFile]) -> None:
                 fix="Look at the space and the limits of the file system that holds the step's private folder.",
                 docs="delivery",
             ) from None
+
+
+def _make_folders(folder: str, path: str) -> None:
+    """All below `folder` down to `path`, each 0700: ssh and gpg look at the folder that a file is in."""
+    if path != folder and not os.path.isdir(path):  # noqa: PTH112
+        _make_folders(folder, os.path.dirname(path))  # noqa: PTH120
+        os.mkdir(path, 0o700)  # noqa: PTH102
 
 
 def remove_folder(folder: str) -> list[str]:
