@@ -35,6 +35,7 @@ _NAMES = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
     (r"\d+\.\d\d s after", "N s after"),
     (r"127\.0\.0\.1:\d+", "HOST"),
+    (r"jwt-acme/shop-[0-9a-f-]{36}", "USER"),
 )
 
 
@@ -218,11 +219,12 @@ class Oddities:
         """A secrets engine at `path`; its leases are revoked when it goes."""
         self.write(f"sys/mounts/{path}", {"type": engine})
 
-    def write(self, path: str, data: Mapping[str, object]) -> None:
+    def write(self, path: str, data: Mapping[str, object], *, goes_with_its_mount: bool = False) -> None:
         """Something at OpenBao that is deleted in the end."""
         with self._stack.client() as client:
             client.write_data(path, data=dict(data))
-        self._paths.append(path)
+        if not goes_with_its_mount:
+            self._paths.append(path)
 
     def _log_in(self, profile: Profile, policy: Callable[[str], str], jwt_role: Mapping[str, object]) -> None:
         stack = self._stack
