@@ -189,3 +189,4 @@ class Ending:
     lock: Lock
     revocation: Revocation
     proof: Proof
+    recorded: bool = True  # False: the ledger could not take it, and the reader of the log was told

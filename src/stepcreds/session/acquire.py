@@ -16,9 +16,9 @@ from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import new_uid
-from stepcreds.model import Holding, Identity, Lease, Login
+from stepcreds.model import Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
-from stepcreds.session.finish import Issue, abandon
+from stepcreds.session.finish import Issue, abandon, is_left
 from stepcreds.session.renewal import TOKEN_MARGIN
 from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.vault.advice import explain_login
@@ -30,11 +30,14 @@ def acquire(step: Step, profile: Profile) -> Credential:
 
     Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
     what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
-    it may have been given.
+    it may have been given. Where that fails there is no second try: one credential that nobody knows is enough.
     """
+    first = _Attempt(step, profile)
     try:
-        return _Attempt(step, profile).run()
+        return first.run()
     except LostAnswerError as error:
+        if first.ending is None or is_left(first.ending) or not first.ending.recorded:
+            raise
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
         return _Attempt(step, profile).run()
 
@@ -69,6 +72,7 @@ class _Attempt:
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
+        self.ending: Ending | None = None  # of what a failed attempt may have been given
         self.holding = Holding(
             new_uid(),
             profile.name,
@@ -85,7 +89,8 @@ class _Attempt:
         try:
             with cancellation.interruptible():
                 login = log_in(step.around, step.identity, profile, self.vault)
-                self.hold(token=login.token, accessor=login.accessor)
+                # Until more is known, what it is given lives as long as the token at most.
+                self.hold(token=login.token, accessor=login.accessor, expire_time=login.time + login.ttl)
                 if profile.revocation == "lease":
                     self.vault.probe_revocation(profile.creds)
             # From here to the answer there may be a credential that only this record tells of.
@@ -95,7 +100,7 @@ class _Attempt:
                 self.shorten(login, lease)
             self.record_issue(login, lease)
         except BaseException:
-            abandon(step, profile, self.vault, self.holding, self.issue)
+            self.ending = abandon(step, profile, self.vault, self.holding, self.issue)
             raise
         grant = scope.grant(profile, lease, scope.not_measured(profile))
         return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))

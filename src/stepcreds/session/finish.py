@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from stepcreds import revoke, scope
@@ -9,9 +10,11 @@ from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.errors import LedgerError, VaultError
 from stepcreds.ledger import credential as record
+from stepcreds.ledger.record import Event
 from stepcreds.model import Ending, Holding, Lock, Outcome, Proof, Revocation
+from stepcreds.process.cancel import FRONT_DIED
 from stepcreds.session.step import Closing
-from stepcreds.session.words import unproven
+from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
 
 PATIENCE = 75.0  # seconds after the command: a synchronous revoke may wait 60 s for its turn
@@ -29,33 +32,40 @@ NOT_ISSUED = Ending(NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
 def finish(closing: Closing, profile: Profile, vault: Vault, holding: Holding, outcome: Outcome | None) -> Ending:
     """Lock, revoke, prove, record, and only then revoke the token: after it nothing can be asked or signed any more.
 
-    Raises `LedgerError` when the end could not be recorded; the credential has been ended all the same.
+    Raises nothing: what failed has been said, and is in the `Ending`.
     """
     clock = closing.around.clock
-    patience = PATIENCE_CANCELLED if outcome is not None and outcome.cancelled_by else PATIENCE
     engine = engine_for(profile.database, clock)
-    ending = revoke.end(holding, profile, vault=vault, engine=engine, clock=clock, patience=patience)
-    _close(closing, profile, vault, holding, ending, outcome)
+    ending = revoke.end(holding, profile, vault=vault, engine=engine, clock=clock, patience=_patience(closing))
+    return _close(closing, profile, vault, holding, ending, outcome)
+
+
+def abandon(closing: Closing, profile: Profile, vault: Vault, holding: Holding, issue: Issue) -> Ending:
+    """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing."""
+    if issue == "answered" or holding.lease_id:
+        ending = finish(closing, profile, vault, holding, None)
+    else:
+        ending = by_token(closing, vault) if issue == "unknown" else NOT_ISSUED
+        ending = _close(closing, profile, vault, holding, ending, None)
+    if is_left(ending):
+        closing.around.voice.fail(unproven(holding, ending))
+    elif ending.proof.proven and not ending.recorded:
+        closing.around.voice.say(ended(holding, ending, None))
     return ending
 
 
-def abandon(closing: Closing, profile: Profile, vault: Vault, holding: Holding, issue: Issue) -> None:
-    """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing."""
-    try:
-        if issue == "answered" or holding.lease_id:
-            ending = finish(closing, profile, vault, holding, None)
-            if holding.lease_id and not ending.proof.proven:
-                closing.around.voice.fail(unproven(holding, ending))
-            return
-        ending = by_token(closing, vault) if issue == "unknown" else NOT_ISSUED
-        _close(closing, profile, vault, holding, ending, None)
-    except LedgerError as error:
-        closing.around.voice.fail(error)
+def is_left(ending: Ending) -> bool:
+    """Whether what an attempt asked for may still be alive. A token that was revoked takes what it was given along."""
+    if ending.revocation.status in ("not_issued", "impossible"):
+        return False
+    by_its_token = ending.revocation.method == "token" and ending.revocation.status == "revoked"
+    return not (ending.proof.proven or by_its_token)
 
 
 def by_token(closing: Closing, vault: Vault) -> Ending:
     """The end of a credential whose lease nobody knows: it dies with the token that asked for it."""
     clock = closing.around.clock
+    vault.limit(_patience(closing))
     try:
         vault.revoke_self()
     except VaultError as error:
@@ -65,29 +75,34 @@ def by_token(closing: Closing, vault: Vault) -> Ending:
     return Ending(NO_LOCK, revocation, Proof("not_checked", "not_checked", "not_checked", "no lease to look up", None))
 
 
+def _patience(closing: Closing) -> float:
+    """How long an ending may take (seconds): less where whoever cancelled the step is about to kill it."""
+    cancelled_by = closing.keeper.cancellation.signal
+    return PATIENCE_CANCELLED if cancelled_by not in ("", FRONT_DIED) else PATIENCE
+
+
 def _close(
     closing: Closing, profile: Profile, vault: Vault, holding: Holding, ending: Ending, outcome: Outcome | None
-) -> None:
+) -> Ending:
+    """Put the end on record, give the token back, and let go of both; the `Ending` says whether the ledger took it."""
     around = closing.around
-    try:
-        closing.journal.append(
-            record.closed(
-                around.step_uid,
-                holding.credential_uid,
-                profile=profile.name,
-                step_name=around.step_name,
-                command=closing.argv,
-                outcome=outcome,
-                measurement=scope.not_measured(profile),
-                ending=ending,
-                expire_time=holding.expire_time or None,
-            )
-        )
-    finally:
-        if holding.accessor and ending.revocation.method != "token":
-            give_back(closing, vault, holding)
-        vault.close()
-        closing.keeper.release(holding.credential_uid)
+    closed = record.closed(
+        around.step_uid,
+        holding.credential_uid,
+        profile=profile.name,
+        step_name=around.step_name,
+        command=closing.argv,
+        outcome=outcome,
+        measurement=scope.not_measured(profile),
+        ending=ending,
+        expire_time=holding.expire_time or None,
+    )
+    ending = replace(ending, recorded=_append(closing, closed))
+    if holding.accessor and ending.revocation.method != "token":
+        give_back(closing, vault, holding)
+    vault.close()
+    closing.keeper.release(holding.credential_uid)
+    return ending
 
 
 def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
@@ -98,12 +113,20 @@ def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
         vault.revoke_self()
     except VaultError as error:
         around.voice.warn(f"the Vault token {holding.accessor} (accessor) could not be revoked: {error.what}")
-        closing.journal.append(
-            record.token_revoke_failed(
-                around.step_uid,
-                holding.credential_uid,
-                token_accessor=holding.accessor,
-                detail=error.what,
-                expire_time=None,
-            )
+        failed = record.token_revoke_failed(
+            around.step_uid,
+            holding.credential_uid,
+            token_accessor=holding.accessor,
+            detail=error.what,
+            expire_time=None,
         )
+        _append(closing, failed)
+
+
+def _append(closing: Closing, event: Event) -> bool:
+    try:
+        closing.journal.append(event)
+    except LedgerError as error:
+        closing.around.voice.fail(error)
+        return False
+    return True

@@ -7,7 +7,7 @@ from functools import partial
 from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
-from stepcreds.errors import LedgerError, ProcessError, StepcredsError
+from stepcreds.errors import ProcessError, StepcredsError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN
 from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
@@ -154,18 +154,14 @@ class _Life:
     def end(self, step: Step, credential: Credential) -> bool:
         """Whether the step may be called a success as far as this credential goes."""
         holding, profile = credential.holding, credential.profile
-        try:
-            ending = finish(step, profile, credential.vault, holding, self.outcome)
-        except LedgerError as error:
-            self.fail(error)
-            return False
+        ending = finish(step, profile, credential.vault, holding, self.outcome)
         if tampering := words.tampering(holding, ending):
             self.around.voice.warn(tampering)
         if ending.proof.proven or profile.revocation == "none":
             self.around.voice.say(words.ended(holding, ending, self.outcome))
-            return True
+            return ending.recorded
         self.fail(words.unproven(holding, ending))
-        return profile.on_revoke_failure == "warn"
+        return ending.recorded and profile.on_revoke_failure == "warn"
 
     def fail(self, error: StepcredsError) -> None:
         self.around.voice.fail(error)

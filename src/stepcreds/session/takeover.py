@@ -72,16 +72,12 @@ def _end(holding: Holding, around: Surroundings, argv: Sequence[str] | None) -> 
         asked = on_record is None or bool(on_record.requested)
         abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
         return True
-    try:
-        ending = finish(closing, profile, vault, holding, None)
-    except StepcredsError as error:
-        around.voice.fail(error)
-        return False
+    ending = finish(closing, profile, vault, holding, None)
     if ending.proof.proven:
         around.voice.say(words.ended(holding, ending, None))
-        return True
+        return ending.recorded
     around.voice.fail(words.unproven(holding, ending))
-    return profile.on_revoke_failure == "warn"
+    return ending.recorded and profile.on_revoke_failure == "warn"
 
 
 def _on_record(holding: Holding) -> CredentialView | None:
