@@ -71,8 +71,9 @@ class _Recovery:
         self.order = order
         self.around = around
         self.worker = worker
+        self.opened: Step | None = None
         self.witnesses: dict[tuple[str, int], Credential] = {}
-        self.complete = True  # whether every chain could be read, every profile found
+        self.complete = True  # whether every chain could be read, and every witness is dead
 
     def run(self) -> int:
         voice = self.around.voice
@@ -82,7 +83,10 @@ class _Recovery:
             left = self.left()
             if not left and self.complete:
                 voice.say("nothing to revoke: no credential is open in this ledger")
-            proven = [self.end(leftover) for leftover in left]
+            try:
+                proven = [self.attempt(leftover) for leftover in left]
+            finally:
+                self.dismiss_witnesses()  # before the chain is closed: their ends belong into it
             clean = all(proven) and self.complete
             if self.order.everything and clean:
                 self.step().journal.close(self.around.step_uid)
@@ -93,8 +97,6 @@ class _Recovery:
         except StepcredsError as error:
             voice.fail(error)
             return error.exit_code
-        finally:
-            self.dismiss_witnesses()
 
     def left(self) -> list[Leftover]:
         """What is to be ended, oldest first."""
@@ -145,6 +147,14 @@ class _Recovery:
             fix="Use the stepcreds.yml of the step that held it.",
             docs="revoke",
         )
+
+    def attempt(self, leftover: Leftover) -> bool:
+        """`end`; a failure (of a role that this job may not log in as, say) must not keep the others alive."""
+        try:
+            return self.end(leftover)
+        except StepcredsError as error:
+            self.around.voice.fail(error)
+            return False
 
     def end(self, leftover: Leftover) -> bool:
         """Revoke, prove, record; whether it is proven dead."""
@@ -229,7 +239,9 @@ class _Recovery:
         raise failure
 
     def step(self) -> Step:
-        return begin(self.around, self.identity, self.worker, delivery="witness")
+        if self.opened is None:
+            self.opened = begin(self.around, self.identity, self.worker, delivery="witness")
+        return self.opened
 
     def record(self, leftover: Leftover, ending: Ending) -> None:
         holding = leftover.holding
@@ -260,5 +272,6 @@ class _Recovery:
     def dismiss_witnesses(self) -> None:
         for witness in self.witnesses.values():
             ending = finish(self.step(), witness.profile, witness.vault, witness.holding, None)
+            self.complete &= ending.recorded and ending.proof.proven
             if not ending.proof.proven:
                 self.around.voice.fail(words.unproven(witness.holding, ending))
