@@ -1,0 +1,284 @@
+"""A reverse proxy on loopback before a real OpenBao: it fails where a rule says so, and remembers what went through.
+
+    with FaultyVault(stack.address) as vault:
+        rule = vault.fail("issue", Fault("reset", after=True))     # the next one; times=None: every one from now on
+        …                                                          # stepcreds, with vault.address as its server
+        rule.arrived.wait(60)                                      # for a rule that hangs
+
+Stages are named by `stage_of`. `after` says that OpenBao carries the request out and the answer is what gets lost.
+Everything goes through in clear here: `canaries` are the tokens and passwords that no output may hold.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+Kind = Literal["answer", "reset", "cut", "hang", "dribble", "refuse", "pass"]
+PROBE = "stepcreds-probe"
+JSON, HTML = "application/json", "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request.
+
+    `answer`: another status, headers and body; `reset`: RST in place of an answer; `cut`: half an answer, then RST;
+    `hang`: nothing until the client gives up; `dribble`: an answer that comes byte by byte and does not end;
+    `refuse`: RST, and from then on nobody listens; `pass`: nothing goes wrong, which is good to wait for.
+    """
+
+    kind: Kind = "answer"
+    status: int = 200
+    body: bytes = b'{"errors":["injected"]}'
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after: bool = False
+
+
+class Rule:
+    """A fault at a stage. `arrived` is set when the first request has met it, `met` counts them."""
+
+    def __init__(self, stage: str, fault: Fault, times: int | None) -> None:
+        self.stage = stage
+        self.fault = fault
+        self.left = times
+        self.met = 0
+        self.arrived = threading.Event()
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str  # without /v1/
+    headers: Mapping[str, str]  # names in lower case
+    raw: bytes  # the body
+
+    @property
+    def body(self) -> dict[str, Any]:
+        value = json.loads(self.raw) if self.raw else {}
+        return value if isinstance(value, dict) else {}
+
+
+def stage_of(request: Request) -> str:
+    """login, probe, issue, renew, revoke, queue, lookup, renew-token, revoke-self, revoke-accessor."""
+    path, body = request.path, request.body
+    if path.startswith("auth/") and path.endswith("/login"):
+        return "login"
+    if path == "sys/leases/revoke":
+        if str(body.get("lease_id")).endswith(PROBE):
+            return "probe"
+        return "revoke" if body.get("sync") is True else "queue"
+    if path.startswith("auth/token/"):
+        return {"renew-self": "renew-token"}.get(name := path.removeprefix("auth/token/"), name)
+    return path.removeprefix("sys/leases/") if path.startswith("sys/leases/") else "issue"
+
+
+class FaultyVault:
+    """See the module. `stages` are those that came, in order; `issued` all that OpenBao gave, answered or not."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = (str(parts.hostname), int(parts.port or 80))
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = []
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._closed = threading.Event()
+        self.stages: list[str] = []
+        self.issued: dict[str, str] = {}  # lease id -> user
+        self.canaries: set[str] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._reserved: socket.socket | None = None
+        self.port = int(self._listener.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._spawn(self._accept)
+
+    def fail(self, stage: str, fault: Fault, times: int | None = 1) -> Rule:
+        """Let `fault` happen to the next `times` requests of `stage`; None: to all of them."""
+        rule = Rule(stage, fault, times)
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def refuse(self) -> None:
+        """From now on nobody listens at the address, which stays ours."""
+        self._stop_listening()
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", self.port))
+
+    def close(self) -> None:
+        self._closed.set()
+        self._stop_listening()
+        for end in self._sockets:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in self._sockets:
+            end.close()
+        if self._reserved is not None:
+            self._reserved.close()
+
+    def __enter__(self) -> FaultyVault:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stop_listening(self) -> None:
+        with suppress(OSError):  # shutdown, not close alone: only that wakes the thread that waits in accept()
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _spawn(self, target: Any, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._sockets.append(near)
+                self._spawn(self._serve, near)
+
+    def _serve(self, near: socket.socket) -> None:
+        upstream = HTTPConnection(*self._target, timeout=90)
+        try:
+            with near.makefile("rb") as stream, suppress(OSError):
+                while (request := _read(stream)) is not None and self._handle(near, upstream, request):
+                    pass
+        finally:
+            upstream.close()
+            near.close()
+
+    def _handle(self, near: socket.socket, upstream: HTTPConnection, request: Request) -> bool:
+        """Answer or fail; whether the connection is still good."""
+        stage = stage_of(request)
+        rule = self._rule(stage, request)
+        fault = rule.fault if rule is not None else Fault("pass")
+        status, content_type, body = 0, JSON, b""
+        if fault.after or fault.kind == "pass":
+            status, content_type, body = self._forward(upstream, request, stage)
+        if rule is not None:
+            rule.arrived.set()
+        if fault.kind == "pass":
+            near.sendall(_answer(status, content_type, body))
+            return True
+        if fault.kind == "answer":
+            near.sendall(_answer(fault.status, fault.content_type, fault.body, fault.headers))
+            return True
+        if fault.kind == "refuse":
+            self.refuse()
+        elif fault.kind == "cut":
+            whole = _answer(status or 200, JSON, body or b'{"errors":[]}')
+            near.sendall(whole[: len(whole) - len(body or b'{"errors":[]}') // 2])
+        elif fault.kind == "hang":
+            with suppress(OSError):
+                near.recv(1)  # returns when the client has given up
+        elif fault.kind == "dribble":
+            near.sendall(_head(200, JSON, 1_000_000))
+            with suppress(OSError):
+                while not self._closed.wait(0.02):
+                    near.sendall(b" ")
+        _reset(near)
+        return False
+
+    def _rule(self, stage: str, request: Request) -> Rule | None:
+        with self._lock:
+            self.stages.append(stage)
+            self.canaries |= {request.headers.get("x-vault-token", ""), str(request.body.get("jwt", ""))} - {""}
+            for rule in self._rules:
+                if rule.stage == stage and rule.left != 0:
+                    rule.left = None if rule.left is None else rule.left - 1
+                    rule.met += 1
+                    return rule
+        return None
+
+    def _forward(self, upstream: HTTPConnection, request: Request, stage: str) -> tuple[int, str, bytes]:
+        headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
+        upstream.request(request.method, f"/v1/{request.path}", body=request.raw or None, headers=headers)
+        with upstream.getresponse() as response:
+            status, content_type, body = response.status, response.getheader("Content-Type", JSON), response.read()
+        if body and status == 200:
+            self._remember(json.loads(body), stage)
+        return status, content_type, body
+
+    def _remember(self, answer: dict[str, Any], stage: str) -> None:
+        with self._lock:
+            if token := (answer.get("auth") or {}).get("client_token"):
+                self.canaries.add(str(token))
+            if stage == "issue":
+                self.issued[str(answer["lease_id"])] = str(answer["data"]["username"])
+                self.canaries.add(str(answer["data"]["password"]))
+
+
+class Trap:
+    """A server that nobody may speak to: where a redirect points. `visits` counts the connections."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def visits(self) -> int:
+        """Connections so far; none of them is ever answered."""
+        self._listener.setblocking(False)
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
+                count += 1
+        return count
+
+    def __enter__(self) -> Trap:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+
+
+def _read(stream: Any) -> Request | None:
+    line = stream.readline().decode("latin-1").split()
+    if len(line) != 3:
+        return None
+    headers: dict[str, str] = {}
+    while (text := stream.readline().decode("latin-1").strip()) != "":
+        name, _, value = text.partition(":")
+        headers[name.lower()] = value.strip()
+    raw = stream.read(int(headers.get("content-length", "0")))
+    return Request(line[0], line[1].partition("?")[0].removeprefix("/v1/"), headers, raw)
+
+
+def _head(status: int, content_type: str, length: int, headers: Mapping[str, str] | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status} Injected", f"Content-Type: {content_type}", f"Content-Length: {length}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _answer(status: int, content_type: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    if status == 204:
+        return b"HTTP/1.1 204 No Content\r\n\r\n"
+    return _head(status, content_type, len(body), headers) + body
+
+
+def _reset(near: socket.socket) -> None:
+    """Close so that the client sees the connection broken, not ended."""
+    with suppress(OSError):
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        near.close()
