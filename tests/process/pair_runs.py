@@ -55,29 +55,21 @@ def signal_log(path: Path, *ends: str) -> list[str]:
     return [sys.executable, str(HERE / "signal_log.py"), str(path), *ends]
 
 
-class Run:
-    """One run of the driver: `folder` is where it reports."""
+class Report:
+    """What a driver says about itself, in `folder`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        steps: Sequence[dict[str, Any]],
-        *,
-        before: Sequence[str] = (),
-        python: str = sys.executable,
-        **options: Any,
-    ) -> None:
-        """`before` is put in front of the command line, as `nohup` would be; `options` go to Popen."""
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.report = folder / "report.jsonl"
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(SOURCE), "PAIR_RUN": str(folder)}
-        environment |= options.pop("environment", {})
-        options.setdefault("stdin", subprocess.DEVNULL)
-        self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            [*before, python, str(HERE / "pair_driver.py"), str(self.report), json.dumps(list(steps))],
-            env=environment,
-            **options,
-        )
+        self.environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(SOURCE),
+            "PAIR_RUN": str(folder),
+        }
+
+    def command_line(self, steps: Sequence[dict[str, Any]], python: str = sys.executable) -> list[str]:
+        """The driver that takes `steps` and reports here."""
+        return [python, str(HERE / "pair_driver.py"), str(self.report), json.dumps(list(steps))]
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines_of(self.report)]
@@ -113,24 +105,50 @@ class Run:
                 continue
         return found
 
+    def clean_up(self) -> None:
+        """Ends what a failed test left: the front ends the tree when its worker is killed."""
+        for worker in [line["worker"] for line in self.lines() if "worker" in line]:
+            if is_running(worker):
+                os.kill(worker, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """Ends whatever is left after that."""
+        for pid in self.all_running():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+class Run(Report):
+    """One run of the driver as a CI would have it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        steps: Sequence[dict[str, Any]],
+        *,
+        before: Sequence[str] = (),
+        python: str = sys.executable,
+        **options: Any,
+    ) -> None:
+        """`before` is put in front of the command line, as `nohup` would be; `options` go to Popen."""
+        super().__init__(folder)
+        self.environment |= options.pop("environment", {})
+        options.setdefault("stdin", subprocess.DEVNULL)
+        argv = [*before, *self.command_line(steps, python)]
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(argv, env=self.environment, **options)
+
     def wait(self) -> int:
         return self.process.wait(DEADLINE)
 
     def clean_up(self) -> None:
-        """Ends what a failed test left: the front ends the tree when its worker is killed."""
-        started = [line["worker"] for line in self.lines() if "worker" in line]
-        for pid in started:
-            if is_running(pid):
-                os.kill(pid, signal.SIGKILL)
+        super().clean_up()
         if self.process.poll() is None:
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in self.all_running():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.kill_all()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()

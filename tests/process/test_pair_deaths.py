@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 from pair_driver import TAKEN_OVER
-from pair_runs import DEADLINE, Starter, is_running, lines_of, pairs, until
+from pair_runs import DEADLINE, Starter, is_running, lines_of, pairs, pairs_of_nobody, until
+
+
+@pytest.fixture
+def nobody() -> Iterator[Starter]:
+    with pairs_of_nobody() as starter:
+        yield starter
 
 
 @pytest.fixture
@@ -195,3 +201,31 @@ def test_closed_standard_files_stay_closed_for_the_command(pair: Starter, tmp_pa
     )  # fmt: skip
     assert step.wait() == 4
     assert lines_of(seen) == ["no-out"] * (">&-" in closed.split()) + ["no-err"] * ("2>&-" in closed.split())
+
+
+def test_nobody_else_can_look_into_the_pair(nobody: Starter) -> None:
+    """Another process of the same user; root can."""
+    step = nobody({"wait_for": str(nobody.folder / "gate")})
+    step.line("note", "waiting for gate")
+    script = "import sys\nfor path in sys.argv[1:]:\n    try: open(path, 'rb')\n    except PermissionError: print(path)"
+    paths = [f"/proc/{pid}/{name}" for pid in (step.front, step.worker) for name in ("mem", "environ", "fd/1", "maps")]
+    looker = [*nobody.before, nobody.python, "-c", script, *paths]
+    assert subprocess.run(looker, capture_output=True, text=True, check=True).stdout.split() == paths
+    (nobody.folder / "gate").touch()
+    assert step.wait() == 0
+
+
+def test_what_the_front_was_told_is_ended_for_a_user_without_privileges(nobody: Starter) -> None:
+    pids = nobody.folder / "pids"
+    argv = ["sh", "-c", f"setsid sleep 300 & echo $! $$ >{pids}; wait"]
+    for victim, code in (("worker", 77), ("front", -9)):
+        step = nobody({"keep_folder": "/a"}, {"run": {"argv": argv}}, {"note": "finished"})
+        until(lambda: lines_of(pids), "the command's child")
+        os.kill(step.worker if victim == "worker" else step.front, 9)
+        assert step.wait() == code
+        if victim == "front":
+            assert step.line("note", "finished")["front_gone"]
+        else:
+            assert step.line("taken_over_by")["folders"] == ["/a"]
+        until(lambda: not step.all_running(), "nothing left")  # noqa: B023 - called here
+        pids.unlink()
