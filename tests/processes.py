@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -31,12 +32,24 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def names(pids: list[int]) -> set[str]:
+    """What those of them that are still there are called."""
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+    return found
+
+
 class Watched:
     """File descriptors of processes; taken while these live, so a process id used again cannot mislead."""
 
     def __init__(self, pids: list[int]) -> None:
         assert pids
-        self._waiting = {os.pidfd_open(pid): pid for pid in pids}
+        self._waiting: dict[int, int] = {}
+        for pid in pids:
+            with suppress(ProcessLookupError):  # ended since it was listed
+                self._waiting[os.pidfd_open(pid)] = pid
 
     def alive_after(self, seconds: float) -> list[int]:
         """Those that have not ended after at most `seconds` each; it returns as soon as all have."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import Watched, descendants
+from processes import Watched, descendants, names
 from stepcreds.demo import scenario
 from stepcreds.demo.story import Story
 from stepcreds.devstack.stack import Stack
@@ -66,7 +66,7 @@ def test_it_shows_the_incident_and_its_end_and_leaves_nothing_running(tmp_path: 
     with demo(tmp_path) as process:
         output = read_until(process, ACT_ONE)
         servers = descendants(process.pid)
-        assert {"bao", "postgres"} <= {Path(f"/proc/{pid}/comm").read_text().strip() for pid in servers}
+        assert {"bao", "postgres"} <= names(servers)
         watched = Watched(servers)
         rest, errors = process.communicate(timeout=120)
         assert (process.returncode, errors) == (0, "")

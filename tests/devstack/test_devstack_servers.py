@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from processes import Watched, descendants
+from processes import Watched, descendants, names
 from stepcreds.devstack import installed
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import PostgreSQL
@@ -171,8 +171,7 @@ def test_everything_ends_when_the_starter_is_killed() -> None:
         folders = [Path(name) for name in json.loads(starter.stdout.readline())]
         assert all(folder.is_dir() for folder in folders)
         servers = descendants(starter.pid)
-        names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in servers}
-        assert {"bao", "postgres"} <= names
+        assert {"bao", "postgres"} <= names(servers)
         watched = Watched(servers)
         starter.send_signal(signal.SIGKILL)
         starter.wait()
