@@ -27,8 +27,10 @@ def operator_option(command: Command) -> Command:
     )(command)
 
 
-def operator_token(environment: Mapping[str, str]) -> Secret:
+def operator_token(environment: Mapping[str, str], flag: str = "--as-operator") -> Secret:
     """The caller's token: VAULT_TOKEN, BAO_TOKEN, else ~/.vault-token. Raises `UsageError` if there is none.
+
+    `flag` is what asked for it.
 
     https://developer.hashicorp.com/vault/docs/commands/token-helper
     """
@@ -45,7 +47,7 @@ def operator_token(environment: Mapping[str, str]) -> Secret:
         if text:
             return Secret(text)
     raise UsageError(
-        "--as-operator needs a Vault token, and there is none",
+        f"{flag} needs a Vault token, and there is none",
         cause="Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.",
         fix="Log in first: vault login (or bao login)",
         docs="as-operator",

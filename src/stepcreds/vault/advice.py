@@ -51,7 +51,7 @@ class Login(NamedTuple):
         """
         settings = {"role_type": "jwt", **settings}
         if "bound_claims" in settings:
-            settings["bound_claims_type"] = "string"
+            settings.setdefault("bound_claims_type", "string")
         # As JSON on standard input: a value from a branch name must not become a word of the operator's shell.
         # printf, because echo changes backslashes in some shells.
         return f"printf %s {shlex.quote(json.dumps(settings))} | bao write {self.path} -"
@@ -128,8 +128,7 @@ def bound_claims(claims: Mapping[str, object], named: str = "") -> dict[str, obj
     return chosen
 
 
-def fix_claims(login: Login) -> str:
-    """How to let this job in, and only it: where to look, and the command to paste."""
+def _fix_claims(login: Login) -> str:
     wanted = bound_claims(login.claims, login.named)
     return (
         f"{_look(login)}\nRun the job where the role expects it; or, if this job is meant to have the role, bind the "
@@ -139,7 +138,7 @@ def fix_claims(login: Login) -> str:
 
 
 def _fix_one_claim(login: Login) -> str:
-    return f"{fix_claims(login)}\n{_ALL_AT_ONCE}"
+    return f"{_fix_claims(login)}\n{_ALL_AT_ONCE}"
 
 
 def _cause_claim(login: Login) -> str:
@@ -179,10 +178,13 @@ def _fix_config(login: Login) -> str:
     )
 
 
-def fix_user_claim(login: Login) -> str:
-    """How to give the role a user_claim that is in this job's token and names one repository."""
-    best = next((name for name in _REPOSITORY if name in login.claims), "sub")
-    change = login.write(user_claim=best)
+def repository_claim(claims: Mapping[str, object]) -> str:
+    """The name of a claim of this job's token that names one repository, for the role's user_claim."""
+    return next((name for name in _REPOSITORY if name in claims), "sub")
+
+
+def _fix_user_claim(login: Login) -> str:
+    change = login.write(user_claim=repository_claim(login.claims))
     return f"{_look(login)}\nA user_claim that is in this token and fixes the repository:\n  {change}\n{_GLOB}"
 
 
@@ -216,9 +218,9 @@ _RULES = (
           _says("A bound claim, or the claim that it is compared with, is of a kind that Vault cannot compare."),
           _fix_one_claim),
     _Rule(r'"(?P<claim>[^"]*)" (claim )?not found in token', "login-user-claim",
-          _says("The role's user_claim (or groups_claim) is {named}, and this job's token has none."), fix_user_claim),
+          _says("The role's user_claim (or groups_claim) is {named}, and this job's token has none."), _fix_user_claim),
     _Rule(r"claim ['\"](?P<claim>[^'\"]*)['\"] (could not be converted )?to string", "login-user-claim",
-          _says("The role takes a name from a claim that is not a text."), fix_user_claim),
+          _says("The role takes a name from a claim that is not a text."), _fix_user_claim),
     _Rule(r"invalid issuer \(iss\) claim", "login-issuer",
           _says("The mount auth/{mount} accepts another issuer than this token's."), _fix_config),
     _Rule(r"invalid subject \(sub\) claim", "login-subject",

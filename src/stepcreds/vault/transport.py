@@ -158,7 +158,7 @@ class Transport:
 
     def _no_answer(self, error: Exception, address: str, proxy: str | None) -> NoAnswerError:
         causes = _causes(error)
-        via = f" through the proxy {_without_password(proxy)}" if proxy else ""
+        via = f" through the proxy {without_password(proxy)}" if proxy else ""
         tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
         if tls is not None:
             final = explain_tls(tls, address, self._settings)
@@ -207,7 +207,8 @@ def _reason(causes: list[BaseException], awaited: str) -> str:  # noqa: PLR0911 
     return "the connection broke"
 
 
-def _without_password(proxy: str) -> str:
+def without_password(proxy: str) -> str:
+    """The proxy's URL as it may be shown."""
     parts = urlsplit(proxy)
     return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 

@@ -1,0 +1,100 @@
+"""What `stepcreds doctor` prints: a line for each link, and under a broken one what to change; or all of it as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from stepcreds.cli.messages import render_error
+from stepcreds.doctor.link import Link, Row
+from stepcreds.errors import ConfigError
+from stepcreds.printable import printable
+
+_GREEN, _RED, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1;31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_MARKS = {"ok": ("✓", "ok", _GREEN), "failed": ("✗", "FAILED", _RED), "skipped": ("\u2013", "-", _DIM)}
+_HEAD = Row("setting", "the role wants", "this job has", "ok")
+
+
+class TextReport:
+    """`doctor.link.Report` for people."""
+
+    def __init__(self, stream: TextIO, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._plain = not _can_write(stream, "✓✗\u2013")
+
+    def profile(self, name: str) -> None:
+        self._write(self._coloured(f"\nprofile {name}", _BOLD))
+
+    def link(self, link: Link) -> None:
+        mark, word, colour = _MARKS[link.status]
+        shown = self._coloured(f"{word:<6}" if self._plain else mark, colour)
+        self._write(f"{shown} {link.name:<10}  {printable(link.found)}")
+        if link.rows:
+            self._table(link.rows)
+        if link.error is not None:
+            # The first line is the link's own.
+            self._write("\n".join(render_error(link.error, self._colour).split("\n")[1:]))
+
+    def finish(self, findings: int) -> None:
+        self._write("\n" + ("Every link holds." if not findings else f"{findings} broken: see above."))
+
+    def _table(self, rows: tuple[Row, ...]) -> None:
+        widths = [max(len(printable(row[column])) for row in (_HEAD, *rows)) for column in range(3)]
+        for row in (_HEAD, *rows):
+            cells = "  ".join(printable(cell).ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+            verdict = "" if row is _HEAD else row.verdict
+            colour = {"differs": _RED, "missing": _RED}.get(row.verdict, _DIM)
+            self._write(f"    {cells}  {self._coloured(verdict, colour) if verdict else ''}".rstrip())
+
+    def _coloured(self, text: str, code: str) -> str:
+        return f"{code}{text}{_PLAIN}" if self._colour else text
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._stream.write(text + "\n")
+            self._stream.flush()  # the process that writes does not end as others do
+
+
+class JsonReport:
+    """`doctor.link.Report` for programs: one object, at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._links: list[dict[str, object]] = []
+        self._profile: str | None = None
+
+    def profile(self, name: str) -> None:
+        self._profile = name
+
+    def link(self, link: Link) -> None:
+        error = link.error
+        self._links.append(
+            {
+                "profile": self._profile,
+                "link": link.name,
+                "status": link.status,
+                "found": link.found,
+                "cause": error.cause if error is not None else "",
+                "fix": error.fix if error is not None else "",
+                "docs": error.docs if error is not None else "",
+                "rows": [row._asdict() for row in link.rows],
+                **({"problems": _problems(error)} if isinstance(error, ConfigError) else {}),
+            }
+        )
+
+    def finish(self, findings: int) -> None:
+        self._stream.write(json.dumps({"findings": findings, "links": self._links}, indent=2) + "\n")
+        self._stream.flush()
+
+
+def _problems(error: ConfigError) -> list[dict[str, str]]:
+    return [{"where": p.where, "key": p.key, "what": p.what, "fix": p.fix} for p in error.problems]
+
+
+def _can_write(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

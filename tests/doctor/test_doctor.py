@@ -1,0 +1,543 @@
+"""`stepcreds doctor` as a person meets it: the whole output on a sound stack, and with one broken link at a time."""
+# ruff: noqa: RUF001 - the en dash is one of the marks that doctor prints
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from relay import Relay
+from stepcreds.devstack.openbao import OpenBao
+from stepcreds.devstack.stack import Stack
+
+Step = Callable[..., "subprocess.CompletedProcess[str]"]
+REVOKED = "✓ revoke      locked at the database; revoked\n✓ proof       proven dead (lease lookup and refused logins)\n"
+SEEN = """\
+✓ config      FOLDER/stepcreds.yml: migrate, verify
+✓ identity    GitHub Actions: repo:acme/shop:environment:production, for VAULT
+✓ vault       VAULT: version 2.7.2, without TLS
+"""
+NOT_READ = "– role        not read: give VAULT_TOKEN a token that may read auth/jwt/role/app-ROLE\n"
+SOUND = """\
+✓ login       app-PROFILE at auth/jwt: a service token for 2m, policies: app-PROFILE
+✓ revocation  the token may revoke what database/creds/app-PROFILE issues
+✓ policy      look up, renew, give back
+✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)
+✓ issue       database/creds/app-PROFILE: USER, which ends in 2m unless renewed
+✓ database    USER logs in at DATABASE: PostgreSQL 18.6, without TLS (sslmode=disable)
+"""
+CUT_SHORT = """\
+– issue       not looked at: login comes first
+– database    not looked at: issue comes first
+– revoke      not looked at: issue comes first
+– proof       not looked at: issue comes first
+"""
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+@pytest.fixture
+def normal(stack: Stack, tmp_path: Path) -> Callable[[str], str]:
+    """What differs from run to run, under names."""
+
+    def normalised(text: str) -> str:
+        for found, name in (
+            (str(tmp_path), "FOLDER"),
+            (stack.address, "VAULT"),
+            (f"127.0.0.1:{stack.postgresql.port}", "DATABASE"),
+            (stack.issuer.url, "ISSUER"),
+        ):
+            text = text.replace(found, name)
+        text = re.sub(r"v-[0-9a-f]{12}-app-\w+-\w{12}", "USER", text)
+        return re.sub(r"(?m)^( +(?:exp|iat|nbf) +)\S+$", r"\1TIME", text)
+
+    return normalised
+
+
+def under(text: str, link: str) -> str:
+    """The line of `link` and what is indented below it."""
+    found = re.search(rf"(?m)^[✓✗–] {link} .*\n(?: .*\n)*", text)
+    assert found is not None, text
+    return found.group()
+
+
+def test_a_sound_profile(step: Step, normal: Callable[[str], str]) -> None:
+    done = step("doctor", "migrate")
+    expected = f"{SEEN}\nprofile migrate\n{NOT_READ}{SOUND}{REVOKED}\nEvery link holds.\n"
+    assert normal(done.stdout) == expected.replace("PROFILE", "migrate").replace("ROLE", "migrate")
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_every_profile_with_the_operators_token(stack: Stack, step: Step, normal: Callable[[str], str]) -> None:
+    done = step("doctor", VAULT_TOKEN=stack.openbao.root_token.reveal())
+    output = re.sub("  +", "  ", normal(done.stdout))  # the widths of a table depend on the ports
+    role = """\
+✓ role  auth/jwt/role/app-PROFILE fits this job
+  setting  the role wants  this job has
+  role_type  jwt  jwt  ok
+  bound_issuer  ISSUER  ISSUER  ok
+  bound_audiences  VAULT  VAULT  ok
+  user_claim  repository  acme/shop  ok
+  bound_claims environment  production  production  ok
+  bound_claims repository_id  71717171  71717171  ok
+"""
+    each = [
+        f"\nprofile PROFILE\n{role}{SOUND}{REVOKED}".replace("PROFILE", profile) for profile in ("migrate", "verify")
+    ]
+    assert output == re.sub("  +", "  ", SEEN + "".join(each) + "\nEvery link holds.\n")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert stack.openbao.root_token.reveal() not in done.stdout
+
+
+def test_as_json(step: Step) -> None:
+    done = step("doctor", "verify", "--json")
+    told = json.loads(done.stdout)
+    assert told["findings"] == 0
+    assert [(link["link"], link["status"], link["profile"]) for link in told["links"]] == [
+        ("config", "ok", None),
+        ("identity", "ok", None),
+        ("vault", "ok", None),
+        ("role", "skipped", "verify"),
+        *((name, "ok", "verify") for name in ("login", "revocation", "policy", "network", "issue", "database")),
+        ("revoke", "ok", "verify"),
+        ("proof", "ok", "verify"),
+    ]
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_the_credential_is_on_record_as_any_other(step: Step, tmp_path: Path) -> None:
+    assert step("doctor", "verify").returncode == 0
+    (chain,) = (tmp_path / ".stepcreds").rglob("*.jsonl")
+    records = [json.loads(line) for line in chain.read_text().splitlines()]
+    assert [record["kind"] for record in records] == [
+        "chain.opened",
+        "credential.requested",
+        "credential.issued",
+        "credential.closed",
+    ]
+    assert records[1]["delivery"] == "doctor"
+
+
+def test_no_secret_is_shown(stack: Stack, step: Step) -> None:
+    before = len(stack.audit())
+    done = step("doctor", "--json", VAULT_TOKEN=stack.openbao.root_token.reveal())
+    shown = done.stdout + done.stderr
+    assert stack.openbao.root_token.reveal() not in shown
+    assert stack.issuer.request_token.reveal() not in shown
+    assert "eyJ" not in shown  # how every JWT begins
+    # The audit log of this stack tells every request and answer, with the secrets in them hashed; so the tokens of
+    # OpenBao are known by their form alone.
+    assert re.search(r"\bs\.[A-Za-z0-9]{20}", shown) is None
+    assert len(stack.audit()) > before
+
+
+# One broken link at a time.
+
+
+def test_a_config_that_is_wrong(step: Step, config_file: Path, normal: Callable[[str], str]) -> None:
+    config_file.write_text(config_file.read_text().replace("access: ddl", "access: dll"))
+    done = step("doctor")
+    assert normal(done.stdout) == (
+        "✗ config      1 problem in the configuration\n"
+        'stepcreds.yml:14:5: profiles.migrate.access: "dll" is not one of read-only, read-write, ddl\n'
+        '  fix: Did you mean "ddl"?\n'
+        "  see: docs/troubleshooting.md#configuration\n"
+        "\n1 broken: see above.\n"
+    )
+    assert (done.stderr, done.returncode) == ("", 2)
+
+
+def test_a_profile_that_is_not_there(step: Step, normal: Callable[[str], str]) -> None:
+    done = step("doctor", "migrat")
+    assert normal(done.stderr) == (
+        "stepcreds: error: There is no profile migrat in FOLDER/stepcreds.yml\n"
+        "  fix: The profiles there are: migrate, verify.\n"
+        "  see: docs/troubleshooting.md#configuration\n"
+    )
+    assert (done.stdout, done.returncode) == ("", 2)
+
+
+def test_no_identity(step: Step, normal: Callable[[str], str]) -> None:
+    done = step("doctor", "verify", ACTIONS_ID_TOKEN_REQUEST_URL=None)
+    identity = under(normal(done.stdout), "identity")
+    assert identity.startswith("✗ identity ")
+    assert "id-token: write" in identity
+    assert under(normal(done.stdout), "login") == "– login       not looked at: identity comes first\n"
+    assert normal(done.stdout).endswith(
+        "✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)\n"
+        "– issue       not looked at: login comes first\n"
+        "– database    not looked at: issue comes first\n"
+        "– revoke      not looked at: issue comes first\n"
+        "– proof       not looked at: issue comes first\n"
+        "\n1 broken: see above.\n"
+    )
+    assert done.returncode == 1
+
+
+def test_another_audience_than_the_roles(stack: Stack, step: Step, config_file: Path) -> None:
+    audience = f"{stack.address}/other"
+    config_file.write_text(config_file.read_text().replace(f"audience: {stack.address}", f"audience: {audience}"))
+    done = step("doctor", "verify", VAULT_TOKEN=stack.openbao.root_token.reveal())
+    role = re.sub("  +", "  ", under(done.stdout, "role"))
+    assert role == (
+        "✗ role  auth/jwt/role/app-verify does not fit: bound_audiences\n"
+        "  setting  the role wants  this job has\n"
+        "  role_type  jwt  jwt  ok\n"
+        f"  bound_issuer  {stack.issuer.url}  {stack.issuer.url}  ok\n"
+        f"  bound_audiences  {stack.address}  {audience}  differs\n"
+        "  user_claim  repository  acme/shop  ok\n"
+        "  bound_claims environment  production  production  ok\n"
+        "  bound_claims repository_id  71717171  71717171  ok\n"
+        "  cause: Vault refuses the login of this job.\n"
+        "  fix: If this job is meant to have the role (each setting that is named is replaced as a whole):\n"
+        f"""  printf %s '{{"role_type": "jwt", "bound_audiences": ["{audience}"]}}' | """
+        "bao write auth/jwt/role/app-verify -\n"
+        "  see: docs/troubleshooting.md#role-differs\n"
+    )
+    assert under(done.stdout, "login").startswith(
+        "✗ login       Vault refused the login of role app-verify at auth/jwt: error validating token: invalid "
+        "audience (aud) claim: audience claim does not match any expected audience\n"
+        f"  cause: The role's bound_audiences do not hold {audience}.\n"
+    )
+    assert done.returncode == 1
+
+
+def test_a_claim_that_is_missing_and_one_that_differs(
+    stack: Stack, step: Step, monkeypatch: pytest.MonkeyPatch, normal: Callable[[str], str]
+) -> None:
+    monkeypatch.setitem(stack.issuer.claims, "environment", None)
+    monkeypatch.setitem(stack.issuer.claims, "repository_id", "666")
+    done = step("doctor", "migrate", BAO_TOKEN=stack.openbao.root_token.reveal())
+    output = normal(done.stdout)
+    role = re.sub("  +", "  ", under(output, "role"))
+    assert role.splitlines()[6:] == [
+        "  bound_claims environment  production  (none)  missing",
+        "  bound_claims repository_id  71717171  666  differs",
+        "  cause: Vault refuses the login of this job.",
+        "  fix: If this job is meant to have the role (each setting that is named is replaced as a whole):",
+        """  printf %s '{"role_type": "jwt", "bound_claims": {"repository_id": "666"}, "bound_claims_type": """
+        """"string"}' | """
+        "bao write auth/jwt/role/app-migrate -",
+        "  see: docs/troubleshooting.md#role-differs",
+    ]
+    # Vault itself names one of the two, and not always the same.
+    assert re.match(
+        r"✗ login       Vault refused the login of role app-migrate at auth/jwt: error validating claims: claim "
+        r'("environment" is missing|"repository_id" does not match any associated bound claim values)\n',
+        under(output, "login"),
+    )
+    assert output.endswith(f"{CUT_SHORT}\n2 broken: see above.\n")
+
+
+def test_a_role_that_is_not_there(stack: Stack, step: Step, config_file: Path, normal: Callable[[str], str]) -> None:
+    config_file.write_text(config_file.read_text().replace("role: app-verify", "role: nobody"))
+    done = step("doctor", "verify", VAULT_TOKEN=stack.openbao.root_token.reveal())
+    output = normal(done.stdout)
+    assert under(output, "role") == "– role        not read: there is no auth/jwt/role/nobody\n"
+    login = under(output, "login")
+    assert login.startswith(
+        '✗ login       Vault refused the login of role nobody at auth/jwt: role "nobody" could not be found\n'
+        "  cause: There is no role nobody at auth/jwt.\n"
+    )
+    assert login.endswith(
+        "  fix: The roles there are:\n"
+        "      bao list auth/jwt/role\n"
+        "    Correct `role` of the profile (its default is the profile's name), or `mount` of vault.auth.\n"
+        "  see: docs/troubleshooting.md#login-role\n"
+    )
+    assert output.endswith(f"{CUT_SHORT}\n1 broken: see above.\n")
+
+
+@contextmanager
+def lax_role(stack: Stack, policy: str, **settings: object) -> Iterator[str]:
+    """A role beside those of the stack, and its policy."""
+    name = f"doctor-{secrets.token_hex(4)}"
+    role = {
+        "role_type": "jwt",
+        "bound_audiences": [stack.address],
+        "bound_claims": {"repository_id": "71717171"},
+        "user_claim": "repository",
+        "token_policies": [name],
+        "token_ttl": 120,
+        **settings,
+    }
+    with stack.client() as root:
+        root.write_data(f"sys/policies/acl/{name}", data={"policy": policy})
+        root.write_data(f"auth/jwt/role/{name}", data=role)
+        yield name
+        root.delete(f"auth/jwt/role/{name}")
+        root.delete(f"sys/policies/acl/{name}")
+
+
+ISSUE = 'path "database/creds/app-verify" { capabilities = ["read"] }\n'
+
+
+def test_a_policy_that_cannot_revoke(stack: Stack, step: Step, config_file: Path, normal: Callable[[str], str]) -> None:
+    with lax_role(stack, ISSUE) as name:
+        config_file.write_text(config_file.read_text().replace("role: app-verify", f"role: {name}"))
+        done = step("doctor", "verify")
+    output = normal(done.stdout)
+    assert under(output, "revocation") == (
+        "✗ revocation  This token may not revoke what database/creds/app-verify issues, so nothing is issued\n"
+        "  cause: Vault's `default` policy does not hold sys/leases/revoke; or allowed_parameters of the role's policy "
+        'leave out "sync", without which Vault only queues a revocation.\n'
+        "  fix: Add to a policy of the role:\n"
+        '    path "sys/leases/revoke" {\n'
+        '      capabilities = ["update"]\n'
+        "      allowed_parameters = {\n"
+        '        "lease_id" = ["database/creds/app-verify/*"]\n'
+        '        "sync"     = []\n'
+        "      }\n"
+        "    }\n"
+        "  see: docs/troubleshooting.md#policy-revoke\n"
+    )
+    assert under(output, "issue") == "– issue       not looked at: revocation comes first\n"
+
+
+def test_a_policy_that_lacks_what_a_step_needs(
+    stack: Stack, step: Step, config_file: Path, normal: Callable[[str], str]
+) -> None:
+    revoke = 'path "sys/leases/revoke" { capabilities = ["update"] }\n'
+    with lax_role(stack, ISSUE + revoke, token_no_default_policy=True) as name:
+        config_file.write_text(config_file.read_text().replace("role: app-verify", f"role: {name}"))
+        done = step("doctor", "verify")
+    policy = under(normal(done.stdout), "policy")
+    assert policy.startswith(
+        f"✗ policy      The policies of role {name} do not allow sys/leases/lookup, sys/leases/renew, "
+        "auth/token/renew-self, auth/token/revoke-accessor, auth/token/revoke-self\n"
+        "  cause: A step looks its lease up to prove it dead, keeps lease and token alive while the command runs, and "
+        "gives the token back; `stepcreds revoke` ends what was lost by its accessor.\n"
+        "  fix: The least that this profile needs, as a policy:\n"
+        "    # Issue.\n"
+        '    path "database/creds/app-verify" {\n'
+    )
+    assert policy.endswith("  see: docs/troubleshooting.md#policy-missing\n")
+    assert under(done.stdout, "issue") == "– issue       not looked at: policy comes first\n"
+
+
+def test_a_policy_that_cannot_issue(stack: Stack, step: Step, config_file: Path, normal: Callable[[str], str]) -> None:
+    revoke = 'path "sys/leases/revoke" { capabilities = ["update"] }\n'
+    accessor = 'path "auth/token/revoke-accessor" { capabilities = ["update"] }\n'
+    with lax_role(stack, revoke + accessor) as name:
+        config_file.write_text(config_file.read_text().replace("role: app-verify", f"role: {name}"))
+        done = step("doctor", "verify")
+    output = normal(done.stdout)
+    assert under(output, "issue") == (
+        "✗ issue       Vault at VAULT answered 403 to GET database/creds/app-verify: permission denied\n"
+        "  cause: The policies of the token do not allow to read database/creds/app-verify.\n"
+        "  fix: Add to a policy of the role:\n"
+        '    path "database/creds/app-verify" {\n'
+        '      capabilities = ["read"]\n'
+        "    }\n"
+        "  see: docs/troubleshooting.md#policy-creds\n"
+    )
+    assert output.endswith(
+        "– database    not looked at: issue comes first\n"
+        "– revoke      not looked at: issue comes first\n"
+        "– proof       not looked at: issue comes first\n"
+        "\n1 broken: see above.\n"
+    )
+
+
+def test_a_role_that_gives_batch_tokens_and_does_not_fix_the_repository(
+    stack: Stack, step: Step, config_file: Path, normal: Callable[[str], str]
+) -> None:
+    with lax_role(stack, ISSUE, token_type="batch", user_claim="repository_owner") as name:
+        config_file.write_text(config_file.read_text().replace("role: app-verify", f"role: {name}"))
+        done = step("doctor", "verify", VAULT_TOKEN=stack.openbao.root_token.reveal())
+    output = normal(done.stdout)
+    role = under(output, "role")
+    assert role.startswith(f"✗ role        auth/jwt/role/{name} does not fit: token_type, user_claim\n")
+    assert (
+        "  cause: The role gives batch tokens, which cannot be revoked. The role's user_claim repository_owner does "
+        "not fix the repository: jobs of other repositories are the same entity to Vault, and its policies cannot tell "
+        "them apart.\n"
+        "  fix: If this job is meant to have the role (each setting that is named is replaced as a whole):\n"
+        """      printf %s '{"role_type": "jwt", "user_claim": "repository", "token_type": "service"}' | """
+        f"bao write auth/jwt/role/{name} -\n"
+    ) in role
+    assert under(output, "login").startswith(
+        f"✗ login       The role {name} at auth/jwt gives batch tokens, which cannot be revoked\n"
+    )
+
+
+def test_a_token_of_the_operator_that_may_not_read_the_role(stack: Stack, step: Step) -> None:
+    with stack.login("app-verify") as vault:
+        done = step("doctor", "verify", VAULT_TOKEN=vault.token)
+    assert under(done.stdout, "role") == (
+        "– role        not read: your Vault token may not read auth/jwt/role/app-verify\n"
+    )
+    assert done.returncode == 0
+
+
+def test_operator_without_a_token(step: Step, tmp_path: Path) -> None:
+    done = step("doctor", "--operator", HOME=str(tmp_path))
+    assert done.stderr == (
+        "stepcreds: error: --operator needs a Vault token, and there is none\n"
+        "  cause: Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.\n"
+        "  fix: Log in first: vault login (or bao login)\n"
+        "  see: docs/troubleshooting.md#as-operator\n"
+    )
+    assert done.returncode == 2
+
+
+def test_the_token_file_is_read_only_when_asked(stack: Stack, step: Step, tmp_path: Path) -> None:
+    (tmp_path / ".vault-token").write_text(stack.openbao.root_token.reveal())
+    unasked, asked = (
+        step("doctor", "verify", HOME=str(tmp_path)),
+        step("doctor", "verify", "--operator", HOME=str(tmp_path)),
+    )
+    assert under(unasked.stdout, "role").startswith("– role ")
+    assert under(asked.stdout, "role").startswith("✓ role        auth/jwt/role/app-verify fits this job\n")
+
+
+@pytest.fixture
+def dead_port() -> int:
+    with Relay(0) as relay:
+        return relay.port
+
+
+def test_a_database_that_cannot_be_reached(stack: Stack, step: Step, config_file: Path, dead_port: int) -> None:
+    here = f"127.0.0.1:{stack.postgresql.port}"
+    config_file.write_text(config_file.read_text().replace(here, f"127.0.0.1:{dead_port}"))
+    done = step("doctor", "verify")
+    network = under(done.stdout, "network")
+    assert network == (
+        f"✗ network     127.0.0.1:{dead_port} refused the connection\n"
+        "  fix: check that this step can reach the profile's database\n"
+        "  see: docs/troubleshooting.md#database\n"
+    )
+    assert under(done.stdout, "issue") == "– issue       not looked at: network comes first\n"
+    assert done.stdout.endswith("\n1 broken: see above.\n")
+    assert done.returncode == 1
+
+
+def test_a_database_without_the_tls_that_the_profile_asks_for(
+    step: Step, config_file: Path, normal: Callable[[str], str]
+) -> None:
+    config_file.write_text(config_file.read_text().replace("sslmode=disable", "sslmode=require"))
+    done = step("doctor", "verify")
+    output = normal(done.stdout)
+    network = under(output, "network")
+    assert network.startswith("✗ network     DATABASE ")
+    assert "TLS" in network
+    assert under(output, "issue") == "– issue       not looked at: network comes first\n"
+    assert done.returncode == 1
+
+
+def test_vault_that_does_not_answer(step: Step, config_file: Path, stack: Stack, dead_port: int) -> None:
+    there = f"http://127.0.0.1:{dead_port}"
+    config_file.write_text(config_file.read_text().replace(f"address: {stack.address}", f"address: {there}"))
+    done = step("doctor", "verify")
+    vault = under(done.stdout, "vault")
+    assert re.match(
+        rf"✗ vault       No answer from Vault at {there}: connection refused \(tried \d+ times in \d+ s\)\n"
+        r"  cause: The address is wrong, the server is down, or this machine may not reach it\.\n"
+        r"  fix: Look at vault\.address in stepcreds\.yml \(or VAULT_ADDR\), the network and the proxy variables\. "
+        rf"From this machine:\n      curl -sS {there}/v1/sys/health\n"
+        r"  see: docs/troubleshooting\.md#vault-unreachable\n$",
+        vault,
+    )
+    assert under(done.stdout, "role") == "– role        not looked at: vault comes first\n"
+    assert under(done.stdout, "login") == "– login       not looked at: vault comes first\n"
+    assert done.returncode == 1
+
+
+def test_a_sealed_vault_among_others(step: Step, config_file: Path, stack: Stack) -> None:
+    import hvac
+
+    with OpenBao() as bao:
+        client = hvac.Client(url=bao.address, token=bao.root_token.reveal())
+        client.sys.seal()
+        client.adapter.close()
+        text = config_file.read_text()
+        config_file.write_text(text.replace(f"address: {stack.address}", f"address: {bao.address}"))
+        alone = step("doctor", "verify")
+        config_file.write_text(text.replace(f"address: {stack.address}", f"address: [{bao.address}, {stack.address}]"))
+        among = step("doctor", "verify")
+    assert under(alone.stdout, "vault") == (
+        f"✗ vault       Vault at {bao.address} is sealed\n"
+        "  cause: The server was started and not unsealed, or somebody sealed it.\n"
+        "  fix: An operator must do it:\n      bao operator unseal\n"
+        "  see: docs/troubleshooting.md#vault-sealed\n"
+    )
+    assert alone.returncode == 1
+    assert under(among.stdout, "vault") == (
+        f"✓ vault       {stack.address}: version 2.7.2, without TLS; Vault at {bao.address} is sealed\n"
+    )
+    assert (among.stdout[-18:], among.returncode) == ("Every link holds.\n", 0)
+
+
+# Interrupted.
+
+
+class Gate(Relay):
+    """Hands every connection on but the second, which gets no answer: that of the link "database"."""
+
+    def __init__(self, port: int) -> None:
+        self.held = threading.Event()
+        super().__init__(port)
+
+    def _connected(self, near: socket.socket) -> None:
+        if self.connections == 2:
+            self.held.set()
+        else:
+            super()._connected(near)
+
+
+@contextmanager
+def started(stack: Stack, config_file: Path, gate: Gate) -> Iterator[subprocess.Popen[str]]:
+    """A doctor that has issued a credential and waits for the database."""
+    here = f"127.0.0.1:{stack.postgresql.port}"
+    config_file.write_text(config_file.read_text().replace(here, f"127.0.0.1:{gate.port}"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "stepcreds", "doctor", "verify"],
+        cwd=config_file.parent,
+        env=stack.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("✓ issue "):
+                break
+        assert gate.held.wait(60)
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_issued_is_ended_when_doctor_is_interrupted(
+    stack: Stack, config_file: Path, number: signal.Signals
+) -> None:
+    with Gate(stack.postgresql.port) as gate, started(stack, config_file, gate) as process:
+        process.send_signal(number)
+        output, problems = process.communicate(timeout=60)
+    assert output == REVOKED + "\n1 broken: see above.\n"
+    assert problems == (
+        f"stepcreds: error: Ended by {number.name} before every link was looked at\n"
+        "  see: docs/troubleshooting.md#cancelled\n"
+        f"::error title=stepcreds::Ended by {number.name} before every link was looked at\n"
+    )
+    assert process.returncode == 1
+
+
+def test_what_was_issued_is_ended_when_doctor_is_killed(stack: Stack, config_file: Path) -> None:
+    with Gate(stack.postgresql.port) as gate, started(stack, config_file, gate) as process:
+        (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        _, problems = process.communicate(timeout=60)
+    assert "verify: proven dead (lease lookup and refused logins)\n" in problems
+    assert process.returncode == 137
