@@ -21,7 +21,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
+        self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.requests: list[str] = []
         self._open: list[socket.socket] = []
