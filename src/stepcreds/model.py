@@ -91,7 +91,7 @@ class DeliveredFile:
 class Delivery:
     """What the command gets."""
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it holds the credential in clear
     files: tuple[DeliveredFile, ...]
     removed: tuple[str, ...]  # names taken out of the parent's environment
     inherited: tuple[str, ...]  # names of credential-like variables that the command still inherits
