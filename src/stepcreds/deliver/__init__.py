@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stepcreds.config.model import Profile
 from stepcreds.deliver.environment import ACTION, VAULT_TOKENS, Inherit, credential_like
 from stepcreds.deliver.environment import inherited as _inherited
-from stepcreds.deliver.fields import NOT_SECRET, Fields, fields_of
-from stepcreds.deliver.names import older, templates
+from stepcreds.deliver.fields import Fields, fields_of, is_secret
+from stepcreds.deliver.names import older, options, schemes, templates
 from stepcreds.errors import DeliveryError
 from stepcreds.model import DeliveredFile, Delivery, Grant
 from stepcreds.secret import Secret
-
-# Shorter values are left alone by masks and redaction: they would punch holes into every line.
-SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
 class Parent:
     """The environment a command would have had, and how to know the identity in it."""
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # of a job: it holds whatever the job holds
     inherit: Inherit
     identity_variables: tuple[str, ...]  # patterns, as `ci.interface.CI` gives them
     token: Secret
@@ -37,6 +34,7 @@ class Parent:
             self.environment,
             inherit=self.inherit,
             removed=removed,
+            schemes=frozenset().union(*(schemes(profile.database) for profile in profiles)),
             keep=[name for profile in profiles for name in profile.keep],
             token=self.token,
             issuer=self.issuer,
@@ -89,7 +87,7 @@ def deliver(grants: Sequence[Grant], parent: Parent, folder: str = "") -> Delive
         fields = fields_of(grant, folder)
         environment |= _variables(grant.profile, fields)
         files += _files(grant.profile, fields, folder)
-        secrets |= dict.fromkeys(_secrets(grant))
+        secrets |= dict.fromkeys(_secrets(grant, fields))
     return Delivery(
         environment=environment,
         files=tuple(files),
@@ -101,25 +99,28 @@ def deliver(grants: Sequence[Grant], parent: Parent, folder: str = "") -> Delive
 
 def _variables(profile: Profile, fields: Fields) -> dict[str, str]:
     rendered = {name: fields.render(name, template) for name, template in templates(profile).items()}
+    if profile.env is not None:
+        return rendered
     # An empty default (no certificate, no database) would be read as one; what the author wrote stays as written.
-    return rendered if profile.env is not None else {name: value for name, value in rendered.items() if value}
+    return {name: value for name, value in (rendered | options(profile)).items() if value}
 
 
 def _files(profile: Profile, fields: Fields, folder: str) -> list[DeliveredFile]:
     return [
-        DeliveredFile(f"{folder}/{_inside(path)}", Secret(fields.render(path, content)))
+        DeliveredFile(f"{folder}/{fields.render(path, _inside(path))}", Secret(fields.render(path, content)))
         for path, content in profile.files.items()
     ]
 
 
 def _inside(path: str) -> str:
+    """`path` below the private folder; the configuration has seen to it that it does not lead out again."""
     return path.removeprefix("{dir}/")
 
 
-def _secrets(grant: Grant) -> list[Secret]:
-    """Every field of the answer but the few that are no secrets: of an engine we do not know, all of it is one."""
-    return [
-        value
-        for name, value in grant.lease.fields.items()
-        if name not in NOT_SECRET and len(value.reveal()) >= SHORTEST_SECRET
-    ]
+def _secrets(grant: Grant, fields: Fields) -> Iterator[Secret]:
+    """The fields of the answer that are secret, and what templates make of them."""
+    for name, value in grant.lease.fields.items():
+        if is_secret(name, value.reveal()):
+            yield value
+    for name, template in (*templates(grant.profile).items(), *grant.profile.files.items()):
+        yield from fields.derived(name, template)

@@ -12,10 +12,28 @@ from stepcreds.errors import DeliveryError
 from stepcreds.model import Grant
 from stepcreds.secret import Secret
 
-# Said in logs and used in file names; everything else that an engine answers is taken for a secret.
-NOT_SECRET = frozenset({"username", "host", "port", "database", "scheme", "sslmode", "sslrootcert", "dir"})
+# Said in logs and used in file names, or public by their nature; everything else that an engine answers is taken for
+# a secret. The second line is of the engines for certificates, the third of those for SSH, clouds and others.
+NOT_SECRET = frozenset({
+    *("username", "user", "host", "port", "database", "scheme", "sslmode", "sslrootcert", "dir"),
+    *("certificate", "issuing_ca", "ca_chain", "serial_number", "expiration", "private_key_type"),
+    *("key_type", "signed_key", "ip", "arn", "ttl", "accessor", "accessor_id", "service_account_name"),
+    *("service_account_namespace", "key_algorithm", "token_ttl", "expires_at_seconds"),
+})  # fmt: skip
+# What a kv engine says about a secret, nested below this name.
+_ABOUT_A_SECRET = "metadata."  # noqa: S105 - a prefix
+# Words of which a log is full, whatever field they stand in.
+_WORDS = frozenset({"true", "false", "null", "none"})
+# Shorter values are left alone by masks and redaction: they would punch holes into every line.
+SHORTEST_SECRET = 4  # characters
 # libpq takes `system` for the certificates of the system from version 16 on, and refuses it in the weaker modes.
 SYSTEM_CERTIFICATES = "system"
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether the field `name` of an answer must not be seen in output."""
+    public = name in NOT_SECRET or name.startswith(_ABOUT_A_SECRET)
+    return not public and len(value) >= SHORTEST_SECRET and value.lower() not in _WORDS
 
 
 @dataclass(frozen=True)
@@ -27,28 +45,43 @@ class Fields:
 
     def render(self, what: str, template: str) -> str:
         """`template` with its fields filled in. Raises `DeliveryError` that names fields, never a value."""
-        text = "".join(self._filled(what, template))
-        if "\0" in text:
-            raise DeliveryError(
-                f"{what} of profile {self.profile} would hold a NUL character, which no variable or file of text can",
-                docs="delivery",
-            )
-        return text
+        return self._text(what, "".join(self._filled(what, template)))
+
+    def derived(self, what: str, template: str) -> Iterator[Secret]:
+        """What `template` makes of secret fields that masking the field itself would not hide. Raises like `render`."""
+        for part in parse_template(template):
+            if part.form and part.form != "url" and (value := self._value(what, part.field)):
+                formed = self._text(what, _formed(value.reveal(), part.form)).strip('"')
+                if is_secret(part.field, value.reveal()) and formed != value.reveal():
+                    yield Secret(formed)
 
     def _filled(self, what: str, template: str) -> Iterator[str]:
         for part in parse_template(template):
             yield part.literal
-            if not part.field:
-                continue
-            value = self.values.get(part.field)
-            if value is None:
-                raise DeliveryError(
-                    f"{what} of profile {self.profile} names {{{part.field}}}, which the answer does not have",
-                    cause=f"The fields there are: {', '.join(sorted(self.values)) or 'none'}.",
-                    fix="Use one of these in the profile's env: and files:.",
-                    docs="delivery",
-                )
-            yield _formed(value.reveal(), part.form)
+            if part.field:
+                text = self._text(what, self._value(what, part.field).reveal())
+                yield _formed(text, part.form)
+
+    def _value(self, what: str, field: str) -> Secret:
+        value = self.values.get(field)
+        if value is None:
+            raise DeliveryError(
+                f"{what} of profile {self.profile} names {{{field}}}, which the answer does not have",
+                cause=f"The fields there are: {', '.join(sorted(self.values)) or 'none'}.",
+                fix="Use one of these in the profile's env: and files:.",
+                docs="delivery",
+            )
+        return value
+
+    def _text(self, what: str, text: str) -> str:
+        """`text`, if a variable and a file can hold it."""
+        wrong = "a NUL character" if "\0" in text else "" if _is_unicode(text) else "half of a character"
+        if wrong:
+            raise DeliveryError(
+                f"{what} of profile {self.profile} would hold {wrong}, which no variable or file of text can",
+                docs="delivery",
+            )
+        return text
 
 
 def fields_of(grant: Grant, folder: str) -> Fields:
@@ -57,25 +90,32 @@ def fields_of(grant: Grant, folder: str) -> Fields:
     url = grant.profile.database
     if url is not None:
         values |= {name: Secret(value) for name, value in _database(url).items()}
-        values["url"] = Secret(database_url(url, _of(values, "username"), _of(values, "password")))
+        if "username" in values and "password" in values and all(_is_unicode(v.reveal()) for v in values.values()):
+            values["url"] = Secret(database_url(url, values["username"].reveal(), values["password"].reveal()))
     if folder:
         values["dir"] = Secret(folder)
     return Fields(grant.profile.name, values)
 
 
 def database_url(url: DatabaseURL, username: str, password: str) -> str:
-    """`url` with the user in it. The system's certificates are not named in it: that is PGSSLROOTCERT's to say, and
-    clients other than libpq take the word for the name of a file."""
-    user = quote(username, safe="") + (f":{quote(password, safe='')}" if password else "")
+    """`url` with the user in it.
+
+    How the server proves who it is stands in it for PostgreSQL alone: clients of MySQL agree on no names for that,
+    and some refuse a parameter that they do not know. The system's certificates are not named: that is
+    PGSSLROOTCERT's to say, and clients other than libpq take the word for the name of a file.
+    """
     host = f"[{url.host}]" if ":" in url.host else url.host
+    # The records of the host's name say the ports.
+    port = "" if url.scheme.endswith("+srv") else f":{url.port}"
     options = dict(url.options)
     if url.engine in ("postgresql", "redshift"):
         options["sslmode"] = url.sslmode
-    if url.sslrootcert is not None:
-        options["sslrootcert"] = str(url.sslrootcert)
+        if url.sslrootcert is not None:
+            options["sslrootcert"] = str(url.sslrootcert)
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='/')}" for name, value in options.items())
     path = f"/{quote(url.database, safe='')}" if url.database or query else ""
-    return f"{url.scheme}://{user}@{host}:{url.port}{path}" + (f"?{query}" if query else "")
+    user = f"{quote(username, safe='')}:{quote(password, safe='')}"
+    return f"{url.scheme}://{user}@{host}{port}{path}" + (f"?{query}" if query else "")
 
 
 def _database(url: DatabaseURL) -> dict[str, str]:
@@ -92,19 +132,23 @@ def _database(url: DatabaseURL) -> dict[str, str]:
     }
 
 
-def _of(values: Mapping[str, Secret], name: str) -> str:
-    value = values.get(name)
-    return value.reveal() if value is not None else ""
+def _is_unicode(text: str) -> bool:
+    """False for half of a surrogate pair, which JSON can spell; the bytes of PEP 383 are fine in an environment."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _formed(value: str, form: str) -> str:
     match form:
         case "url":
-            return quote(value, safe="")
+            return quote(value, safe="", errors="surrogateescape")
         case "base64":
             from base64 import b64encode
 
-            return b64encode(value.encode()).decode()
+            return b64encode(value.encode("utf-8", "surrogateescape")).decode()
         case "json":
             from json import dumps
 

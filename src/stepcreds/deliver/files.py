@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from stepcreds.errors import DeliveryError
 from stepcreds.model import DeliveredFile
 
-DEEPEST = 32  # folders below each other that a command may have made in ours
+# What a command may have made in our folder and still be cleared away after it.
+DEEPEST = 32  # folders below each other
+MOST = 100_000  # files and folders
 
 
 def make_folder(environment: Mapping[str, str]) -> str:
@@ -66,21 +69,31 @@ def remove_folder(folder: str) -> list[str]:
 
     Follows no symbolic link: a link is removed, never what it points to.
     """
-    left: list[str] = []
-    _remove(folder, left, 0)
-    return left
+    removal = _Removal()
+    removal.remove(folder, 0)
+    return removal.left
 
 
-def _remove(path: str, left: list[str], depth: int) -> None:
-    try:
-        if depth < DEEPEST and stat.S_ISDIR(os.lstat(path).st_mode):
-            os.chmod(path, 0o700)  # noqa: PTH101 - the command may have taken its own rights away
-            for name in os.listdir(path):  # noqa: PTH208 - as above
-                _remove(f"{path}/{name}", left, depth + 1)
-            os.rmdir(path)  # noqa: PTH106
-        else:
-            os.unlink(path)  # noqa: PTH108
-    except FileNotFoundError:
-        pass
-    except OSError:
-        left.append(path)
+class _Removal:
+    """One walk through a folder, with an end: a command could have filled the folder with anything."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+        self._seen = 0
+
+    def remove(self, path: str, depth: int) -> None:
+        self._seen += 1
+        try:
+            if depth < DEEPEST and self._seen < MOST and stat.S_ISDIR(os.lstat(path).st_mode):
+                os.chmod(path, 0o700)  # noqa: PTH101 - the command may have taken its own rights away
+                with os.scandir(path) as entries:
+                    names = [entry.name for entry in islice(entries, MOST - self._seen)]
+                for name in names:
+                    self.remove(f"{path}/{name}", depth + 1)
+                os.rmdir(path)  # noqa: PTH106
+            else:
+                os.unlink(path)  # noqa: PTH108
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self.left.append(path)
