@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from stepcreds import exit_codes as exit_codes_of
-from stepcreds.cli import commands as stepcreds
+from stepcreds.cli.group import commands as stepcreds
 from stepcreds.config.engines import ENGINES
 from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key

@@ -10,6 +10,8 @@ BEFORE_THE_COMMAND: Final = 125  # as env(1), timeout(1) and docker have it
 NOT_RUNNABLE: Final = 126  # 126, 127 and 128+n: as a shell has them
 NOT_FOUND: Final = 127
 SIGNALLED: Final = 128
+USAGE: Final = 2
+INTERRUPTED: Final = 130
 
 # Code or codes, and what they mean; first those of `exec`.
 EXEC: Final = (
@@ -30,5 +32,5 @@ EXEC: Final = (
 OTHERS: Final = (
     ("0", "clean"),
     ("1", "findings: something is not proven dead, does not verify, or a link of the chain is broken"),
-    ("2", "usage or configuration"),
+    (str(USAGE), "usage or configuration"),
 )

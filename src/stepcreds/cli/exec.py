@@ -1,21 +1,17 @@
-"""`stepcreds exec`: flags become one request; whatever goes wrong before the command runs ends with 125."""
+"""The flags of `stepcreds exec`, which become an order for the worker; whatever is wrong with them ends with 125."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from stepcreds.ci.detect import detect
 from stepcreds.cli.operator import operator_option, operator_token
 from stepcreds.cli.options import as_seconds, config_option, load, profiles_of
-from stepcreds.cli.voice import LogVoice
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
-from stepcreds.session import life
-from stepcreds.session.step import Request, Surroundings
+from stepcreds.session.request import Order, Request
 
 EPILOG = """\b
 Examples:
@@ -100,7 +96,7 @@ def command(
     as_operator: bool,
     quiet: bool,
     config_path: Path | None,
-) -> int:
+) -> Order:
     """Run one COMMAND with the credential of PROFILE, and end with it.
 
     The credential is issued for this command alone, given to no other process, revoked when the command ends, and
@@ -108,25 +104,15 @@ def command(
     """
     if not command_line:
         raise click.UsageError("No command to run. Write it after the profile: stepcreds exec PROFILE -- COMMAND")
-    clock = SystemClock()
-    config, environment = load(config_path, clock)
-    ci = detect(environment, config.vault.id_token_variable)
+    config, environment = load(config_path, SystemClock())
     request = Request(
         profiles=profiles_of(config, (profile, *also)),
         argv=command_line,
         inherit=inherit,
         grace=grace,
-        redact=not ci.masks and not sys.stdout.isatty() if redact is None else redact,
+        redact=redact,
         reason=reason,
         id_token_file=id_token_file,
     )
-    around = Surroundings(
-        config,
-        environment,
-        ci,
-        clock,
-        LogVoice(ci, quiet=quiet),
-        new_uid(),
-        operator_token(environment) if as_operator else None,
-    )
-    return life.run(request, around)
+    token = operator_token(environment).reveal() if as_operator else None
+    return Order(request, config, new_uid(), quiet, token)

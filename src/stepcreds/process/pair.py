@@ -29,11 +29,18 @@ _SYSTEM_CLOCK = SystemClock()
 
 
 def run_pair(
-    worker: Callable[[Worker], int], take_over: Callable[[Custody], int], *, clock: Clock = _SYSTEM_CLOCK
+    worker: Callable[[Worker], int],
+    take_over: Callable[[Custody], int],
+    *,
+    meanwhile: Callable[[], None] | None = None,
+    clock: Clock = _SYSTEM_CLOCK,
 ) -> int:
     """Runs `worker` in a process of its own and returns its exit code; returns in the front only.
 
     Call it early, in the main thread, before anything heavy is imported and before a thread is started.
+
+    `meanwhile` is called in the front, once the worker has begun; if it raises, that is raised again as soon as the
+    worker has ended, which has to find out by itself that there is nothing to do (see `handover`).
 
     If the worker dies, or `worker` raises, the front ends everything below it and returns what `take_over` makes
     of what was still held. If the front dies, the worker's `Worker.front_gone` is set, its output goes nowhere,
@@ -72,6 +79,12 @@ def run_pair(
     os.close(nowhere)
     attendant = Front(child, channel, spared)
     attendant.settle_in()
+    try:
+        if meanwhile is not None:
+            meanwhile()
+    except BaseException:
+        attendant.attend(clock)
+        raise
     result = attendant.attend(clock)
     return take_over(result) if isinstance(result, Custody) else result
 

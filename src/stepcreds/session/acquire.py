@@ -95,10 +95,7 @@ class _Attempt:
                     self.vault.probe_revocation(profile.creds)
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
-            with cancellation.interruptible():
-                lease = self.ask(login)
-                self.shorten(login, lease)
-            self.record_issue(login, lease)
+            lease = self.obtain(login)
         except BaseException:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue)
             raise
@@ -124,6 +121,18 @@ class _Attempt:
                 reason=step.reason,
             )
         )
+
+    def obtain(self, login: Login) -> Lease:
+        """A lease of the profile's ttl; on record also where it is not to be kept, for whoever has to end it later."""
+        lease: Lease | None = None
+        try:
+            with self.step.keeper.cancellation.interruptible():
+                lease = self.ask(login)
+                self.shorten(login, lease)
+        finally:
+            if lease is not None:
+                self.record_issue(login, lease)
+        return lease
 
     def ask(self, login: Login) -> Lease:
         """Issue. Until its answer is held, nobody knows what the token was given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
 
 from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
@@ -12,29 +12,23 @@ from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN
 from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
-from stepcreds.process.pair import Worker, run_pair
+from stepcreds.process.pair import Worker
 from stepcreds.process.redact import Redactor
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
 from stepcreds.session.renewal import Renewal
-from stepcreds.session.step import Credential, Request, Step, Surroundings
-from stepcreds.session.takeover import take_over
+from stepcreds.session.request import Request
+from stepcreds.session.step import Credential, Step, Surroundings
 
 
-def run(request: Request, around: Surroundings) -> int:
+def live(request: Request, around: Surroundings, worker: Worker) -> int:
     """`stepcreds exec`: the command with its credentials, which are dead when this returns; the code to exit with.
 
-    Raises `StepcredsError` for what can be known before there is anything to end. What goes wrong later is said through
-    `around.voice`, by whichever half of the pair is left to say it.
+    What goes wrong is said through `around.voice`, by whichever half of the pair is left to say it.
     """
-    check_names(request.profiles)
-    return run_pair(
-        lambda worker: _Life(request, around, worker).live(),
-        partial(take_over, around=around, argv=request.argv),
-        clock=around.clock,
-    )
+    return _Life(request, around, worker).live()
 
 
 class _Life:
@@ -74,6 +68,7 @@ class _Life:
 
     def prepare(self) -> None:
         """What can fail without a credential is to fail before there is one."""
+        check_names(self.request.profiles)
         for profile in self.request.profiles:
             engine = engine_for(profile.database, self.around.clock)
             if engine is not None and profile.database is not None:
@@ -130,7 +125,7 @@ class _Life:
                 delivery.environment,
                 max_ttl=min(credential.profile.max_ttl for credential in self.credentials),
                 grace=request.grace,
-                redact=Redactor(delivery.secrets) if request.redact else None,
+                redact=Redactor(delivery.secrets) if self.redacts() else None,
                 worker=self.worker,
                 clock=around.clock,
             )
@@ -141,6 +136,11 @@ class _Life:
         for text in words.remarks(outcome):
             around.voice.warn(text)
         return outcome.exit_code
+
+    def redacts(self) -> bool:
+        if self.request.redact is not None:
+            return self.request.redact
+        return not self.around.ci.masks and not os.isatty(1)
 
     def remove(self, folder: str) -> None:
         if not folder:

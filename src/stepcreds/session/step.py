@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from stepcreds.ci.interface import CI
 from stepcreds.clock import Clock
@@ -48,19 +47,6 @@ class Keeper(Protocol):
     def hold(self, holding: Holding) -> None: ...
 
     def release(self, credential_uid: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Request:
-    """One call of `stepcreds exec`, as its flags say it."""
-
-    profiles: tuple[Profile, ...]  # the first, then each --also
-    argv: tuple[str, ...]
-    inherit: Literal["all", "clean"] = "all"
-    grace: float = 5.0  # seconds between the first signal and SIGKILL
-    redact: bool = False
-    reason: str | None = None  # for the ledger, in the author's words
-    id_token_file: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""One call of `stepcreds exec` as its flags and its configuration say it; light, because the front makes it while the
+worker is still importing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stepcreds.config.model import Config, Profile
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for."""
+
+    profiles: tuple[Profile, ...]  # the first, then each --also
+    argv: tuple[str, ...]
+    inherit: Literal["all", "clean"] = "all"
+    grace: float = 5.0  # seconds between the first signal and SIGKILL
+    redact: bool | None = None  # None: unless the CI masks values itself, or a person watches
+    reason: str | None = None  # for the ledger, in the author's words
+    id_token_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the front hands to the worker, through a pipe that only these two hold."""
+
+    request: Request
+    config: Config
+    step_uid: str
+    quiet: bool = False
+    operator_token: str | None = None  # in clear, as everything that the two tell each other
