@@ -23,6 +23,7 @@ demo: $(READY) ## the incident and its end, on a real OpenBao and PostgreSQL sta
 	$(BIN)/stepcreds demo
 
 test: $(READY) ## every test, on real servers
+	@tools/servers
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, types, the import contract, generated docs
