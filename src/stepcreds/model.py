@@ -37,6 +37,10 @@ class Job:
     runner: Mapping[str, str]  # what is worth keeping about the machine: name, os, arch
 
 
+# A token outlives its lease by what an ending may take, so that it can still be asked for the proof.
+TOKEN_MARGIN = 90.0  # seconds
+
+
 @dataclass(frozen=True)
 class Login:
     """A Vault token, in memory only."""

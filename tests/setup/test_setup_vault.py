@@ -92,8 +92,8 @@ def test_the_jwt_role_binds_audience_and_claims_and_fixes_the_repository(stack: 
         "token_type": "service",
         "token_policies": ["app-migrate"],
         "token_no_default_policy": True,
-        "token_ttl": 120,
-        "token_max_ttl": 1800,
+        "token_ttl": 210,
+        "token_max_ttl": 1890,
     }
 
 

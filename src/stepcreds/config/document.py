@@ -74,7 +74,7 @@ class _Reader:
         try:
             self.next()  # the stream's start
             if isinstance(self.next(), yaml.StreamEndEvent):
-                self.stop(1, 1, "", "the file is empty", "Start one with: stepcreds init")
+                self.stop(1, 1, "", "the file is empty", "Begin it with the line: version: 1")
             root = self.node(self.next(), "", 0)
             self.next()  # the document's end
             if not isinstance(after := self.next(), yaml.StreamEndEvent):
@@ -88,7 +88,7 @@ class _Reader:
         finally:
             loader.dispose()
         if isinstance(root, Scalar) and root.kind == "null":
-            self.stop(root.line, root.column, "", "the file is empty", "Start one with: stepcreds init")
+            self.stop(root.line, root.column, "", "the file is empty", "Begin it with the line: version: 1")
         return root
 
     def node(self, event: Any, key: str, depth: int) -> Node:

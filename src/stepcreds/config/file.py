@@ -33,7 +33,7 @@ def find_config(path: Path | None, environment: Mapping[str, str], cwd: Path) ->
             raise ConfigError([Problem(one_line(str(folder)), "", what, "Remove one, or name one with --config.")])
         if found:
             return found[0]
-    fix = f"Write one with stepcreds init, or name one with --config or {VARIABLE}."
+    fix = f"Write one (docs/configuration.md begins with an example), or name one with --config or {VARIABLE}."
     raise ConfigError(
         [Problem(one_line(str(cwd)), "", "there is no stepcreds.yml here, nor above in this repository", fix)]
     )

@@ -16,10 +16,9 @@ from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import new_uid
-from stepcreds.model import Ending, Holding, Identity, Lease, Login
+from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
-from stepcreds.session.renewal import TOKEN_MARGIN
 from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.client import Vault

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.errors import VaultError
+from stepcreds.model import TOKEN_MARGIN
 from stepcreds.session.step import Credential, Keeper, Voice
 
 PATIENCE = 10.0  # seconds, for one renewal
 SHORTEST_PAUSE = 1.0  # seconds, while Vault does not answer
-# The token outlives the lease by what an ending may take, so that it can still be asked for the proof.
-TOKEN_MARGIN = 90.0  # seconds
 FINAL = (400, 403, 404)
 
 

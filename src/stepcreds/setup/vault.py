@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from stepcreds.config.model import Profile
 from stepcreds.errors import UnsupportedError
+from stepcreds.model import TOKEN_MARGIN
 
 # No DisplayName in clear: it comes from a claim, and `{{name}}` is pasted into statements unquoted, so a branch named
 # `a"SUPERUSER--` once made a superuser.
@@ -95,8 +96,9 @@ def jwt_role(
         "token_type": "service",
         "token_policies": list(policies),
         "token_no_default_policy": True,
-        "token_ttl": int(profile.ttl),
-        "token_max_ttl": int(profile.max_ttl),
+        # It outlives the lease, which is the shorter of the two, so that it can be asked for the proof.
+        "token_ttl": int(profile.ttl + TOKEN_MARGIN),
+        "token_max_ttl": int(profile.max_ttl + TOKEN_MARGIN),
     }
 
 
