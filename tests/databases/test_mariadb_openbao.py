@@ -1,0 +1,135 @@
+"""The whole life of one MariaDB credential: issued by OpenBao's own plugin, locked, revoked, proven dead."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pymysql
+import pytest
+import yaml
+from mariadb_server import MariaDB, mariadb  # noqa: F401 - a fixture
+
+from conftest import Step
+from stepcreds.config.model import Profile
+from stepcreds.devstack import provision
+from stepcreds.devstack.stack import Stack
+from stepcreds.setup import vault
+
+# ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
+
+PROFILE = Profile("orders", "app-orders", "mariadb/creds/app-orders", None, None)
+# Writes down what it was given, and stays until it is told to go.
+COMMAND = """
+import json, os, sys
+report = sys.argv[1]
+with open(report + ".part", "w") as file:
+    json.dump({name: value for name, value in os.environ.items() if name.startswith("MYSQL_")}, file)
+os.rename(report + ".part", report)
+while not os.path.exists(report + ".go"):
+    pass
+"""
+
+
+@pytest.fixture
+def orders(stack: Stack, mariadb: MariaDB, config_file: Path) -> Iterator[None]:
+    """A profile `orders` whose users MariaDB's plugin makes, with the statements that are its default."""
+    mariadb.administer(
+        "CREATE DATABASE IF NOT EXISTS shop",
+        "CREATE USER manager IDENTIFIED BY 'of-the-manager'",
+        "GRANT ALL ON *.* TO manager WITH GRANT OPTION",
+    )
+    with stack.client() as client:
+
+        def write(path: str, **data: object) -> None:
+            client.write_data(path, data=data)
+
+        write("sys/mounts/mariadb", type="database")
+        write(
+            "mariadb/config/shop",
+            plugin_name="mysql-database-plugin",
+            connection_url=f"{{{{username}}}}:{{{{password}}}}@tcp(127.0.0.1:{mariadb.port})/",
+            username="manager",
+            password="of-the-manager",
+            allowed_roles="*",
+        )
+        write(
+            "mariadb/roles/app-orders",
+            db_name="shop",
+            creation_statements=[
+                "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
+                "GRANT SELECT, INSERT, CREATE ON shop.* TO '{{name}}'@'%'",
+            ],
+            default_ttl=120,
+            max_ttl=600,
+        )
+        write(f"sys/policies/acl/{PROFILE.role}", policy=vault.policy(PROFILE))
+        role = vault.jwt_role(
+            PROFILE,
+            audience=stack.address,
+            bound_claims={"repository_id": stack.issuer.claims["repository_id"]},
+            policies=[PROFILE.role],
+        )
+        write(f"auth/{provision.MOUNT}/role/{PROFILE.role}", **role)
+    document = yaml.safe_load(config_file.read_text())
+    document["profiles"]["orders"] = {
+        "role": PROFILE.role,
+        "creds": PROFILE.creds,
+        "database": f"mariadb://127.0.0.1:{mariadb.port}/shop?sslmode=disable",
+        "access": "read-write",
+    }
+    config_file.write_text(yaml.safe_dump(document))
+    yield
+    with stack.client() as client:
+        for path in (f"auth/{provision.MOUNT}/role/{PROFILE.role}", f"sys/policies/acl/{PROFILE.role}"):
+            client.delete(path)
+        client.delete("sys/mounts/mariadb")
+    mariadb.administer("DROP USER manager")
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_copied_credential_is_dead_with_its_sessions_when_the_step_is_over(
+    step: Step, mariadb: MariaDB, config_file: Path, tmp_path: Path
+) -> None:
+    """MariaDB's own revocation leaves open sessions working: it is the lock that ends them."""
+    report = tmp_path / "report"
+    runs = []
+    running = threading.Thread(
+        target=lambda: runs.append(step("exec", "orders", "--", sys.executable, "-c", COMMAND, str(report)))
+    )
+    running.start()
+    while running.is_alive() and not report.exists():
+        pass
+    try:
+        given = json.loads(report.read_text())
+        login = {
+            "host": given["MYSQL_HOST"],
+            "port": int(given["MYSQL_TCP_PORT"]),
+            "user": given["MYSQL_USER"],
+            "password": given["MYSQL_PWD"],
+            "database": given["MYSQL_DATABASE"],
+        }
+        copied = pymysql.connect(**login, ssl_disabled=True)
+    finally:
+        Path(f"{report}.go").touch()
+        running.join()
+    with closing(copied), pytest.raises(pymysql.err.OperationalError):
+        copied.cursor().execute("CREATE TABLE afterwards (id INT)")
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        pymysql.connect(**login, ssl_disabled=True)
+    assert caught.value.args[0] == 1045
+    (run,) = runs
+    assert run.returncode == 0, run.stderr
+    assert login["password"] not in run.stdout.replace(f"::add-mask::{login['password']}\n", "") + run.stderr
+    assert mariadb.administer("SELECT user FROM mysql.user WHERE user LIKE 'v-%'") == []
+    lines = [line for path in (tmp_path / ".stepcreds").rglob("*.jsonl") for line in path.read_text().splitlines()]
+    closed = next(entry for entry in map(json.loads, lines) if entry["kind"] == "credential.closed")
+    assert (closed["verdict"], closed["lock"]["status"], closed["lock"]["sessions_ended"]) == (
+        "proven dead",
+        "locked",
+        1,
+    )
