@@ -71,6 +71,7 @@ class _Attempt:
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
+        self.lease: Lease | None = None
         self.ending: Ending | None = None  # of what a failed attempt may have been given
         self.holding = Holding(
             new_uid(),
@@ -123,14 +124,13 @@ class _Attempt:
 
     def obtain(self, login: Login) -> Lease:
         """A lease of the profile's ttl; on record also where it is not to be kept, for whoever has to end it later."""
-        lease: Lease | None = None
         try:
             with self.step.keeper.cancellation.interruptible():
                 lease = self.ask(login)
                 self.shorten(login, lease)
         finally:
-            if lease is not None:
-                self.record_issue(login, lease)
+            if self.lease is not None and self.issue != "refused":
+                self.record_issue(login, self.lease)
         return lease
 
     def ask(self, login: Login) -> Lease:
@@ -143,6 +143,7 @@ class _Attempt:
         except VaultError:
             self.issue = "refused"
             raise
+        self.lease = lease
         expiry = min(lease.time + lease.duration, login.time + login.ttl) if lease.lease_id else math.inf
         self.hold(
             lease_id=lease.lease_id,
