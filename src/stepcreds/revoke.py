@@ -148,8 +148,8 @@ def _prove(
     deadline: Deadline,
 ) -> Proof:
     lookup, detail = _lookup(holding.lease_id, revocation, vault, clock, deadline)
-    # While the lease is alive no answer of the database proves anything: it is asked once, for the record.
-    pauses = () if lookup == "alive" else PROOF_PAUSES
+    # Unless the lease is gone no answer of the database proves anything: it is asked once, for the record.
+    pauses = PROOF_PAUSES if lookup == "gone" else ()
     answers = [
         _refused(engine, url, holding.username, password, pauses, clock, deadline)
         for password in (holding.password, holding.lock_password)
