@@ -1,0 +1,165 @@
+"""What the failure sweep shares: a step against servers that fail, and everything that must hold of it afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from step_runs import Running, of_kind, reconfigure, until, verdicts
+
+from faulty_vault import FaultyVault
+from stepcreds.devstack.stack import Stack
+
+TTL = 120  # seconds; of both profiles
+# Long enough for two tries by a busy machine, and short enough to wait for in vain.
+TIMEOUT = "3s"
+MIGRATE = "database/creds/app-migrate"
+
+
+class Sweep:
+    """`with Sweep(stack, tmp_path) as sweep:` is a step whose OpenBao is `sweep.vault`; the config is in `tmp_path`.
+
+    When the block ends, whatever the step left alive has been revoked with the root token.
+    """
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.vault = FaultyVault(stack.address)
+        self.config_file = folder / "stepcreds.yml"
+        self.config_file.write_text(stack.config_text(folder / ".stepcreds"))
+        self.change(address=self.vault.address)
+        self.marker = folder / "ran"
+
+    def change(self, *, address: str = "", **migrate: object) -> None:
+        """Another address of the server, other keys of the profile `migrate`."""
+
+        def apply(document: dict[str, Any]) -> None:
+            document["vault"]["address"] = address or document["vault"]["address"]
+            document["profiles"]["migrate"].update(migrate)
+
+        reconfigure(self.config_file, apply)
+
+    @property
+    def command(self) -> list[str]:
+        """A command that leaves a marker, says something of its own, and ends with 7."""
+        return ["sh", "-c", f"echo ran > {self.marker}; echo from the command; exit 7"]
+
+    @property
+    def ran(self) -> bool:
+        return self.marker.exists()
+
+    def run(self, *arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        """`stepcreds exec migrate` with `command`, or whatever `arguments` say."""
+        with self.start(*arguments, **variables) as step:
+            return step.wait()
+
+    def start(self, *arguments: str, **variables: str | None) -> Running:
+        words = arguments or ("exec", "migrate", "--", *self.command)
+        return Running(self.stack, self.config_file, *words, **{"VAULT_CLIENT_TIMEOUT": TIMEOUT, **variables})
+
+    def revoke_all(self) -> subprocess.CompletedProcess[str]:
+        """What the end of the job does, when the server is well again."""
+        self.change(address=self.stack.address)
+        return self.run("revoke", "--all", VAULT_CLIENT_TIMEOUT=None)
+
+    def alive(self) -> set[str]:
+        """The users of this step that still exist."""
+        return set(self.vault.issued.values()) & self.stack.issued_roles()
+
+    def ttl(self, lease_id: str) -> float:
+        """Seconds that OpenBao gives the lease; 0 for one that is gone."""
+        with self.stack.client() as client:
+            url, headers = f"{client.url}/v1/sys/leases/lookup", {"X-Vault-Token": client.token}
+            answer = client.adapter.session.put(url, headers=headers, json={"lease_id": lease_id}, timeout=60)
+            return float(answer.json()["data"]["ttl"]) if answer.status_code == 200 else 0.0
+
+    def verify(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "stepcreds", "ledger", "verify", str(self.folder / ".stepcreds")],
+            cwd=self.folder,
+            env=self.stack.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def check(
+        self,
+        run: subprocess.CompletedProcess[str],
+        *,
+        code: int,
+        ran: bool,
+        verdicts: Sequence[str],
+        alive: bool = False,
+        token_left: bool = False,
+    ) -> None:
+        """Exit code, whether the command ran, how each credential ended on record, and whether one is alive."""
+        assert (run.returncode, self.ran) == (code, ran), run.stderr
+        assert self.verdicts() == list(verdicts), run.stderr
+        assert bool(of_kind(self.config_file, "token.revoke_failed")) == token_left, run.stderr
+        verified = self.verify()
+        assert verified.returncode == 0, verified.stdout
+        if alive:
+            assert self.alive()
+            assert 0 < max(map(self.ttl, self.vault.issued)) <= TTL
+            assert any(verdict.startswith("expires at") for verdict in verdicts)
+            self.check_recovery()
+        else:
+            until(lambda: not self.alive(), "the users of the step are gone")
+        self.check_secrets(run)
+
+    def check_recovery(self) -> None:
+        """`stepcreds revoke --all` ends what is left, proves it, and closes the chain."""
+        recovery = self.revoke_all()
+        assert recovery.returncode == 0, recovery.stderr
+        assert self.alive() == set()
+        verified = self.verify()
+        assert verified.returncode == 0, verified.stdout
+        assert ": ok, " in verified.stdout
+        assert verified.stdout.splitlines()[0].endswith(" records, closed")
+        self.check_secrets(recovery)
+
+    def check_secrets(self, *runs: subprocess.CompletedProcess[str]) -> None:
+        """No token and no password that went over the wire is anywhere but in a mask; and nothing crashed."""
+        texts = [run.stderr for run in runs]
+        texts += [line for run in runs for line in run.stdout.splitlines() if not line.startswith("::add-mask::")]
+        texts += [path.read_text() for path in (self.folder / ".stepcreds").glob("*")]
+        whole = "\n".join(texts)
+        assert self.vault.canaries
+        assert [canary for canary in self.vault.canaries if canary in whole] == []
+        assert "Traceback" not in whole
+
+    def verdicts(self) -> list[str]:
+        """Of all closings, in order; without the time of those that say one."""
+        return ["expires at" if verdict.startswith("expires at") else verdict for verdict in verdicts(self.config_file)]
+
+    def close(self) -> None:
+        self.vault.close()
+        with self.stack.client() as client:
+            for lease_id in self.vault.issued:
+                url, headers = f"{client.url}/v1/sys/leases/revoke", {"X-Vault-Token": client.token}
+                client.adapter.session.put(url, headers=headers, json={"lease_id": lease_id, "sync": True}, timeout=60)
+
+    def __enter__(self) -> Sweep:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def swept(stack: Stack, folder: Path) -> Iterator[Sweep]:
+    """A sweep after which nothing that it issued is left, whatever happened in it."""
+    with Sweep(stack, folder) as sweep:
+        yield sweep
+    assert sweep.alive() == set()
