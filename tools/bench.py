@@ -54,7 +54,7 @@ export BAO_ADDR=$VAULT_ADDR
 BAO_TOKEN=$("$BAO" write -field=token auth/jwt/login role=app-verify jwt="$jwt"); export BAO_TOKEN
 lease=$("$BAO" read -field=lease_id database/creds/app-verify)
 true
-"$BAO" lease revoke -sync "$lease" >/dev/null
+"$BAO" write sys/leases/revoke lease_id="$lease" sync=true >/dev/null
 ! "$BAO" lease lookup "$lease" >/dev/null 2>&1
 "$BAO" token revoke -self >/dev/null
 """
