@@ -106,11 +106,14 @@ _ACCESSOR = 'path "auth/token/revoke-accessor" { capabilities = ["update"] }\n'
 
 
 class Real:
-    """OpenBao with mounts of its own beside those of the shared stack."""
+    """OpenBao with mounts of its own beside those of the shared stack, or in a namespace of its own."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, namespace: str | None = None) -> None:
         self._stack = stack
-        self.settings = settings(stack.address)
+        self._namespace = namespace
+        self.settings = settings(stack.address, namespace=namespace)
+        with stack.client() as root:
+            root.write_data("sys/namespaces/platform", data={})
         password = secrets.token_urlsafe(16)
         stack.sql(f"CREATE ROLE contract_manager LOGIN CREATEROLE PASSWORD '{password}'")
         stack.sql("GRANT CONNECT ON DATABASE shop TO contract_manager")
@@ -151,13 +154,14 @@ class Real:
                 token_type="batch" if name == "batch" else "service",
                 token_ttl=120,
             )
-        self._write("sys/namespaces/platform")
 
     def jwt(self, audience: str | None = None, **claims: object) -> Secret:
         return self._stack.issuer.token(audience or SETTINGS.audience, **claims)
 
     def lease_exists(self, lease_id: str) -> bool:
-        return lease_id in self._stack.leases(CREDS)
+        with self._root() as root:
+            answer = root.list(f"sys/leases/lookup/{CREDS}")
+        return answer is not None and lease_id.removeprefix(f"{CREDS}/") in answer["data"]["keys"]
 
     @contextmanager
     def stuck(self) -> Iterator[None]:
@@ -167,13 +171,14 @@ class Real:
         self._database_role(_REVOCATION)
 
     def close(self) -> None:
-        with self._stack.client() as root:
+        with self._root() as root:
             root.delete(f"sys/mounts/{MOUNT}")
             root.delete(f"sys/auth/{MOUNT}")
-            root.delete("sys/namespaces/platform")
             for name in root.list("sys/policies/acl")["data"]["keys"]:
                 if name.startswith("contract-"):
                     root.delete(f"sys/policies/acl/{name}")
+        with self._stack.client() as root:
+            root.delete("sys/namespaces/platform")
         self._stack.sql("DROP OWNED BY contract_manager")
         self._stack.sql("DROP ROLE contract_manager")
 
@@ -188,5 +193,11 @@ class Real:
         )
 
     def _write(self, path: str, **data: object) -> None:
-        with self._stack.client() as root:
+        with self._root() as root:
             root.write_data(path, data=data)
+
+    @contextmanager
+    def _root(self) -> Iterator[Any]:
+        with self._stack.client() as root:
+            root.adapter.namespace = self._namespace
+            yield root

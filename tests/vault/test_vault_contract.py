@@ -16,9 +16,12 @@ from stepcreds.vault.client import LeaseState, Vault
 Server = Fake | Real
 
 
-@pytest.fixture(scope="module", params=["fake", "openbao"])
+@pytest.fixture(scope="module", params=["fake", "openbao", "namespace"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    made = Fake() if request.param == "fake" else Real(request.getfixturevalue("stack"))
+    if request.param == "fake":
+        made: Server = Fake()
+    else:
+        made = Real(request.getfixturevalue("stack"), "platform" if request.param == "namespace" else None)
     yield made
     made.close()
 
