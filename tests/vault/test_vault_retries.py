@@ -313,12 +313,21 @@ def test_revoking_has_its_own_time(fake: FakeVault, client: Vault, clock: Manual
 
 
 def test_a_server_that_does_not_answer_is_given_up(fake: FakeVault) -> None:
-    vault = Vault(settings(fake.address), SystemClock(), patience=0.2)
+    vault = Vault(settings(fake.address), SystemClock(), patience=0.2, pause=lambda attempt: 1.0)
     fake.fail(LOGIN, Fault("hang"))
     with pytest.raises(VaultError) as caught:
         vault.login("full", fake.jwt())
     vault.close()
     assert caught.value.what == f"No answer from Vault at {fake.address}: no answer in time"
+
+
+def test_a_server_that_does_not_answer_is_left_in_time_to_ask_another(fake: FakeVault) -> None:
+    with FakeVault() as stuck:
+        stuck.fail(LOGIN, Fault("hang"))
+        vault = Vault(settings(stuck.address, fake.address), SystemClock(), patience=4, pause=lambda attempt: 0.0)
+        vault.login("full", fake.jwt())
+        vault.close()
+        assert (len(stuck.requests), len(fake.requests)) == (0, 1)
 
 
 def test_a_hanging_request_to_issue_is_a_lost_answer(fake: FakeVault) -> None:

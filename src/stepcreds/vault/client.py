@@ -287,11 +287,15 @@ class Vault:
         *,
         token: Secret | None,
         patience: float | None = None,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = None,
         once: bool = False,
     ) -> Answer:
         patience = self.patience if patience is None else patience
-        until = min(self._clock.monotonic() + patience, self._until)
+        now = self._clock.monotonic()
+        until = min(now + patience, self._until)
+        if read_timeout is None:
+            # Half of what there is, so that a server that hangs leaves time to ask again, or to ask another.
+            read_timeout = min(READ_TIMEOUT, max(0.0, until - now) / 2)
         return self._calls.call(method, path, payload, token=token, until=until, read_timeout=read_timeout, once=once)
 
 
