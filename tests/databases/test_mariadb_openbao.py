@@ -133,3 +133,26 @@ def test_a_copied_credential_is_dead_with_its_sessions_when_the_step_is_over(
         "locked",
         1,
     )
+
+
+@pytest.mark.usefixtures("orders")
+def test_the_client_reads_the_usual_names(step: Step) -> None:
+    run = step(
+        "exec", "orders", "--",
+        "sh", "-c", 'mariadb --no-defaults --user="$MYSQL_USER" -BNe "SELECT CURRENT_USER()" "$MYSQL_DATABASE"',
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    user, _, host = run.stdout.splitlines()[-1].partition("@")
+    assert (user.startswith("v-"), host) == (True, "%")
+
+
+@pytest.mark.usefixtures("orders")
+def test_the_client_reads_a_delivered_file(step: Step, config_file: Path) -> None:
+    document = yaml.safe_load(config_file.read_text())
+    document["profiles"]["orders"] |= {
+        "files": {"{dir}/my.cnf": "[client]\nhost={host}\nport={port}\nuser={username}\npassword={password}\n"},
+        "env": {"MY_CNF": "{dir}/my.cnf"},
+    }
+    config_file.write_text(yaml.safe_dump(document))
+    run = step("exec", "orders", "--", "sh", "-c", 'mariadb --defaults-extra-file="$MY_CNF" -BNe "SELECT 1 + 1"')
+    assert (run.returncode, run.stdout.splitlines()[-1]) == (0, "2"), run.stderr

@@ -232,7 +232,9 @@ def test_what_cannot_work_is_found_before_a_credential_exists(without_tls: Postg
     engine = Engine(SystemClock())
     empty = tmp_path / "empty.pem"
     empty.touch()
-    fix = "{} is a file in PEM form that this step can read; relative paths start at stepcreds.yml"
+    fix = "{} is a file in PEM form that this step can read; relative paths start at {}"
+    root_fix = fix.format("sslrootcert", "stepcreds.yml")
+    client_fix = fix.format("sslcert", "the folder that the step runs in")
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"sslmode": "no"}, "sslmode=no is not a mode", f"use one of {', '.join(MODES)}"),
         (
@@ -243,17 +245,17 @@ def test_what_cannot_work_is_found_before_a_credential_exists(without_tls: Postg
         (
             {"sslmode": "require", "sslrootcert": tmp_path / "none.pem"},
             f"sslrootcert={tmp_path}/none.pem cannot be used: No such file or directory",
-            fix.format("sslrootcert"),
+            root_fix,
         ),
         (
             {"sslmode": "verify-full", "sslrootcert": empty},
             f"sslrootcert={empty} cannot be used: it holds no usable PEM certificate",
-            fix.format("sslrootcert"),
+            root_fix,
         ),
         (
             {"sslmode": "require", "options": {"sslcert": str(tmp_path / "none.crt")}},
             f"sslcert={tmp_path}/none.crt cannot be used: No such file or directory",
-            fix.format("sslcert"),
+            client_fix,
         ),
     ]
     for changes, what, how in cases:
@@ -261,6 +263,18 @@ def test_what_cannot_work_is_found_before_a_credential_exists(without_tls: Postg
             engine.prepare(url_of(without_tls, **changes))
         assert (caught.value.what, caught.value.fix) == (what, how)
     engine.prepare(url_of(without_tls, sslmode="disable", sslrootcert=tmp_path / "none.pem"))
+
+
+def test_a_certificate_that_the_step_replaces_is_not_read_again(
+    with_tls: PostgreSQL, right_ca: Path, wrong_ca: Path, tmp_path: Path
+) -> None:
+    allow(with_tls, SUPERUSER, *EVERY_WAY)
+    path = tmp_path / "ca.pem"
+    path.write_bytes(wrong_ca.read_bytes())
+    url = url_of(with_tls, host="localhost", sslmode="verify-full", sslrootcert=path)
+    Engine(SystemClock()).prepare(url)
+    path.write_bytes(right_ca.read_bytes())
+    assert ours(url) == UNKNOWN
 
 
 def test_an_encrypted_client_key_is_an_error_and_not_a_question_at_the_terminal(

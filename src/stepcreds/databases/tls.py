@@ -54,22 +54,27 @@ def _context(verify: bool, hostname: bool, root: str, certificate: str, key: str
     context.check_hostname = hostname
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     if root:
-        _load("sslrootcert", root, lambda: context.load_verify_locations(cafile=root))
+        _load("sslrootcert", root, "stepcreds.yml", lambda: context.load_verify_locations(cafile=root))
     elif verify:
         context.load_default_certs()
     if certificate:
         # An empty password: OpenSSL would otherwise stop and ask the terminal for one.
-        _load("sslcert", certificate, lambda: context.load_cert_chain(certificate, key, password=""))
+        _load(
+            "sslcert",
+            certificate,
+            "the folder that the step runs in",  # libpq's meaning, for the command has to find it as well
+            lambda: context.load_cert_chain(certificate, key, password=""),
+        )
     return context
 
 
-def _load(name: str, path: str, load: Callable[[], None]) -> None:
+def _load(name: str, path: str, start: str, load: Callable[[], None]) -> None:
     try:
         load()
     except OSError as error:  # ssl.SSLError is one
         reason = "it holds no usable PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise DatabaseError(
             f"{name}={one_line(path)} cannot be used: {reason}",
-            fix=f"{name} is a file in PEM form that this step can read; relative paths start at stepcreds.yml",
+            fix=f"{name} is a file in PEM form that this step can read; relative paths start at {start}",
             docs="database-tls",
         ) from None
