@@ -42,8 +42,9 @@ def shell(report: Report, *steps: dict[str, Any]) -> Terminal:
     return terminal
 
 
-def sh(script: str, **options: object) -> dict[str, Any]:
-    return {"run": {"argv": ["sh", "-c", script], **options}}
+def run(script: str, **options: object) -> dict[str, Any]:
+    # Not dash: it starts programs with vfork(2), and cannot stop while what it is starting has been stopped.
+    return {"run": {"argv": ["bash", "-c", script], **options}}
 
 
 def reader(terminal: Terminal) -> int:
@@ -54,14 +55,14 @@ def reader(terminal: Terminal) -> int:
 
 def test_the_command_has_the_terminal(report: Report) -> None:
     with alone(
-        report, sh("test -t 0 && test -t 1 && test -t 2 && echo size $(stty size) foreground $(ps -o tpgid= $$)")
+        report, run("test -t 0 && test -t 1 && test -t 2 && echo size $(stty size) foreground $(ps -o tpgid= $$)")
     ) as tty:
         tty.expect(b"size 0 0 foreground ")
         assert tty.process.wait() == 0
 
 
 def test_what_is_typed_reaches_the_command(report: Report) -> None:
-    with alone(report, sh(READER)) as tty:
+    with alone(report, run(READER)) as tty:
         command = reader(tty)
         until(lambda: tty.foreground == command, "the foreground")
         tty.type(b"hello\n")
@@ -96,7 +97,7 @@ def test_ctrl_c_before_the_command_runs_cancels_the_step(report: Report) -> None
 
 
 def test_ctrl_z_and_fg(report: Report) -> None:
-    with shell(report, sh(READER)) as tty:
+    with shell(report, run(READER)) as tty:
         tty.type(b"job\n")
         command = reader(tty)
         for _ in range(3):
@@ -125,7 +126,7 @@ def test_ctrl_z_and_bg(report: Report, tmp_path: Path) -> None:
     """In the background it goes on until it wants the keyboard; then it stops as any job does."""
     gate, passed = tmp_path / "gate", tmp_path / "passed"
     script = f"echo started; until test -e {gate}; do sleep 0.01; done; >{passed}; {READER}"
-    with shell(report, sh(script)) as tty:
+    with shell(report, run(script)) as tty:
         tty.type(b"job\n")
         tty.expect(b"started")
         tty.type(CTRL_Z)
@@ -147,7 +148,7 @@ def test_ctrl_z_and_bg(report: Report, tmp_path: Path) -> None:
 
 def test_a_background_job_that_is_brought_to_the_front(report: Report) -> None:
     """bash sends no SIGCONT to a job that runs: it is the command's wish to read that says it."""
-    with shell(report, sh(f"sleep 0.3; {READER}")) as tty:
+    with shell(report, run(f"sleep 0.3; {READER}")) as tty:
         tty.type(b"job &\n")
         report.line("worker")
         tty.type(b"fg\n")
@@ -161,7 +162,7 @@ def test_a_background_job_that_is_brought_to_the_front(report: Report) -> None:
 
 
 def test_ctrl_z_where_no_shell_could_continue_it(report: Report) -> None:
-    with alone(report, sh(READER)) as tty:
+    with alone(report, run(READER)) as tty:
         command = reader(tty)
         for _ in range(2):
             until(lambda: tty.foreground == command, "the foreground")
@@ -174,7 +175,7 @@ def test_ctrl_z_where_no_shell_could_continue_it(report: Report) -> None:
 
 def test_in_a_pipeline_the_others_keep_the_terminal(report: Report) -> None:
     """`stepcreds exec … | less`: less needs the keyboard more than the command does."""
-    with shell(report, sh("echo started >&2; while sleep 0.01; do echo $$; done")) as tty:
+    with shell(report, run("echo started >&2; while sleep 0.01; do echo $$; done")) as tty:
         tty.type(b"job | cat >/dev/null; echo codes ${PIPESTATUS[@]}\n")
         tty.expect(b"started")
         assert tty.foreground == os.getpgid(report.front)
@@ -193,7 +194,7 @@ def test_in_a_pipeline_the_others_keep_the_terminal(report: Report) -> None:
 
 def test_in_a_pipeline_the_command_can_still_ask(report: Report) -> None:
     """`stepcreds exec psql | tee log`: whoever reads the keyboard gets it."""
-    with shell(report, sh(f"exec 3>&1 >/dev/tty; {READER}")) as tty:
+    with shell(report, run(f"exec 3>&1 >/dev/tty; {READER}")) as tty:
         tty.type(b"job | cat\n")
         command = reader(tty)
         until(lambda: tty.foreground == command, "the foreground")
@@ -217,8 +218,8 @@ signal.pause()
 
 def test_a_killed_command_leaves_the_terminal_as_it_was(report: Report, tmp_path: Path) -> None:
     bare, gate = tmp_path / "bare", tmp_path / "gate"
-    run = {"run": {"argv": [sys.executable, "-c", BARE, str(bare)]}}
-    with alone(report, run, {"wait_for": str(gate)}) as tty:
+    barely = {"run": {"argv": [sys.executable, "-c", BARE, str(bare)]}}
+    with alone(report, barely, {"wait_for": str(gate)}) as tty:
         until(bare.exists, "a terminal without echo")
         assert not tty.echoes
         os.kill(report.front, signal.SIGTERM)
@@ -230,13 +231,13 @@ def test_a_killed_command_leaves_the_terminal_as_it_was(report: Report, tmp_path
 
 
 def test_a_command_that_changes_the_terminal_on_purpose_may(report: Report) -> None:
-    with alone(report, sh("stty -echo")) as tty:
+    with alone(report, run("stty -echo")) as tty:
         assert tty.process.wait() == 0
         assert not tty.echoes
 
 
 def test_the_terminal_is_taken_back_when_the_worker_is_killed(report: Report) -> None:
-    with alone(report, sh(READER)) as tty:
+    with alone(report, run(READER)) as tty:
         command = reader(tty)
         until(lambda: tty.foreground == command, "the foreground")
         os.kill(report.worker, signal.SIGKILL)
@@ -245,7 +246,7 @@ def test_the_terminal_is_taken_back_when_the_worker_is_killed(report: Report) ->
 
 
 def test_the_shell_has_its_terminal_when_the_worker_is_killed(report: Report) -> None:
-    with shell(report, sh(READER)) as tty:
+    with shell(report, run(READER)) as tty:
         tty.type(b"job; echo code $?\n")
         reader(tty)
         os.kill(report.worker, signal.SIGKILL)
@@ -256,7 +257,7 @@ def test_the_shell_has_its_terminal_when_the_worker_is_killed(report: Report) ->
 def test_a_prompt_without_a_newline_is_seen_at_once(report: Report) -> None:
     """Also through the redactor: standard error is a pipe then, and a question waits for its answer on it."""
     script = 'printf "Your name? " >&2; read name; echo "got <$name>"'
-    with shell(report, sh(script, redact=["hunter2-secret"])) as tty:
+    with shell(report, run(script, redact=["hunter2-secret"])) as tty:
         tty.type(b"job 2>&1 | cat\n")
         tty.expect(b"Your name? ")
         tty.type(b"Ada\n")
@@ -265,7 +266,7 @@ def test_a_prompt_without_a_newline_is_seen_at_once(report: Report) -> None:
 
 
 def test_a_closed_window_ends_everything(report: Report) -> None:
-    with shell(report, sh(f"trap '' HUP; {READER}", grace=0.2)) as tty:
+    with shell(report, run(f"trap '' HUP; {READER}", grace=0.2)) as tty:
         tty.type(b"job\n")
         command = reader(tty)
         tty.process.send_signal(signal.SIGHUP)

@@ -81,8 +81,9 @@ def _open_pump(redact: Redactor, path: str) -> Pump:
     try:
         return Pump(redact)
     except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
         raise ProcessError(
-            f"the output of {one_line(path)!r} cannot be read to take secrets out of it: {one_line(str(error))}",
+            f"the output of {one_line(path)!r} cannot be read to take secrets out of it: {reason}",
             code=126,
             cause="the process, the user or the container has no file or thread left to give",
             fix="Look at `ulimit -n` and `ulimit -u`, or pass --no-redact.",

@@ -36,16 +36,17 @@ class Terminal:
         """Makes `group` the foreground if the front's group is; whether `group` is the foreground now."""
         import termios
 
-        foreground = self._foreground()
-        if foreground != self._front_group:
-            return foreground == group
         try:
-            self._modes = termios.tcgetattr(self._descriptor)
-            os.tcsetpgrp(self._descriptor, group)
+            # The modes before the first time: later ones, after a stop, can be the command's own.
+            self._modes = self._modes or termios.tcgetattr(self._descriptor)
+            foreground = os.tcgetpgrp(self._descriptor)
+            if foreground == self._front_group:
+                os.tcsetpgrp(self._descriptor, group)
+                self._lent_to = group
+                return True
         except (OSError, termios.error):  # hung up
             return False
-        self._lent_to = group
-        return True
+        return foreground == group
 
     def take_back(self, *, repair: bool = False) -> None:
         """Makes the front's group the foreground again, if the terminal was lent and no shell has taken it since.
@@ -57,21 +58,15 @@ class Terminal:
         lent_to, self._lent_to = self._lent_to, 0
         if not lent_to:
             return
-        foreground = self._foreground()
-        if foreground not in (lent_to, self._front_group) and _is_alive(foreground):
-            return
         try:
+            foreground = os.tcgetpgrp(self._descriptor)
+            if foreground not in (lent_to, self._front_group) and _is_alive(foreground):
+                return
             os.tcsetpgrp(self._descriptor, self._front_group)
             if repair:
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._modes)
         except (OSError, termios.error):  # hung up: nobody is there to miss it
             pass
-
-    def _foreground(self) -> int:
-        try:
-            return os.tcgetpgrp(self._descriptor)
-        except OSError:
-            return 0
 
 
 def expects_keyboard() -> bool:
