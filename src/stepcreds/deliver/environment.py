@@ -38,11 +38,10 @@ _NO_CREDENTIAL = frozenset({"PWD", "OLDPWD"})
 _URL_WITH_PASSWORD = re.compile(r"(?<![a-zA-Z0-9+.-])([a-zA-Z][a-zA-Z0-9+.-]*)://[^/\s:@]*:[^/\s@]+@")
 _CREDENTIAL_VALUE = re.compile(
     _URL_WITH_PASSWORD.pattern
-    + r"|(?:^|[\s;?&])(?:password|pwd)\s*=\s*[^\s;&]"  # a connection string of libpq, ODBC, JDBC
+    + r"|(?:^|[\s;?&])(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)\s*=\s*[^\s;&]"  # a connection string of libpq, ODBC, JDBC
     + r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     + r"|^(?:gh[pousr]_|github_pat_|glpat-|hv[sbr]\.|xox[abp]-|AKIA)[A-Za-z0-9_-]{12}",
-    re.IGNORECASE,
-)
+)  # without IGNORECASE, which triples the time to compile it
 # Three parts of base64url, of which the first two are JSON objects: {" is eyJ.
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]*\.eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
 
