@@ -31,7 +31,7 @@ SEEN = """\
 """
 NOT_READ = "– role        not read: give VAULT_TOKEN a token that may read auth/jwt/role/app-ROLE\n"
 SOUND = """\
-✓ login       app-PROFILE at auth/jwt: a service token for 2m, policies: app-PROFILE
+✓ login       app-PROFILE at auth/jwt: a service token for TTL, policies: app-PROFILE
 ✓ revocation  the token may revoke what database/creds/app-PROFILE issues
 ✓ policy      look up, renew, give back
 ✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)
@@ -60,6 +60,7 @@ def normal(stack: Stack, tmp_path: Path) -> Callable[[str], str]:
             (stack.issuer.url, "ISSUER"),
         ):
             text = text.replace(found, name)
+        text = re.sub(r"a service token for \w+,", "a service token for TTL,", text)
         text = re.sub(r"v-[0-9a-f]{12}-app-\w+-\w{12}", "USER", text)
         return re.sub(r"(?m)^( +(?:exp|iat|nbf) +)\S+$", r"\1TIME", text)
 
