@@ -51,19 +51,21 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
             docs="worker-lost",
         )
     )
-    proven = [_end(holding, around, argv) for holding in reversed(custody.holdings)]
+    known = [(holding, _on_record(holding)) for holding in reversed(custody.holdings)]
+    proven = [_end(holding, on_record, around, argv) for holding, on_record in known]
     if not all(proven):
         return NOT_PROVEN
-    return KILLED if any(holding.lease_id for holding in custody.holdings) else BEFORE_THE_COMMAND
+    # No command is started before each of its credentials is on record as issued.
+    issued = [bool(holding.lease_id) if on_record is None else bool(on_record.issued) for holding, on_record in known]
+    return KILLED if known and all(issued) else BEFORE_THE_COMMAND
 
 
-def _end(holding: Holding, around: Surroundings, argv: Sequence[str] | None) -> bool:
+def _end(holding: Holding, on_record: CredentialView | None, around: Surroundings, argv: Sequence[str] | None) -> bool:
     profile = around.config.profiles[holding.profile]
     vault = Vault(around.config.vault, around.clock)
     vault.use(holding.token)
     journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
     closing = Closing(around, journal, Alone(), tuple(argv) if argv is not None else None)
-    on_record = _on_record(holding)
     if on_record is not None and on_record.proven_time is not None:
         give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
         return True
@@ -81,9 +83,13 @@ def _end(holding: Holding, around: Surroundings, argv: Sequence[str] | None) -> 
 
 
 def _on_record(holding: Holding) -> CredentialView | None:
-    """What the ledger knows of `holding`; None where it cannot be read, which must not keep it from being ended."""
+    """What the ledger knows of `holding`, if only that there is nothing.
+
+    None where it cannot be read, which must not keep the credential from being ended.
+    """
     try:
         chain = read_chain(Path(holding.ledger))
     except StepcredsError:
         return None
-    return next((view for view in chain.credentials if view.credential_uid == holding.credential_uid), None)
+    nothing = CredentialView(chain.file, chain.job, holding.credential_uid, {}, {}, ())
+    return next((view for view in chain.credentials if view.credential_uid == holding.credential_uid), nothing)
