@@ -1,0 +1,155 @@
+"""Whichever half of a step is killed, the other ends the credential; where both are, `stepcreds revoke` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from step_runs import (
+    STAYING,
+    Running,
+    kinds,
+    normalised,
+    of_kind,
+    refusal,
+    reported,
+    reporting,
+    token_is_gone,
+    verdicts,
+)
+
+from conftest import Step
+from processes import Watched
+from stepcreds.devstack.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+DEAD = "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
+ISSUED = (
+    "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does "
+    "not measure privileges yet; ends at TIME unless renewed\n"
+)
+
+
+def test_the_worker_is_killed(stack: Stack, config_file: Path, tmp_path: Path) -> None:
+    with Running(stack, config_file, "exec", "migrate", "--", *reporting(tmp_path / "report", STAYING)) as running:
+        given = reported(tmp_path / "report")
+        command = Watched([int(given["own pid"])])
+        running.kill(running.worker)
+        run = running.wait()
+    assert run.returncode == 137
+    assert command.alive_after(0) == []
+    text = "The process that ran this step was lost: the worker was killed by SIGKILL"
+    assert normalised(run.stderr) == (
+        ISSUED + f"stepcreds: error: {text}\n"
+        "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
+        "  fix: What it held is ended by the process that is left, which says below how that went.\n"
+        "  see: docs/troubleshooting.md#worker-lost\n"
+        f"::error title=stepcreds::{text}\n" + DEAD
+    )
+    assert_dead(stack, given, config_file)
+
+
+def test_the_front_is_killed(stack: Stack, config_file: Path, tmp_path: Path) -> None:
+    with Running(stack, config_file, "exec", "migrate", "--", *reporting(tmp_path / "report", STAYING)) as running:
+        given = reported(tmp_path / "report")
+        rest = Watched([running.worker, int(given["own pid"])])
+        running.kill(running.process.pid)
+        run = running.wait()
+    # The output goes nowhere once the CI's process is gone: the CI would wait for it.
+    assert (run.returncode, normalised(run.stderr)) == (-signal.SIGKILL, ISSUED)
+    assert rest.alive_after(60) == []
+    assert_dead(stack, given, config_file)
+    (closed,) = of_kind(config_file, "credential.closed")
+    assert (closed["cancelled_by"], closed["step"]["exit_code"]) == ("SIGKILL", 137)
+
+
+def assert_dead(stack: Stack, given: dict[str, str], config_file: Path) -> None:
+    """By lock, lookup and refused logins, as at the end of any step."""
+    assert kinds(config_file)[-1] == "credential.closed"
+    assert verdicts(config_file) == ["proven dead"]
+    (closed,) = of_kind(config_file, "credential.closed")
+    assert closed["lock"]["status"] == "locked"
+    assert closed["verified"]["method"] == "lease lookup and refused logins"
+    assert refusal(stack, given["PGUSER"], given["PGPASSWORD"]) == "28P01"
+    assert given["PGUSER"] not in stack.issued_roles()
+    assert token_is_gone(stack, of_kind(config_file, "credential.requested")[0]["token_accessor"])
+
+
+class Killed:
+    """A step of which both halves were killed, and whose command goes on; `environment` is what the command has."""
+
+    def __init__(self, stack: Stack, config_file: Path, report: Path, profile: str = "migrate") -> None:
+        with Running(stack, config_file, "exec", profile, "--", *reporting(report, STAYING)) as running:
+            self.environment = reported(report)
+            self.command = int(self.environment["own pid"])
+            halves = [running.worker, running.process.pid]
+            for pid in halves:
+                os.kill(pid, signal.SIGSTOP)  # or the first would end the tree before the second is killed
+            for pid in halves:
+                os.kill(pid, signal.SIGKILL)
+            running.process.wait()  # not for the end of its output: the command still holds it
+
+    def clean_up(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.command, signal.SIGKILL)
+
+
+@pytest.fixture
+def killed(stack: Stack, config_file: Path, tmp_path: Path) -> Iterator[Killed]:
+    both = Killed(stack, config_file, tmp_path / "report")
+    yield both
+    both.clean_up()
+
+
+def test_both_are_killed_and_revoke_proves_it_with_a_witness(
+    stack: Stack, step: Step, config_file: Path, killed: Killed
+) -> None:
+    user, password = killed.environment["PGUSER"], killed.environment["PGPASSWORD"]
+    assert refusal(stack, user, password) == ""
+    assert kinds(config_file) == ["chain.opened", "credential.requested", "credential.issued"]
+    unclosed = step("ledger", "verify")
+    assert unclosed.returncode == 1, unclosed.stdout
+
+    run = step("revoke")
+    assert run.returncode == 0, run.stderr
+    assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+    assert refusal(stack, user, password) == "28P01"
+    assert user not in stack.issued_roles()
+    closed = next(record for record in of_kind(config_file, "credential.closed") if record["profile"] == "migrate")
+    assert closed["verified"].pop("time") is not None
+    assert closed["verified"] == {
+        "lookup": "gone",
+        "db_login": "not_checked",
+        "witness": "absent",
+        "method": "lease lookup and a witness",
+    }
+    assert closed["lock"]["status"] == "not_applicable"
+    assert closed["step"] == {"name": "__run", "command_sha256": None, "exit_code": None, "start": None, "end": None}
+    # The witness is a credential like any other: least of what there is, on record, and dead.
+    witness = of_kind(config_file, "credential.requested")[1]
+    assert (witness["profile"], witness["delivery"]) == ("verify", "witness")
+    assert verdicts(config_file) == ["proven dead", "proven dead"]
+    assert step("ledger", "verify").returncode == 0
+
+
+def test_what_is_revoked_twice(step: Step, killed: Killed) -> None:
+    assert step("revoke").returncode == 0
+    again = step("revoke")
+    assert (again.returncode, again.stderr) == (
+        0,
+        "stepcreds: nothing to revoke: no credential is open in this ledger\n",
+    )
+
+
+def test_a_lease_that_is_gone_already_is_no_error(stack: Stack, step: Step, config_file: Path, killed: Killed) -> None:
+    (lease,) = stack.leases("database/creds/app-migrate")
+    with stack.client() as root:
+        root.write_data("sys/leases/revoke", data={"lease_id": lease, "sync": True})
+    run = step("revoke")
+    assert run.returncode == 0, run.stderr
+    assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
