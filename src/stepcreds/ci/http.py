@@ -96,10 +96,13 @@ class RequestsHTTP:
                 stream=True,
             ) as response:
                 body = b""
-                for chunk in response.iter_content(8192):
+                # What there is, not what was asked for: an answer that trickles in must not outlast the deadline.
+                while chunk := response.raw.read1(8192, decode_content=False):
                     body += chunk
                     if len(body) > BODY_LIMIT:
                         return Answer(0, f"an answer of more than {BODY_LIMIT // 1024} KiB", b"", tries), False, 0.0
+                    if self._clock.monotonic() > until:
+                        return Answer(0, "an answer that does not end", b"", tries), False, 0.0
                 again = response.status_code == 429 or response.status_code >= 500
                 return Answer(response.status_code, "", body, tries), again, _wait(response.headers)
         # `requests` raises OSErrors; a ValueError is a URL or a header that cannot be sent. Each may quote a token or
@@ -126,6 +129,8 @@ def _address(url: str) -> Address:
 def _kind(error: Exception, proxied: bool) -> tuple[str, bool]:
     """An exception of a request in words, and whether another try may help."""
     from requests import exceptions as kinds
+    from urllib3.exceptions import ProtocolError
+    from urllib3.exceptions import TimeoutError as TooLate
 
     if isinstance(error, ProxyError):
         return f"{error.variable} cannot be used: {error}", False
@@ -134,9 +139,9 @@ def _kind(error: Exception, proxied: bool) -> tuple[str, bool]:
         return f"{BAD_CERTIFICATE}{via}", False
     if isinstance(error, kinds.ProxyError):
         return "the proxy does not let the request through", True
-    if isinstance(error, kinds.Timeout):
+    if isinstance(error, (kinds.Timeout, TooLate)):
         return f"no answer in time{via}", True
-    if isinstance(error, (kinds.ConnectionError, kinds.ChunkedEncodingError, kinds.ContentDecodingError)):
+    if isinstance(error, (kinds.ConnectionError, kinds.ChunkedEncodingError, ProtocolError)):
         return f"no connection, or one that broke off{via}", True
     return f"a request that cannot be sent{via}", False
 
