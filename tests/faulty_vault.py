@@ -5,7 +5,7 @@
         …                                                          # stepcreds, with vault.address as its server
         rule.arrived.wait(60)                                      # for a rule that hangs
 
-Stages are named by `stage_of`. `after` says that OpenBao carries the request out and the answer is what gets lost.
+It may stand before the issuer of a stack as well. Stages are named by `stage_of`. `after` says that OpenBao carries the request out and the answer is what gets lost.
 Everything goes through in clear here: `canaries` are the tokens and passwords that no output may hold.
 """
 
@@ -59,9 +59,14 @@ class Rule:
 @dataclass(frozen=True)
 class Request:
     method: str
-    path: str  # without /v1/
+    target: str  # path and query
     headers: Mapping[str, str]  # names in lower case
     raw: bytes  # the body
+
+    @property
+    def path(self) -> str:
+        """Without /v1/ and query."""
+        return self.target.partition("?")[0].removeprefix("/v1/")
 
     @property
     def body(self) -> dict[str, Any]:
@@ -70,8 +75,10 @@ class Request:
 
 
 def stage_of(request: Request) -> str:
-    """login, probe, issue, renew, revoke, queue, lookup, renew-token, revoke-self, revoke-accessor."""
+    """login, probe, issue, renew, revoke, queue, lookup, renew-token, revoke-self, revoke-accessor; token, at a CI."""
     path, body = request.path, request.body
+    if path == "/token":
+        return "token"
     if path.startswith("auth/") and path.endswith("/login"):
         return "login"
     if path == "sys/leases/revoke":
@@ -210,7 +217,7 @@ class FaultyVault:
 
     def _forward(self, upstream: HTTPConnection, request: Request, stage: str) -> tuple[int, str, bytes]:
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
-        upstream.request(request.method, f"/v1/{request.path}", body=request.raw or None, headers=headers)
+        upstream.request(request.method, request.target, body=request.raw or None, headers=headers)
         with upstream.getresponse() as response:
             status, content_type, body = response.status, response.getheader("Content-Type", JSON), response.read()
         if body and status == 200:
@@ -221,6 +228,8 @@ class FaultyVault:
         with self._lock:
             if token := (answer.get("auth") or {}).get("client_token"):
                 self.canaries.add(str(token))
+            if stage == "token":
+                self.canaries.add(str(answer["value"]))
             if stage == "issue":
                 self.issued[str(answer["lease_id"])] = str(answer["data"]["username"])
                 self.canaries.add(str(answer["data"]["password"]))
@@ -262,7 +271,7 @@ def _read(stream: Any) -> Request | None:
         name, _, value = text.partition(":")
         headers[name.lower()] = value.strip()
     raw = stream.read(int(headers.get("content-length", "0")))
-    return Request(line[0], line[1].partition("?")[0].removeprefix("/v1/"), headers, raw)
+    return Request(line[0], line[1], headers, raw)
 
 
 def _head(status: int, content_type: str, length: int, headers: Mapping[str, str] | None = None) -> bytes:
