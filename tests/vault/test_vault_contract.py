@@ -11,7 +11,8 @@ from stepcreds.clock import SystemClock
 from stepcreds.errors import VaultError
 from stepcreds.secret import Secret
 from stepcreds.vault.advice import explain_login
-from stepcreds.vault.client import LeaseState, Vault
+from stepcreds.vault.client import Vault
+from stepcreds.vault.values import LeaseState
 
 Server = Fake | Real
 

@@ -7,27 +7,24 @@ whatever host a redirect names), the environment's proxies and CA bundles, netrc
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 from collections.abc import Mapping
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from stepcreds import __version__
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
-from stepcreds.errors import VaultError
-from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 from stepcreds.vault.answer import Answer, NoAnswerError
+from stepcreds.vault.failure import no_answer
 from stepcreds.vault.refusals import HTTPS_EXPECTED
-from stepcreds.vault.tls import client_context, explain_tls
+from stepcreds.vault.tls import client_context
 
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; Vault's own limit for a request is 32 MiB, and a credential takes one KiB
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -85,7 +82,7 @@ class Transport:
         """Ask `address` once, reading until the monotonic second `until` at most.
 
         Raises `NoAnswerError`, and `VaultError` for settings that cannot work.
-        """  # fmt: skip
+        """
         session = self.session(address)
         headers = {}
         if token is not None:
@@ -113,7 +110,7 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             trouble = error
         if trouble is not None:
-            raise self._no_answer(trouble, address, proxy)
+            raise no_answer(trouble, address, self._settings)
         return _answer(address, response, raw, payload, token)
 
     def session(self, address: str) -> requests.Session:
@@ -139,11 +136,10 @@ class Transport:
             if self._settings.namespace:
                 self._session.headers["X-Vault-Namespace"] = self._settings.namespace
             self._session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
-        if address.startswith("https://") and "https://" in self._session.adapters:
+        if address.startswith("https://") and not isinstance(self._session.adapters["https://"], _Adapter):
             if self.context is None:
                 self.context = client_context(self._settings)
-            if not isinstance(self._session.adapters["https://"], _Adapter):
-                self._session.mount("https://", _Adapter(self.context))
+            self._session.mount("https://", _Adapter(self.context))
         return self._session
 
     def _read(self, response: requests.Response, address: str, until: float) -> bytes:
@@ -155,62 +151,6 @@ class Transport:
             if self._clock.monotonic() > until:
                 raise NoAnswerError(address, "an answer that does not end", sent=True)
         return bytes(raw)
-
-    def _no_answer(self, error: Exception, address: str, proxy: str | None) -> NoAnswerError:
-        causes = _causes(error)
-        via = f" through the proxy {without_password(proxy)}" if proxy else ""
-        tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-        if tls is not None:
-            final = explain_tls(tls, address, self._settings)
-            reason = f"the TLS connection broke: {one_line(str(tls.reason or 'no reason given'))}{via}"
-            return NoAnswerError(address, reason, sent=final is None, final=final)
-        if isinstance(error, ValueError):
-            final = VaultError(
-                f"Vault cannot be asked at {address}{via}",
-                cause="The address, the proxy, the namespace or the token does not fit into a request.",
-                fix="Look at vault.address and vault.namespace in stepcreds.yml, and at the proxy variables.",
-                docs="vault-unreachable",
-            )
-            return NoAnswerError(address, "not a request", sent=False, final=final)
-        unsent = isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)) or any(
-            isinstance(cause, NewConnectionError) for cause in causes
-        )
-        return NoAnswerError(address, _reason(causes, "connection" if unsent else "answer") + via, sent=not unsent)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """`error`, and every exception that `requests` and `urllib3` wrapped in it, the outermost first."""
-    found = [error]
-    for cause in found:  # grows while it is walked
-        wrapped = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-        found += [inner for inner in wrapped if isinstance(inner, BaseException) and inner not in found]
-    return found
-
-
-def _reason(causes: list[BaseException], awaited: str) -> str:  # noqa: PLR0911 - a list of cases
-    """What went wrong, in the words of the system or the proxy: never those of `requests`, which show objects."""
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return f"the name cannot be resolved ({one_line(str(cause.strerror))})"
-        if isinstance(cause, (TimeoutError, requests.exceptions.Timeout)):
-            return f"no {awaited} in time"
-        if isinstance(cause, RemoteDisconnected):
-            return "the connection was closed without an answer"
-        if isinstance(cause, IncompleteRead):
-            return "the connection was closed in the middle of the answer"
-        if isinstance(cause, HTTPException):
-            return "the answer is not HTTP"
-        if type(cause) is OSError and str(cause).startswith("Tunnel connection failed"):
-            return one_line(str(cause)[0].lower() + str(cause)[1:])
-        if isinstance(cause, OSError) and cause.strerror:
-            return one_line(cause.strerror[0].lower() + cause.strerror[1:])
-    return "the connection broke"
-
-
-def without_password(proxy: str) -> str:
-    """The proxy's URL as it may be shown."""
-    parts = urlsplit(proxy)
-    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 
 
 def _answer(

@@ -1,0 +1,139 @@
+"""Takes Vault's answers apart into values, trusting nothing of their shape; it asks nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from stepcreds.model import Lease, Login
+from stepcreds.secret import Secret
+from stepcreds.vault import refusals
+from stepcreds.vault.answer import Answer
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """What Vault says of a lease: `gone` is proof that no lease of this id exists."""
+
+    state: Literal["gone", "alive"]
+    detail: str = ""  # why it is still there, where Vault tries to revoke it and fails
+    ttl: float = 0.0  # seconds until it expires
+
+    @property
+    def alive(self) -> bool:
+        return self.state == "alive"
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """What a server says of itself to anybody."""
+
+    version: str
+    initialized: bool
+    sealed: bool
+
+
+def expect(answer: Answer, method: str, path: str, status: int) -> Mapping[str, Any]:
+    """The body of an answer with exactly this status. Raises `VaultError` for any other."""
+    if answer.status != status or (answer.body is None and status != 204):
+        raise refusals.refused(answer, method, path)
+    return answer.body or {}
+
+
+def seconds(value: object, answer: Answer, method: str, path: str) -> float:
+    """`value`, which must be a duration. Raises `VaultError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise refusals.not_understood(answer, method, path, "a duration in seconds")
+    return float(value)
+
+
+def login(answer: Answer, path: str, now: float) -> Login:
+    """The token in `answer`, which came at `now` (epoch seconds). Raises `VaultError` where there is none."""
+    body = expect(answer, "POST", path, 200)
+    auth = body.get("auth")
+    if not isinstance(auth, dict):
+        raise refusals.not_understood(answer, "POST", path, "a token")
+    token, accessor = auth.get("client_token"), auth.get("accessor")
+    # An accessor is what a later `stepcreds revoke` ends the token by: without one it could not be cleaned up.
+    if not (_is_header(token) and _is_header(accessor)):
+        raise refusals.not_understood(answer, "POST", path, "a token with its accessor")
+    policies = auth.get("policies")
+    return Login(
+        token=Secret(token),
+        accessor=accessor,
+        policies=tuple(str(policy) for policy in policies) if isinstance(policies, list) else (),
+        entity_id=str(auth.get("entity_id") or ""),
+        ttl=seconds(auth.get("lease_duration"), answer, "POST", path),
+        renewable=auth.get("renewable") is True,
+        request_id=str(body.get("request_id") or ""),
+        time=now,
+    )
+
+
+def lease(answer: Answer, now: float) -> Lease | None:
+    """The credential in `answer`, which came at `now`; None where there is none that can be read."""
+    body = answer.body or {}
+    data, lease_id, duration = body.get("data"), body.get("lease_id"), body.get("lease_duration")
+    if not isinstance(data, dict) or not isinstance(lease_id, str) or isinstance(duration, bool):
+        return None
+    if not isinstance(duration, (int, float)) or not 0 <= duration < math.inf:
+        return None
+    return Lease(
+        lease_id=lease_id,
+        # Engines without leases (kv) send a duration all the same: it is advice, nothing ends after it.
+        duration=float(duration) if lease_id else 0.0,
+        renewable=body.get("renewable") is True,
+        fields=_flat(data),
+        request_id=str(body.get("request_id") or ""),
+        time=now,
+    )
+
+
+def lease_state(answer: Answer, path: str, lease_id: str) -> LeaseState:
+    """The lease in `answer`, which must be the one that was asked for. Raises `VaultError`."""
+    data = expect(answer, "POST", path, 200).get("data")
+    if not isinstance(data, dict) or data.get("id") != lease_id:
+        raise refusals.not_understood(answer, "POST", path, "the lease that was asked for")
+    failed = refusals.said((str(data.get("revoke_error") or ""),))
+    ttl = data.get("ttl")
+    return LeaseState(
+        "alive",
+        f"Vault tried to revoke it and failed: {failed}" if failed else "Vault still has the lease",
+        float(ttl) if isinstance(ttl, (int, float)) else 0.0,
+    )
+
+
+def server_status(answer: Answer, path: str) -> ServerStatus:
+    """What a server says of itself. Raises `VaultError` where that is not what Vault says."""
+    body = expect(answer, "GET", path, 200)
+    if "sealed" not in body:
+        raise refusals.not_understood(answer, "GET", path, "the state of the seal")
+    return ServerStatus(
+        version=str(body.get("version") or ""),
+        initialized=body.get("initialized") is True,
+        sealed=body["sealed"] is not False,
+    )
+
+
+def _is_header(value: object) -> TypeGuard[str]:
+    """Whether `value` is a text that can stand in an HTTP header."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip() != ""
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Secret]:
+    """The leaves of `data`, nested names joined by dots: strings as they are, everything else as compact JSON."""
+    fields: dict[str, Secret] = {}
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            fields |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            fields[prefix + name] = Secret(value)
+        else:
+            fields[prefix + name] = Secret(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    return fields
