@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stepcreds.config.model import Profile
 from stepcreds.secret import Secret
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The OIDC token that the CI gave this step. Its claims are *unverified*: Vault verifies them."""
 
     token: Secret
@@ -23,8 +22,7 @@ class Identity:
     variable: str = ""  # the variable that held the token, which the command must not inherit; "" where none did
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """Which job of which run this step belongs to, in the terms of its CI; "" where the CI has no such thing."""
 
     ci: str  # "github", "gitlab", …, "none"
@@ -41,8 +39,7 @@ class Job:
 TOKEN_MARGIN = 90.0  # seconds
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(NamedTuple):
     """A Vault token, in memory only."""
 
     token: Secret
@@ -55,8 +52,7 @@ class Login:
     time: float  # epoch seconds
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """What the creds path answered. `fields` are the response's data, nested names joined by dots."""
 
     lease_id: str  # "" where the engine gives no lease
@@ -67,15 +63,13 @@ class Lease:
     time: float  # epoch seconds
 
 
-@dataclass(frozen=True)
-class NotMeasured:
+class NotMeasured(NamedTuple):
     """Nobody looked at what the credential can do; `reason` says why, and is said wherever the grant is shown."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """A credential somebody looked at, or said in words that nobody did. Made by `scope` alone."""
 
     profile: Profile
@@ -83,8 +77,7 @@ class Grant:
     measurement: NotMeasured
 
 
-@dataclass(frozen=True)
-class DeliveredFile:
+class DeliveredFile(NamedTuple):
     """A file that the command is to find: 0600, in the step's private folder, removed at the end."""
 
     path: str  # absolute
@@ -102,8 +95,7 @@ class Delivery:
     secrets: tuple[Secret, ...]  # every value that must not be seen in output
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the command ended."""
 
     exit_code: int  # what `exec` would end with: the child's own, 128+n, 124
@@ -116,8 +108,7 @@ class Outcome:
     output_lost: str = ""  # why some of the command's output could not be passed on (a full disk), "" if all was
 
 
-@dataclass(frozen=True)
-class Holding:
+class Holding(NamedTuple):
     """What has to be ended before the step is over: a token, and as soon as it exists its credential.
 
     Both halves of the pair of processes hold it, so that either can end it alone.
@@ -129,16 +120,15 @@ class Holding:
     accessor: str
     lease_id: str = ""  # "" until issued, and for an engine without leases
     username: str = ""
-    password: Secret = field(default_factory=lambda: Secret(""))
-    lock_password: Secret = field(default_factory=lambda: Secret(""))  # what the lock sets; made before issuing
+    password: Secret = Secret("")
+    lock_password: Secret = Secret("")  # what the lock sets; made before issuing
     issue_time: float = 0.0  # epoch seconds; 0 until issued
     expire_time: float = 0.0  # epoch seconds: the shorter of lease and token
     ledger: str = ""  # path of the file that its end is to be recorded in,
     chain_uid: str = ""  # and the chain that the file holds
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(NamedTuple):
     """Whether the issued user shut itself out: its own password changed, its other sessions ended."""
 
     status: Literal["locked", "refused", "failed", "unreachable", "not_applicable"]
@@ -147,8 +137,7 @@ class Lock:
     sessions_ended: int = 0
 
 
-@dataclass(frozen=True)
-class Revocation:
+class Revocation(NamedTuple):
     """What Vault was asked to do, and what it said."""
 
     method: Literal["lease", "accessor", "token", "none"]
@@ -162,16 +151,14 @@ LookupAnswer = Literal["gone", "alive", "unknown", "not_checked"]
 LoginAnswer = Literal["refused", "accepted", "unknown"]
 
 
-@dataclass(frozen=True)
-class LoginProof:
+class LoginProof(NamedTuple):
     """What the database says to a login with a credential that should be dead. Only `refused` proves anything."""
 
     answer: LoginAnswer
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """Everything that was looked at to prove the credential dead; None or "not_…" where nothing was looked at."""
 
     lookup: LookupAnswer
@@ -186,8 +173,7 @@ class Proof:
         return self.time is not None
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a credential ended: the lock, the revocation, and the proof."""
 
     lock: Lock

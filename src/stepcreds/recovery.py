@@ -8,7 +8,7 @@ credential of a profile on the same server sees neither the role nor a session o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -130,9 +130,9 @@ class _Recovery:
         """The profile as it was recorded: the configuration may have changed since, or lost it."""
         known = self.around.config.profiles.get(view.profile)
         if known is not None and known.creds == view.creds:
-            return replace(known, role=view.role)
+            return known._replace(role=view.role)
         lost = Profile(view.profile, view.role, view.creds, None, None)
-        return lost if known is None else replace(known, role=view.role, creds=view.creds)
+        return lost if known is None else known._replace(role=view.role, creds=view.creds)
 
     def unrecorded(self, lease_id: str) -> Leftover:
         """A lease that no ledger here knows: the profile whose creds path it is under says how to end it."""

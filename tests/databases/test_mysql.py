@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +334,7 @@ def garbage(connection: socket.socket) -> None:
 )
 def test_a_lying_server_proves_nothing(engine: Engine, script: Callable[[socket.socket], None], what: str) -> None:
     with liar(script) as somewhere:
-        url = replace(somewhere, engine="mysql")
+        url = somewhere._replace(engine="mysql")
         proof = engine.try_login(url, "user", NEW, timeout=0.5)
     assert proof == LoginProof("unknown", what.replace("HOST", f"127.0.0.1:{url.port}"))
 
@@ -352,7 +351,7 @@ def test_no_server_gets_the_password_by_asking_for_it(engine: Engine, method: by
             heard.append(data)
 
     with liar(ask) as somewhere:
-        url = replace(somewhere, engine="mysql")
+        url = somewhere._replace(engine="mysql")
         proof = engine.try_login(url, "user", NEW, timeout=TIMEOUT)
     assert proof == LoginProof(
         "unknown", f"127.0.0.1:{url.port} asks for an authentication that gives the password away"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,8 @@ PROVEN = Ending(
     Revocation("lease", "revoked", NOW + 5.2),
     Proof("gone", "refused", "not_checked", "lease lookup and refused logins", NOW + 5.25),
 )
-UNPROVEN = replace(PROVEN, proof=Proof("unknown", "unknown", "not_checked", "nothing answered", None))
-FAILED = replace(UNPROVEN, revocation=Revocation("lease", "failed", NOW + 5.2, "sealed"))
+UNPROVEN = PROVEN._replace(proof=Proof("unknown", "unknown", "not_checked", "nothing answered", None))
+FAILED = UNPROVEN._replace(revocation=Revocation("lease", "failed", NOW + 5.2, "sealed"))
 NOT_ISSUED = Ending(
     Lock("not_applicable", None),
     Revocation("none", "not_issued", None),

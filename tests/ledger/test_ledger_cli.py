@@ -7,7 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
         requested(UIDS[4]),
     ):
         journal.append(event)
-    other = open_journal(tmp_path / "ledger", replace(JOB, run_id="4712", job="test"), ManualClock(NOW + 60))
+    other = open_journal(tmp_path / "ledger", JOB._replace(run_id="4712", job="test"), ManualClock(NOW + 60))
     other.append(requested(UIDS[5]))
     other.append(issued(UIDS[5]))
     return tmp_path
@@ -261,7 +260,7 @@ def test_colour_is_for_terminals(folder: Path) -> None:
 
 def test_verify_of_clean_ledgers(tmp_path: Path) -> None:
     write_ledger(tmp_path / "ledger")
-    open_journal(tmp_path / "ledger", replace(JOB, run_id="4712", job="test"))
+    open_journal(tmp_path / "ledger", JOB._replace(run_id="4712", job="test"))
     expected = f"{DEPLOY}: ok, 11 records, closed\n{TEST}: ok, 1 record, open\n{UNSIGNED}"
     assert ledger(tmp_path, "verify", "ledger") == (0, expected, "")
     (tmp_path / "stepcreds.yml").write_text(CONFIG)

@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,15 +96,15 @@ def test_the_steps_of_a_job_attempt_share_a_chain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(JOB, iss="https://gitlab.example.com"),
-        replace(JOB, repository_id="9"),
-        replace(JOB, run_id="4712"),
-        replace(JOB, run_attempt="2"),
-        replace(JOB, job="deploy (eu)"),
+        JOB._replace(iss="https://gitlab.example.com"),
+        JOB._replace(repository_id="9"),
+        JOB._replace(run_id="4712"),
+        JOB._replace(run_attempt="2"),
+        JOB._replace(job="deploy (eu)"),
         Job("none", "", "", "", "", "", "", {}),
-        replace(JOB, job="../../etc/passwd"),
-        replace(JOB, job="x" * 500),
-        replace(JOB, job="d\udcff"),
+        JOB._replace(job="../../etc/passwd"),
+        JOB._replace(job="x" * 500),
+        JOB._replace(job="d\udcff"),
     ],
 )
 def test_another_job_attempt_has_a_chain_of_its_own(other: Job, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,9 +143,9 @@ def test_what_revoke_has_to_end(tmp_path: Path) -> None:
     late.append(issued(UIDS[4]))
     late.append(closed(UIDS[4], FAILED))  # closed, and not dead
     late.append(closed(UIDS[7], NOT_ISSUED, None))
-    other_job = open_journal(tmp_path, replace(JOB, job="test"), ManualClock(NOW + 30))
+    other_job = open_journal(tmp_path, JOB._replace(job="test"), ManualClock(NOW + 30))
     other_job.append(requested(UIDS[5]))
-    for stranger in (replace(JOB, run_id="4712"), replace(JOB, run_attempt="2"), replace(JOB, repository_id="9")):
+    for stranger in (JOB._replace(run_id="4712"), JOB._replace(run_attempt="2"), JOB._replace(repository_id="9")):
         open_journal(tmp_path, stranger).append(requested(UIDS[6]))
     mine, errors = unclosed(settings, JOB)
     assert [(view.credential_uid, view.lease_id, view.file) for view in mine] == [
@@ -176,16 +175,16 @@ def test_a_second_try_counts_when_it_gives_a_proof(tmp_path: Path) -> None:
 def test_what_cannot_be_revoked_is_not_tried_again(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     journal.append(requested())
-    journal.append(closed(ending=replace(FAILED, revocation=Revocation("none", "impossible", None))))
+    journal.append(closed(ending=FAILED._replace(revocation=Revocation("none", "impossible", None))))
     assert unclosed(LedgerSettings(tmp_path, None), JOB) == ([], [])
 
 
 def test_a_lease_is_found_in_whichever_chain_it_is(tmp_path: Path) -> None:
     settings = LedgerSettings(tmp_path, None)
     write_ledger(tmp_path, lives=1)
-    journal = open_journal(tmp_path, replace(JOB, run_id="9"))
+    journal = open_journal(tmp_path, JOB._replace(run_id="9"))
     journal.append(
-        credential.issued(STEP, UIDS[3], LOGIN, replace(LEASE, lease_id="kv/9"), db_user=None, expire_time=0)
+        credential.issued(STEP, UIDS[3], LOGIN, LEASE._replace(lease_id="kv/9"), db_user=None, expire_time=0)
     )
     journal.append(requested(UIDS[4]))
     view = with_lease(settings, "kv/9")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 import uuid
@@ -151,18 +150,18 @@ def test_a_refused_login_leaves_a_closed_record_without_a_command_or_a_time() ->
 
 
 def test_a_command_that_was_not_started_has_an_exit_code_and_no_times() -> None:
-    outcome = dataclasses.replace(OUTCOME, exit_code=127, reason="not_started")
+    outcome = OUTCOME._replace(exit_code=127, reason="not_started")
     step = closed(outcome=outcome).fields["step"]
     assert isinstance(step, dict)
     assert (step["exit_code"], step["start"], step["end"]) == (127, None, None)
 
 
 def test_who_cancelled_is_on_record() -> None:
-    assert closed(outcome=dataclasses.replace(OUTCOME, cancelled_by="SIGTERM")).fields["cancelled_by"] == "SIGTERM"
+    assert closed(outcome=OUTCOME._replace(cancelled_by="SIGTERM")).fields["cancelled_by"] == "SIGTERM"
 
 
 def test_a_secret_without_a_lease_or_an_end() -> None:
-    lease = dataclasses.replace(LEASE, lease_id="", duration=0.0)
+    lease = LEASE._replace(lease_id="", duration=0.0)
     fields = credential.issued(STEP, UIDS[0], LOGIN, lease, db_user=None, expire_time=math.inf).fields
     assert (fields["lease_id"], fields["lease_duration"], fields["expire_time"], fields["db_user"]) == (
         None,
@@ -217,7 +216,7 @@ def test_no_secret_goes_into_any_record(tmp_path: Path) -> None:
 
 
 def test_names_from_an_environment_that_is_not_utf_8_are_escaped(tmp_path: Path) -> None:
-    job = dataclasses.replace(JOB, job="b\udcff", runner={"name": "r\udcfe"})
+    job = JOB._replace(job="b\udcff", runner={"name": "r\udcfe"})
     opened = records(open_journal(tmp_path / "ledger", job).path)[0]
     assert (opened["job"]["job"], opened["runner"]) == ("b\\udcff", {"name": "r\\udcfe"})
 

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
 from typing import Any
 
 from stepcreds.clock import SystemClock
@@ -89,7 +88,7 @@ class _Steps:
             report(refused=[error.what, error.cause, error.fix, error.docs])
             self.code = error.code
         else:
-            report(outcome=asdict(outcome))
+            report(outcome=outcome._asdict())
             self.code = outcome.exit_code
 
     def fail(self, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def test_a_later_login_may_revoke_what_a_killed_step_left(stack: Stack) -> None:
 @pytest.mark.parametrize("creds", ["", 'database/creds/a" {}', "database/creds/*", "database/+/a", "database/a\nb"])
 def test_a_path_that_would_mean_more_in_a_policy_is_refused(stack: Stack, creds: str) -> None:
     with pytest.raises(UnsupportedError) as refused:
-        vault.policy(replace(stack.profiles["migrate"], creds=creds))
+        vault.policy(stack.profiles["migrate"]._replace(creds=creds))
     assert str(refused.value) == f"{creds!a} cannot stand in a policy."
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+NONE: Mapping[str, str] = {}  # nobody writes to it: the fields below are read only
 Access = Literal["read-only", "read-write", "ddl"]
 
 
-@dataclass(frozen=True)
-class DatabaseURL:
+class DatabaseURL(NamedTuple):
     """Where a database is, and how it must prove who it is; never who logs in."""
 
     engine: str  # a name of databases.ENGINES: "postgresql", "mysql", "mariadb", "redis", …
@@ -21,11 +21,10 @@ class DatabaseURL:
     database: str  # "" where the URL names none
     sslmode: str  # libpq's word: disable, allow, prefer, require, verify-ca, verify-full
     sslrootcert: Path | None  # absolute; None: the system's CAs
-    options: Mapping[str, str] = field(default_factory=dict)  # the other query parameters, handed to the child
+    options: Mapping[str, str] = NONE  # the other query parameters, handed to the child
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """One privilege beyond the declared access that somebody decided to accept."""
 
     what: str
@@ -33,8 +32,7 @@ class Allowance:
     expires: str  # RFC 3339 date
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """One credential that a step may ask for."""
 
     name: str
@@ -54,7 +52,7 @@ class Profile:
     on_revoke_failure: Literal["fail", "warn"] = "fail"
     revocation: Literal["lease", "none"] = "lease"
     env: Mapping[str, str] | None = None  # name -> template; None: the engine's default names
-    files: Mapping[str, str] = field(default_factory=dict)  # path template -> content template
+    files: Mapping[str, str] = NONE  # path template -> content template
     keep: tuple[str, ...] = ()  # inherited variables that would be removed
 
 
@@ -75,16 +73,14 @@ class VaultSettings:
     timeout: float | None = None  # seconds that one call may take, retries included; None: each call's own
 
 
-@dataclass(frozen=True)
-class LedgerSettings:
+class LedgerSettings(NamedTuple):
     """Where the record of every step is kept."""
 
     path: Path  # a folder
     key: str | None  # transit key that signs checkpoints
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """A whole stepcreds.yml with the environment's fallbacks applied."""
 
     source: Path

@@ -6,7 +6,7 @@ The lines carry secrets in clear, through a pipe that only these two processes h
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def encode_holding(holding: Holding) -> dict[str, Any]:
     """`holding` as JSON has it, with its secrets in clear and marked as such."""
     from stepcreds.secret import Secret
 
-    values = {field.name: getattr(holding, field.name) for field in fields(holding)}
+    values = holding._asdict()
     return {name: {"secret": value.reveal()} if isinstance(value, Secret) else value for name, value in values.items()}
 
 

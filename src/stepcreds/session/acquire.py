@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
 
 from stepcreds import scope
 from stepcreds.config.model import Profile
@@ -103,7 +102,7 @@ class _Attempt:
         return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))
 
     def hold(self, **changes: object) -> None:
-        self.holding = replace(self.holding, **changes)  # type: ignore[arg-type]
+        self.holding = self.holding._replace(**changes)  # type: ignore[arg-type]
         self.step.keeper.hold(self.holding)
 
     def record_intent(self) -> None:

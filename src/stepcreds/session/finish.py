@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from stepcreds import revoke, scope
@@ -97,7 +96,7 @@ def _close(
         ending=ending,
         expire_time=holding.expire_time or None,
     )
-    ending = replace(ending, recorded=_append(closing, closed))
+    ending = ending._replace(recorded=_append(closing, closed))
     if holding.accessor and ending.revocation.method != "token":
         give_back(closing, vault, holding)
     vault.close()

@@ -99,4 +99,4 @@ class Credential:
 
     def until(self, expire_time: float) -> Credential:
         """The same credential with another end (epoch seconds): it was renewed."""
-        return replace(self, holding=replace(self.holding, expire_time=expire_time))
+        return replace(self, holding=self.holding._replace(expire_time=expire_time))
