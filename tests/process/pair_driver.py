@@ -109,7 +109,9 @@ def life(worker: Worker) -> int:
 
 def take_over(custody: Custody) -> int:
     def revealed(holding: Holding) -> dict[str, Any]:
-        return {name: value.reveal() if isinstance(value, Secret) else value for name, value in vars(holding).items()}
+        return {
+            name: value.reveal() if isinstance(value, Secret) else value for name, value in holding._asdict().items()
+        }
 
     report(
         taken_over_by=os.getpid(),

@@ -65,6 +65,7 @@ class Report:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": str(SOURCE),
             "PAIR_RUN": str(folder),
+            "PYTHONWARNINGS": "error",
         }
 
     def command_line(self, steps: Sequence[dict[str, Any]], python: str = sys.executable) -> list[str]:
