@@ -7,7 +7,7 @@ error ever carries the value of a credential, of a token, or the body of an answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class StepcredsError(Exception):
@@ -34,8 +34,7 @@ class UsageError(StepcredsError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong in a configuration file."""
 
     where: str  # "stepcreds.yml:12:5", or the name of the variable or file

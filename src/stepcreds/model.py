@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from stepcreds.config.model import Profile
@@ -84,15 +83,17 @@ class DeliveredFile(NamedTuple):
     content: Secret
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What the command gets."""
 
-    environment: Mapping[str, str] = field(repr=False)  # it holds the credential in clear
+    environment: Mapping[str, str]  # it holds the credential in clear
     files: tuple[DeliveredFile, ...]
     removed: tuple[str, ...]  # names taken out of the parent's environment
     inherited: tuple[str, ...]  # names of credential-like variables that the command still inherits
     secrets: tuple[Secret, ...]  # every value that must not be seen in output
+
+    def __repr__(self) -> str:
+        return f"Delivery(removed={self.removed!r}, inherited={self.inherited!r}, ***)"
 
 
 class Outcome(NamedTuple):

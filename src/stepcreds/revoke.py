@@ -8,7 +8,7 @@ database itself, with every password that could still work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL, Profile
@@ -31,8 +31,7 @@ QUEUE_PAUSES = PROOF_PAUSES[:4]
 NO_LOCK = Lock("not_applicable", None)
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(NamedTuple):
     """Until when (monotonic seconds) an ending may go on asking."""
 
     at: float

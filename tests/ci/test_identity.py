@@ -63,7 +63,7 @@ def test_github_from_beginning_to_end() -> None:
 
 
 def test_the_variable_of_the_settings_is_the_one_asked_for() -> None:
-    settings = VaultSettings(**{**vars(SETTINGS), "id_token_variable": "MINE"})
+    settings = SETTINGS._replace(id_token_variable="MINE")
     identity = obtain(settings, {"GITLAB_CI": "true", "MINE": made()}, clock=DrivenClock(), http=NoHTTP())
     assert (identity.source, identity.variable) == ("the variable MINE", "MINE")
 
@@ -285,7 +285,7 @@ def test_azures_audience_cannot_be_chosen() -> None:
     token = made(aud="api://AzureADTokenExchange")
     with Endpoint(token_reply(token, "oidcToken")) as endpoint:
         environment = {"SYSTEM_OIDCREQUESTURI": endpoint.url, "SYSTEM_ACCESSTOKEN": "x"}
-        settings = VaultSettings(**{**vars(SETTINGS), "audience": "api://AzureADTokenExchange"})
+        settings = SETTINGS._replace(audience="api://AzureADTokenExchange")
         assert obtain(settings, environment, clock=DrivenClock(), ci=AzurePipelines()).token == Secret(token)
         with pytest.raises(IdentityError) as error:
             obtain(SETTINGS, environment, clock=DrivenClock(), ci=AzurePipelines())

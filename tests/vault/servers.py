@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from fake_vault import FakeVault, Role
@@ -33,7 +32,7 @@ SETTINGS = VaultSettings(
 
 
 def settings(*addresses: str, **other: Any) -> VaultSettings:
-    return replace(SETTINGS, addresses=addresses, **other)
+    return SETTINGS._replace(addresses=addresses, **other)
 
 
 class Fake:

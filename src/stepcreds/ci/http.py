@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from stepcreds import __version__
@@ -23,14 +22,16 @@ _LONGEST_PAUSE = 5.0  # seconds
 BAD_CERTIFICATE = "its TLS certificate is not accepted"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The last answer of an endpoint. `status` 0: it gave none, for `reason`."""
 
     status: int
     reason: str  # in words, of no answer; quotes neither the URL's query nor a header
-    body: bytes = field(repr=False)  # may hold the token
+    body: bytes  # may hold the token
     tries: int
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {self.reason!r}, ***)"
 
     def in_words(self) -> str:
         outcome = f"HTTP {self.status}" if self.status else self.reason

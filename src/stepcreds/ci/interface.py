@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from stepcreds.ci.http import HTTP
@@ -74,14 +73,14 @@ class CI(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class Common:
     """What a CI is unless its file says otherwise: a variable may hold a token, nothing can be masked or annotated."""
 
-    id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
-
     masks: ClassVar[bool] = False
     title: ClassVar[str] = ""
+
+    def __init__(self, id_token_variable: str = "VAULT_ID_TOKEN") -> None:  # noqa: S107 - the name of a variable
+        self.id_token_variable = id_token_variable
 
     @property
     def identity_variables(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -56,8 +55,7 @@ class Profile(NamedTuple):
     keep: tuple[str, ...] = ()  # inherited variables that would be removed
 
 
-@dataclass(frozen=True)
-class VaultSettings:
+class VaultSettings(NamedTuple):
     """Which Vault or OpenBao, and how to reach it."""
 
     addresses: tuple[str, ...]  # https://host:port, without a trailing slash; tried in turn
@@ -68,9 +66,12 @@ class VaultSettings:
     skip_verify: bool  # VAULT_SKIP_VERIFY; never settable in stepcreds.yml
     mount: str  # auth/<mount>/login
     audience: str
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)  # address -> proxy URL; may hold a password
+    proxies: Mapping[str, str] = NONE  # address -> proxy URL; may hold a password
     id_token_variable: str = "VAULT_ID_TOKEN"  # noqa: S105 - the name of a variable
     timeout: float | None = None  # seconds that one call may take, retries included; None: each call's own
+
+    def __repr__(self) -> str:
+        return f"VaultSettings({self.addresses!r}, …)"  # a proxy's URL may hold a password
 
 
 class LedgerSettings(NamedTuple):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from string import Formatter
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Form = Literal["", "url", "base64", "json"]
 FORMS: tuple[str, ...] = get_args(Form)
@@ -14,8 +13,7 @@ class TemplateError(ValueError):
     """A template that cannot be read; the message is a sentence for the person who wrote it."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Literal text, followed by a field unless `field` is ""."""
 
     literal: str

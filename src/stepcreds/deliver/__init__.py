@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stepcreds.config.model import Profile
 from stepcreds.deliver.environment import ACTION, VAULT_TOKENS, Inherit, credential_like
@@ -15,15 +15,17 @@ from stepcreds.model import DeliveredFile, Delivery, Grant
 from stepcreds.secret import Secret
 
 
-@dataclass(frozen=True)
-class Parent:
+class Parent(NamedTuple):
     """The environment a command would have had, and how to know the identity in it."""
 
-    environment: Mapping[str, str] = field(repr=False)  # of a job: it holds whatever the job holds
+    environment: Mapping[str, str]  # of a job: it holds whatever the job holds
     inherit: Inherit
     identity_variables: tuple[str, ...]  # patterns, as `ci.interface.CI` gives them
     token: Secret
     issuer: str
+
+    def __repr__(self) -> str:
+        return "Parent(***)"
 
     def without(self, profiles: Iterable[Profile]) -> dict[str, str]:
         """What the command may still see of it."""

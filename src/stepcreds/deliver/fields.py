@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from stepcreds.config.model import DatabaseURL
@@ -36,8 +36,7 @@ def is_secret(name: str, value: str) -> bool:
     return not public and len(value) >= SHORTEST_SECRET and value.lower() not in _WORDS
 
 
-@dataclass(frozen=True)
-class Fields:
+class Fields(NamedTuple):
     """The fields of one grant, for one folder ("" where the step has no files)."""
 
     profile: str

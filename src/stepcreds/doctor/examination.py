@@ -7,7 +7,6 @@ when the examination is interrupted or killed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -140,7 +139,7 @@ class Examination:
         return "; ".join([*found, *(error.what for error in failures)])
 
     def server(self, address: str) -> str:
-        settings = replace(self.around.config.vault, addresses=(address,))
+        settings = self.around.config.vault._replace(addresses=(address,))
         vault = Vault(settings, self.around.clock, patience=PATIENCE)
         try:
             status = vault.status()

@@ -6,15 +6,13 @@ The lines carry secrets in clear, through a pipe that only these two processes h
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from stepcreds.model import Holding  # the front needs it only when it has to take over
 
 
-@dataclass(frozen=True)
-class Custody:
+class Custody(NamedTuple):
     """What a worker that is gone still held, in the order in which it came to hold it."""
 
     holdings: tuple[Holding, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.process.proc import Process, below, children, look_at
@@ -22,8 +22,7 @@ _LOOK_AGAIN = 0.05  # seconds; a SIGKILL takes effect in microseconds unless the
 _SWEEPS = frozenset(2 << doubling for doubling in range(20))  # rounds in which the whole tree is dealt with at once
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """What has become of everything below this process."""
 
     killed: int  # processes that died of a SIGKILL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.errors import VaultError
@@ -46,7 +45,7 @@ class Renewal:
         if self._thread.is_alive():
             self._thread.join(timeout=0.5)
         credentials = list(self._credentials.values())
-        return [replace(c, vault=c.vault.fresh()) for c in credentials] if self._thread.is_alive() else credentials
+        return [c._replace(vault=c.vault.fresh()) for c in credentials] if self._thread.is_alive() else credentials
 
     def _run(self) -> None:
         while self._due and not self._stop.wait(self._pause()):

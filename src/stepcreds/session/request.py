@@ -3,15 +3,13 @@ worker is still importing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stepcreds.config.model import Config, Profile
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is asked for."""
 
     profiles: tuple[Profile, ...]  # the first, then each --also
@@ -23,8 +21,7 @@ class Request:
     id_token_file: Path | None = None
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """What the front hands to the worker, through a pipe that only these two hold."""
 
     request: Request
@@ -32,3 +29,6 @@ class Order:
     step_uid: str
     quiet: bool = False
     operator_token: str | None = None  # in clear, as everything that the two tell each other
+
+    def __repr__(self) -> str:
+        return "Order(***)"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stepcreds.ci.interface import CI
 from stepcreds.clock import Clock
@@ -49,8 +48,7 @@ class Keeper(Protocol):
     def release(self, credential_uid: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a step is handed by the command line: nothing below it asks the machine for any of this."""
 
     config: Config
@@ -61,34 +59,50 @@ class Surroundings:
     step_uid: str
     operator_token: Secret | None = None  # `--as-operator`: the caller's own Vault token stands for an identity
 
+    def __repr__(self) -> str:
+        return "Surroundings(***)"  # the environment of a job holds whatever the job holds
+
     @property
     def step_name(self) -> str:
         """The CI's own name of this step."""
         return self.ci.job({}, self.environment).step
 
 
-@dataclass(frozen=True)
 class Closing:
     """What it takes to write down how a credential ended; all that the other half of the pair has, too."""
 
-    around: Surroundings
-    journal: Journal
-    keeper: Keeper
-    argv: tuple[str, ...] | None = None  # None where there is no command
+    def __init__(
+        self, around: Surroundings, journal: Journal, keeper: Keeper, argv: tuple[str, ...] | None = None
+    ) -> None:
+        self.around = around
+        self.journal = journal
+        self.keeper = keeper
+        self.argv = argv  # None where there is no command
 
 
-@dataclass(frozen=True)
 class Step(Closing):
     """A step whose identity is known and whose ledger is open."""
 
-    identity: Identity = field(kw_only=True)
-    reason: str | None = None
-    delivery: str = "exec"  # how the ledger names the way the credential is handed over
-    inherited: tuple[str, ...] = ()  # names of credential-like variables found in the environment
+    def __init__(
+        self,
+        around: Surroundings,
+        journal: Journal,
+        keeper: Keeper,
+        argv: tuple[str, ...] | None = None,
+        *,
+        identity: Identity,
+        reason: str | None = None,
+        delivery: str = "exec",
+        inherited: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(around, journal, keeper, argv)
+        self.identity = identity
+        self.reason = reason
+        self.delivery = delivery  # how the ledger names the way the credential is handed over
+        self.inherited = inherited  # names of credential-like variables found in the environment
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(NamedTuple):
     """A credential that this step holds, and everything needed to end it."""
 
     profile: Profile
@@ -99,4 +113,4 @@ class Credential:
 
     def until(self, expire_time: float) -> Credential:
         """The same credential with another end (epoch seconds): it was renewed."""
-        return replace(self, holding=self.holding._replace(expire_time=expire_time))
+        return self._replace(holding=self.holding._replace(expire_time=expire_time))

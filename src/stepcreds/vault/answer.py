@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepcreds.errors import VaultError
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What one address of Vault answered to one request."""
 
     address: str
     status: int
-    body: Mapping[str, Any] | None = field(repr=False)  # the JSON object, None where there was none; holds secrets
+    body: Mapping[str, Any] | None  # the JSON object, None where there was none; holds secrets
     errors: tuple[str, ...] = ()  # Vault's own texts, as they came
     content_type: str = ""
     location: str = ""
     retry_after: str = ""
     repeated: bool = False  # an earlier request of the same call may have been carried out, its answer lost
+
+    def __repr__(self) -> str:
+        return f"Answer({self.address!r}, {self.status}, ***)"
 
 
 class NoAnswerError(Exception):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from stepcreds.clock import Clock
@@ -87,7 +86,7 @@ class Calls:
                 doubt, final = problem.sent, problem.final is not None
             else:
                 if answer.status not in PASSING:
-                    return replace(answer, repeated=repeated)
+                    return answer._replace(repeated=repeated)
                 failure = refusals.refused(answer, method, path)
                 doubt, final = _may_have_run(answer), False
                 asked = seconds_to_wait(answer.retry_after, self._clock.now())

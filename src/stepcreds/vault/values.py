@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stepcreds.model import Lease, Login
 from stepcreds.secret import Secret
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
 
-@dataclass(frozen=True)
-class LeaseState:
+class LeaseState(NamedTuple):
     """What Vault says of a lease: `gone` is proof that no lease of this id exists."""
 
     state: Literal["gone", "alive"]
@@ -30,8 +28,7 @@ class LeaseState:
         return self.state == "alive"
 
 
-@dataclass(frozen=True)
-class ServerStatus:
+class ServerStatus(NamedTuple):
     """What a server says of itself to anybody."""
 
     version: str
