@@ -1,0 +1,73 @@
+"""What a short step costs: requests to Vault, and modules that it imports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from step_runs import reconfigure
+
+from conftest import Step
+from relay import Relay
+from stepcreds.devstack.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+# Seven at most; it is six as long as no checkpoint is signed and the lease needs no shortening.
+REQUESTS = [
+    "POST /v1/auth/jwt/login",
+    "POST /v1/sys/leases/revoke",
+    "GET /v1/database/creds/app-verify",
+    "POST /v1/sys/leases/revoke",
+    "POST /v1/sys/leases/lookup",
+    "POST /v1/auth/token/revoke-self",
+]
+
+
+def test_a_short_step_asks_vault_seldom_and_on_one_connection(stack: Stack, step: Step, config_file: Path) -> None:
+    with Relay(int(stack.address.rpartition(":")[2])) as relay:
+        there = f"http://127.0.0.1:{relay.port}"
+        reconfigure(config_file, lambda document: document["vault"].update(address=there))
+        run = step("exec", "verify", "--", "true")
+        assert run.returncode == 0, run.stderr
+        assert len(relay.requests) <= 7
+        assert relay.requests == REQUESTS
+        assert relay.connections == 1
+
+
+LIBRARIES = {"click", "yaml", "requests"}  # and what they bring
+# What a step may import of the standard library besides, in both its processes. Each costs every step its time.
+OWN = {
+    "dataclasses", "fcntl", "select", "signal", "shlex", "runpy", "pkgutil",
+    *("ctypes", "ctypes._endian", "_ctypes"),  # prctl(2)
+    *("pickle", "_pickle", "_compat_pickle"),  # from one half to the other
+}  # fmt: skip
+
+
+def imported(stack: Stack, folder: Path, *arguments: str) -> set[str]:
+    """The modules that this Python imports, in all processes that come of it and are Python."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=folder,
+        env=stack.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", run.stderr, re.MULTILINE))
+
+
+def test_a_step_imports_nothing_that_it_need_not(stack: Stack, config_file: Path) -> None:
+    folder = config_file.parent
+    libraries = imported(stack, folder, "-c", f"import {', '.join(sorted(LIBRARIES))}")
+    beyond = imported(stack, folder, "-m", "stepcreds", "exec", "verify", "--", "true") - libraries
+    # Both processes are seen, and the engine's lock and proof.
+    assert {"stepcreds.session.life", "stepcreds.process.front", "stepcreds.databases.postgresql"} <= beyond
+    ours = {name for name in beyond if not name.startswith(("stepcreds", "encodings."))}
+    assert ours <= OWN
