@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import pg8000.exceptions
 import yaml
-from processes import descendants
 
+from processes import descendants
 from stepcreds.config.model import Access, Profile
 from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Step
 from step_runs import (
     STAYING,
     Oddities,
@@ -22,6 +21,7 @@ from step_runs import (
     verdicts,
 )
 
+from conftest import Step
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")

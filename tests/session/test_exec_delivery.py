@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from conftest import Step
 from rabbitmq_api import Broker
 from step_runs import (
     Oddities,
@@ -24,6 +23,7 @@ from step_runs import (
     verdicts,
 )
 
+from conftest import Step
 from stepcreds.devstack import installed
 from stepcreds.devstack.stack import Stack
 
@@ -129,7 +129,9 @@ def broker(stack: Stack, config_file: Path) -> Iterator[Broker]:
         odd.write("rabbitmq/config/lease", {"ttl": "1h", "max_ttl": "2h"}, goes_with_its_mount=True)
         vhosts = json.dumps({"/": {"read": ".*", "write": "", "configure": ""}})
         odd.write("rabbitmq/roles/queue", {"vhosts": vhosts}, goes_with_its_mount=True)
-        odd.secret("queue", "rabbitmq/creds/queue", env={"AMQP_URL": "amqp://{username:url}:{password:url}@mq.internal/"})
+        odd.secret(
+            "queue", "rabbitmq/creds/queue", env={"AMQP_URL": "amqp://{username:url}:{password:url}@mq.internal/"}
+        )
         yield api
 
 

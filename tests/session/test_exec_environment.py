@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Step
-from processes import descendants
 from step_runs import STAYING, Running, normalised, of_kind, reconfigure, reported, reporting
 
+from conftest import Step
+from processes import descendants
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -132,7 +132,13 @@ def test_nobody_in_the_tree_holds_the_identity_or_a_vault_token(
             assert secret in environ or sys.executable.encode() not in cmdline
             assert secret not in cmdline
             # A service token of OpenBao begins with "s." and one of Vault's with "hvs.".
-            for forbidden in (token.encode(), b"older-token", b"=s.", b"=hvs.", stack.openbao.root_token.reveal().encode()):
+            for forbidden in (
+                token.encode(),
+                b"older-token",
+                b"=s.",
+                b"=hvs.",
+                stack.openbao.root_token.reveal().encode(),
+            ):
                 assert forbidden not in environ + cmdline
         # The credential and its token are in the memory of these two alone, never in what the machine shows of them.
         for pid in (running.process.pid, running.worker):

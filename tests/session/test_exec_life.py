@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Step
 from step_runs import audited, kinds, normalised, of_kind, records, refusal, reported, reporting, token_is_gone
 
+from conftest import Step
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")

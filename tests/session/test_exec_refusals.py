@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Step
 from step_runs import Oddities, audited, kinds, normalised, of_kind, reconfigure, reporting, verdicts
 
+from conftest import Step
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -76,7 +76,10 @@ USAGE = "Usage: stepcreds exec [OPTIONS] PROFILE COMMAND...\nTry 'stepcreds exec
             ["--grace", "soon", "verify", "true"],
             "Invalid value for '--grace': 'soon' is not a duration; write 90s, 2m or 1h30m",
         ),
-        (["--inherit", "some", "verify", "true"], "Invalid value for '--inherit': 'some' is not one of 'all', 'clean'."),
+        (
+            ["--inherit", "some", "verify", "true"],
+            "Invalid value for '--inherit': 'some' is not one of 'all', 'clean'.",
+        ),
     ],
 )
 def test_wrong_usage(step: Step, arguments: list[str], text: str) -> None:
@@ -87,7 +90,9 @@ def test_wrong_usage(step: Step, arguments: list[str], text: str) -> None:
 def test_an_unknown_flag(step: Step) -> None:
     run = step("exec", "--no-such-flag", "verify", "--", "true")
     assert run.returncode == 125
-    assert run.stderr.startswith(USAGE + "Error: No such option")  # the rest is click's, and differs between its versions
+    assert run.stderr.startswith(
+        USAGE + "Error: No such option"
+    )  # the rest is click's, and differs between its versions
 
 
 def test_no_identity(stack: Stack, step: Step, command: list[str], config_file: Path) -> None:
@@ -119,7 +124,7 @@ def test_a_login_that_is_refused(stack: Stack, step: Step, command: list[str], c
         run = step("exec", "other", "--", *command)
     assert run.returncode == 125
     text = (
-        "Vault refused the login of role app-other at auth/jwt: error validating claims: claim \"environment\" does not match "
+        'Vault refused the login of role app-other at auth/jwt: error validating claims: claim "environment" does not match '
         "any associated bound claim values"
     )
     lines = normalised(run.stderr).splitlines()
@@ -160,13 +165,15 @@ def test_a_policy_that_cannot_revoke(stack: Stack, step: Step, command: list[str
         "  see: docs/troubleshooting.md#policy-revoke\n"
         f"::error title=stepcreds::{text}\n"
     )
-    assert asked == [("update", "auth/jwt/login"), ("update", "sys/leases/revoke"), ("update", "auth/token/revoke-self")]
+    assert asked == [
+        ("update", "auth/jwt/login"),
+        ("update", "sys/leases/revoke"),
+        ("update", "auth/token/revoke-self"),
+    ]
     assert verdicts(config_file) == ["not issued"]
 
 
-def test_a_policy_that_only_queues_revocations(
-    stack: Stack, step: Step, command: list[str], config_file: Path
-) -> None:
+def test_a_policy_that_only_queues_revocations(stack: Stack, step: Step, command: list[str], config_file: Path) -> None:
     with Oddities(stack, config_file) as odd:
         odd.profile("queueing", policy=lambda text: text.replace('"sync" = []', ""))
         run = step("exec", "queueing", "--", *command)

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from conftest import Step
 from step_runs import Oddities, audited, normalised, of_kind, reporting, verdicts
 
+from conftest import Step
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pg8000.exceptions
 import pytest
-from conftest import Step
 from step_runs import STAYING, Running, normalised, of_kind, refusal, reported, reporting, verdicts
 
+from conftest import Step
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 
