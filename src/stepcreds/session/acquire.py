@@ -198,8 +198,9 @@ class _Attempt:
 
 
 def _password() -> Secret:
-    """What the lock will set: 256 bits, in characters that no client has to quote."""
-    return Secret(os.urandom(32).hex())
+    """What the lock will set: 256 bits, in characters that no client has to quote, of every class that a password policy
+    of the server may ask for."""
+    return Secret(f"Lk-{os.urandom(32).hex()}")
 
 
 def _reveal(lease: Lease, field: str) -> str:
