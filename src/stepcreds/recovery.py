@@ -21,6 +21,7 @@ from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, unclosed, with_lease
 from stepcreds.ledger.record import new_uid
+from stepcreds.ledger.view import text_of
 from stepcreds.model import Ending, Holding, Proof, Revocation
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.pair import Worker, run_pair
@@ -109,6 +110,7 @@ class _Recovery:
         for error in errors:
             self.complete = False
             self.around.voice.fail(error)
+        views = [view for view in views if not _went_with_its_token(view)]
         if not self.order.everything:
             views = [view for view in views if view.step_uid == views[-1].step_uid]
         return [self.leftover(view) for view in views]
@@ -205,7 +207,7 @@ class _Recovery:
 
     def witness(self, url: DatabaseURL, dead_user: str) -> Sighting:
         if not dead_user:
-            return Sighting("unknown", "the database user is not on record")
+            return Sighting("unknown", "no ledger here knows the database user: only that of its own step could")
         try:
             witness = self.witness_on(url)
         except StepcredsError as error:
@@ -275,3 +277,9 @@ class _Recovery:
             self.complete &= ending.recorded and ending.proof.proven
             if not ending.proof.proven:
                 self.around.voice.fail(words.unproven(witness.holding, ending))
+
+
+def _went_with_its_token(view: CredentialView) -> bool:
+    """Whether nothing is left to ask: its lease is not known, and what asked for it has been revoked."""
+    method, status = (text_of(view.closed, "revoke", name) for name in ("method", "status"))
+    return method in ("token", "accessor") and status == "revoked"

@@ -79,11 +79,17 @@ def unproven(holding: Holding, ending: Ending) -> StepcredsError:
     until = "it never expires"
     if expiry != math.inf:
         until = f"it expires at {rfc3339(expiry)}" if expiry else "when it expires is not known"
-    known = f"The lease is {holding.lease_id}; {until}." if holding.lease_id else "Its lease is not known."
-    run = f"stepcreds revoke --lease {holding.lease_id}" if holding.lease_id else "stepcreds revoke"
+    if holding.lease_id:
+        fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, in a step of the same job:"
+        fix += f"\n  stepcreds revoke --lease {holding.lease_id}"
+    elif ending.revocation.status == "revoked":
+        fix = f"Whatever was issued ends with the token that asked for it (accessor {holding.accessor}), which is "
+        fix += "revoked. Whether anything was issued, Vault's audit log says."
+    else:
+        fix = "Its lease is not known. End it, in a step of the same job:\n  stepcreds revoke"
     return UnprovenError(
         f"The credential of profile {holding.profile} is not proven dead: {verdict(ending, expiry or None)}",
         cause="\n".join(details),
-        fix=f"{known} End it and prove it, in a step of the same job:\n  {run}",
+        fix=fix,
         docs="not-proven-dead",
     )
