@@ -7,18 +7,16 @@ from pathlib import Path
 
 import click
 
-from stepcreds.ci.detect import detect
 from stepcreds.cli.doctor_text import JsonReport, TextReport
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.operator import VARIABLES, operator_token
-from stepcreds.cli.options import config_option, load, profiles_of
-from stepcreds.cli.voice import LogVoice
+from stepcreds.cli.options import config_option, id_token_option, load, profiles_of
+from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.doctor.examination import examine
 from stepcreds.doctor.link import Link, Report
 from stepcreds.errors import ConfigError
 from stepcreds.ledger.record import new_uid
-from stepcreds.session.step import Surroundings
 
 EPILOG = """\b
 Examples:
@@ -37,12 +35,7 @@ Exit codes: 0 every link holds; 1 one is broken; 2 usage or configuration.
     help="Read the JWT role with the Vault token that you logged in with (~/.vault-token). VAULT_TOKEN and BAO_TOKEN "
     "are used for that without being asked.",
 )
-@click.option(
-    "--id-token-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the CI left its ID token, where it leaves it in a file.",
-)
+@id_token_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 @config_option
 @click.pass_context
@@ -69,10 +62,8 @@ def command(
     names = (profile,) if profile is not None else tuple(config.profiles)
     profiles = profiles_of(config, names)
     given = operator or any(environment.get(name) for name in VARIABLES)
-    ci = detect(environment, config.vault.id_token_variable)
-    around = Surroundings(config, environment, ci, clock, LogVoice(ci), new_uid())
     return examine(
-        around,
+        surroundings(config, environment, clock, new_uid()),
         profiles,
         report=report,
         id_token_file=id_token_file,

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from stepcreds.cli.operator import operator_option, operator_token
-from stepcreds.cli.options import as_seconds, config_option, load, profiles_of
+from stepcreds.cli.options import as_seconds, config_option, id_token_option, load, profiles_of
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
 from stepcreds.session.request import Order, Request
@@ -75,12 +75,7 @@ class CommandAfterProfile(click.Command):
     help="Replace the credential in its output. Default: yes, unless the CI masks it or stdout is a terminal.",
 )
 @click.option("--reason", metavar="TEXT", help="Why this step needs the credential, for the ledger.")
-@click.option(
-    "--id-token-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the CI left its ID token, where it leaves it in a file.",
-)
+@id_token_option
 @operator_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @config_option

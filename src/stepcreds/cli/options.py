@@ -34,6 +34,16 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
+def id_token_option(command: Command) -> Command:
+    """`--id-token-file FILE`, handed on as `id_token_file: Path | None`."""
+    return click.option(
+        "--id-token-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where the CI left its ID token, where it leaves it in a file.",
+    )(command)
+
+
 def as_seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """A click callback: a duration as stepcreds.yml writes it, in seconds."""
     duration = seconds(value)

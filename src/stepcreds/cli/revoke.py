@@ -7,13 +7,11 @@ from pathlib import Path
 import click
 
 from stepcreds import recovery
-from stepcreds.ci.detect import detect
 from stepcreds.cli.operator import operator_option, operator_token
-from stepcreds.cli.options import config_option, load
-from stepcreds.cli.voice import LogVoice
+from stepcreds.cli.options import config_option, id_token_option, load
+from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
-from stepcreds.session.step import Surroundings
 
 EPILOG = """\b
 Examples:
@@ -32,12 +30,7 @@ Exit codes: 0 all of it is proven dead, or there was nothing; 1 something is not
 @click.command(epilog=EPILOG, name="revoke")
 @click.option("--lease", metavar="ID", help="End this lease, whichever step it was issued to.")
 @click.option("--all", "everything", is_flag=True, help="End what any step of this run attempt left.")
-@click.option(
-    "--id-token-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the CI left its ID token, where it leaves it in a file.",
-)
+@id_token_option
 @operator_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but problems.")
 @config_option
@@ -58,14 +51,6 @@ def command(
         raise click.UsageError("--lease and --all exclude each other: --all ends every lease of this run attempt")
     clock = SystemClock()
     config, environment = load(config_path, clock)
-    ci = detect(environment, config.vault.id_token_variable)
-    around = Surroundings(
-        config,
-        environment,
-        ci,
-        clock,
-        LogVoice(ci, quiet=quiet),
-        new_uid(),
-        operator_token(environment) if as_operator else None,
-    )
+    token = operator_token(environment) if as_operator else None
+    around = surroundings(config, environment, clock, new_uid(), quiet=quiet, operator_token=token)
     return recovery.run(recovery.Order(lease, everything, id_token_file), around)

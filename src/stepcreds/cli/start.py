@@ -76,15 +76,13 @@ class _Exec:
         return take_over(custody, around=self.around(), argv=self.order.request.argv)
 
     def around(self) -> Surroundings:
-        from stepcreds.ci.detect import detect
-        from stepcreds.cli.voice import LogVoice
+        from stepcreds.cli.surroundings import surroundings
         from stepcreds.config.environment import environment
         from stepcreds.secret import Secret
-        from stepcreds.session.step import Surroundings
 
-        order, variables = self.order, environment()
+        order = self.order
         assert order is not None  # noqa: S101 - asked only for an order
-        ci = detect(variables, order.config.vault.id_token_variable)
         token = Secret(order.operator_token) if order.operator_token is not None else None
-        voice = LogVoice(ci, quiet=order.quiet)
-        return Surroundings(order.config, variables, ci, self.clock, voice, order.step_uid, token)
+        return surroundings(
+            order.config, environment(), self.clock, order.step_uid, quiet=order.quiet, operator_token=token
+        )

@@ -1,0 +1,26 @@
+"""What a step is handed by the command line: the CI it runs on, the clock, and where it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stepcreds.ci.detect import detect
+from stepcreds.cli.voice import LogVoice
+from stepcreds.clock import Clock
+from stepcreds.config.model import Config
+from stepcreds.secret import Secret
+from stepcreds.session.step import Surroundings
+
+
+def surroundings(
+    config: Config,
+    environment: Mapping[str, str],
+    clock: Clock,
+    step_uid: str,
+    *,
+    quiet: bool = False,
+    operator_token: Secret | None = None,
+) -> Surroundings:
+    """The surroundings of one command; `operator_token` is that of `--as-operator`."""
+    ci = detect(environment, config.vault.id_token_variable)
+    return Surroundings(config, environment, ci, clock, LogVoice(ci, quiet=quiet), step_uid, operator_token)
