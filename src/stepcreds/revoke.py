@@ -148,11 +148,12 @@ def _prove(
 ) -> Proof:
     lookup, detail = _lookup(holding.lease_id, revocation, vault, clock, deadline)
     # Unless the lease is gone no answer of the database proves anything: it is asked once, for the record.
-    pauses = PROOF_PAUSES if lookup == "gone" else ()
-    answers = [
-        _refused(engine, url, holding.username, password, pauses, clock, deadline)
-        for password in (holding.password, holding.lock_password)
-    ]
+    pauses: Sequence[float] = PROOF_PAUSES if lookup == "gone" else ()
+    answers = []
+    for password in (holding.password, holding.lock_password):
+        answers.append(_refused(engine, url, holding.username, password, pauses, clock, deadline))
+        if answers[-1].answer != "refused":
+            pauses = ()  # nor does it after this one
     worst = max(answers, key=lambda proof: ("refused", "unknown", "accepted").index(proof.answer))
     dead = lookup == "gone" and worst.answer == "refused"
     return Proof(

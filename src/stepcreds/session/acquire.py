@@ -95,8 +95,8 @@ class _Attempt:
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
             lease = self.obtain(login)
-        except BaseException:
-            self.ending = abandon(step, profile, self.vault, self.holding, self.issue)
+        except BaseException as error:
+            self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
             raise
         grant = scope.grant(profile, lease, scope.not_measured(profile))
         return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))

@@ -28,24 +28,42 @@ NOTHING = Proof("not_checked", "not_applicable", "not_checked", "nothing was iss
 NOT_ISSUED = Ending(NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
 
 
-def finish(closing: Closing, profile: Profile, vault: Vault, holding: Holding, outcome: Outcome | None) -> Ending:
+def finish(
+    closing: Closing,
+    profile: Profile,
+    vault: Vault,
+    holding: Holding,
+    outcome: Outcome | None,
+    *,
+    failure: BaseException | None = None,
+) -> Ending:
     """Lock, revoke, prove, record, and only then revoke the token: after it nothing can be asked or signed any more.
 
-    Raises nothing: what failed has been said, and is in the `Ending`.
+    Raises nothing: what failed has been said, and is in the `Ending`. `failure` is what somebody else will say.
     """
     clock = closing.around.clock
     engine = engine_for(profile.database, clock)
     ending = revoke.end(holding, profile, vault=vault, engine=engine, clock=clock, patience=_patience(closing))
-    return _close(closing, profile, vault, holding, ending, outcome)
+    return _close(closing, profile, vault, holding, ending, outcome, failure)
 
 
-def abandon(closing: Closing, profile: Profile, vault: Vault, holding: Holding, issue: Issue) -> Ending:
-    """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing."""
+def abandon(
+    closing: Closing,
+    profile: Profile,
+    vault: Vault,
+    holding: Holding,
+    issue: Issue,
+    failure: BaseException | None = None,
+) -> Ending:
+    """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing.
+
+    `failure` is why the attempt failed, which whoever made it will say.
+    """
     if issue == "answered" or holding.lease_id:
-        ending = finish(closing, profile, vault, holding, None)
+        ending = finish(closing, profile, vault, holding, None, failure=failure)
     else:
         ending = by_token(closing, vault) if issue == "unknown" else NOT_ISSUED
-        ending = _close(closing, profile, vault, holding, ending, None)
+        ending = _close(closing, profile, vault, holding, ending, None, failure)
     if is_left(ending):
         closing.around.voice.fail(unproven(holding, ending))
     elif ending.proof.proven and not ending.recorded:
@@ -81,7 +99,13 @@ def _patience(closing: Closing) -> float:
 
 
 def _close(
-    closing: Closing, profile: Profile, vault: Vault, holding: Holding, ending: Ending, outcome: Outcome | None
+    closing: Closing,
+    profile: Profile,
+    vault: Vault,
+    holding: Holding,
+    ending: Ending,
+    outcome: Outcome | None,
+    failure: BaseException | None,
 ) -> Ending:
     """Put the end on record, give the token back, and let go of both; the `Ending` says whether the ledger took it."""
     around = closing.around
@@ -96,7 +120,7 @@ def _close(
         ending=ending,
         expire_time=holding.expire_time or None,
     )
-    ending = ending._replace(recorded=_append(closing, closed))
+    ending = ending._replace(recorded=_append(closing, closed, failure))
     if holding.accessor and ending.revocation.method != "token":
         give_back(closing, vault, holding)
     vault.close()
@@ -122,10 +146,11 @@ def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
         _append(closing, failed)
 
 
-def _append(closing: Closing, event: Event) -> bool:
+def _append(closing: Closing, event: Event, failure: BaseException | None = None) -> bool:
     try:
         closing.journal.append(event)
     except LedgerError as error:
-        closing.around.voice.fail(error)
+        if not (isinstance(failure, LedgerError) and failure.what == error.what):
+            closing.around.voice.fail(error)
         return False
     return True
