@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from step_runs import (
     reported,
     reporting,
     token_is_gone,
+    until,
     verdicts,
 )
 
@@ -153,3 +155,38 @@ def test_a_lease_that_is_gone_already_is_no_error(stack: Stack, step: Step, conf
     run = step("revoke")
     assert run.returncode == 0, run.stderr
     assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+
+
+# Breaks the lock in both halves, as a defect of our own would.
+DEFECT = "import hashlib\ndel hashlib.pbkdf2_hmac\n"
+
+
+def test_a_defect_of_ours_keeps_nothing_alive(stack: Stack, step: Step, config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(DEFECT)
+    run = step("exec", "migrate", "--", *reporting(tmp_path / "report"), PYTHONPATH=str(tmp_path))
+    assert run.returncode == 121
+    lost = "The process that ran this step was lost: AttributeError in scram.py:N"
+    text = "The credential of profile migrate is not ended in order: AttributeError in scram.py:N"
+    assert re.sub(r"(?<=scram.py:)\d+", "N", normalised(run.stderr)) == (
+        ISSUED + f"stepcreds: error: {lost}\n"
+        "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
+        "  fix: What it held is ended by the process that is left, which says below how that went.\n"
+        "  see: docs/troubleshooting.md#worker-lost\n"
+        f"::error title=stepcreds::{lost}\n"
+        f"stepcreds: error: {text}\n"
+        "  cause: This is a defect of stepcreds.\n"
+        "  fix: Its token is revoked instead, which ends what it was given a little later. Prove it, in a step of the same "
+        "job:\n"
+        "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
+        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        f"::error title=stepcreds::{text}\n"
+    )
+    given = reported(tmp_path / "report")
+    until(lambda: given["PGUSER"] not in stack.issued_roles(), "the role goes with the token")
+    assert token_is_gone(stack, of_kind(config_file, "credential.requested")[0]["token_accessor"])
+    assert verdicts(config_file) == ["revoked, not proven"]
+    assert refusal(stack, given["PGUSER"], given["PGPASSWORD"]) == "28P01"
+    (lease,) = re.findall(r"--lease (\S+)", run.stderr)
+    proved = step("revoke", "--lease", lease)
+    assert proved.returncode == 0, proved.stderr
+    assert verdicts(config_file)[1:] == ["proven dead", "proven dead"]  # the witness, and the credential

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from stepcreds.config.model import Profile
 from stepcreds.deliver.files import remove_folder
 from stepcreds.errors import StepcredsError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
@@ -13,6 +14,7 @@ from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.model import Holding
 from stepcreds.process.cancel import Cancellation
 from stepcreds.process.custody import Custody
+from stepcreds.process.worker import describe
 from stepcreds.session import words
 from stepcreds.session.finish import abandon, finish, give_back
 from stepcreds.session.step import Closing, Surroundings
@@ -66,6 +68,18 @@ def _end(holding: Holding, on_record: CredentialView | None, around: Surrounding
     vault.use(holding.token)
     journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
     closing = Closing(around, journal, Alone(), tuple(argv) if argv is not None else None)
+    try:
+        return _end_orderly(closing, holding, on_record, profile, vault)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
+        around.voice.fail(words.defect(holding, describe(error)))
+        abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
+        return False
+
+
+def _end_orderly(
+    closing: Closing, holding: Holding, on_record: CredentialView | None, profile: Profile, vault: Vault
+) -> bool:
+    voice = closing.around.voice
     if on_record is not None and on_record.proven_time is not None:
         give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
         return True
@@ -76,9 +90,9 @@ def _end(holding: Holding, on_record: CredentialView | None, around: Surrounding
         return True
     ending = finish(closing, profile, vault, holding, None)
     if ending.proof.proven:
-        around.voice.say(words.ended(holding, ending, None))
+        voice.say(words.ended(holding, ending, None))
         return ending.recorded
-    around.voice.fail(words.unproven(holding, ending))
+    voice.fail(words.unproven(holding, ending))
     return ending.recorded and profile.on_revoke_failure == "warn"
 
 

@@ -93,3 +93,15 @@ def unproven(holding: Holding, ending: Ending) -> StepcredsError:
         fix=fix,
         docs="not-proven-dead",
     )
+
+
+def defect(holding: Holding, error: str) -> StepcredsError:
+    """The failure of stepcreds itself to end a credential; `error` names it without quoting anything."""
+    lease = f"\n  stepcreds revoke --lease {holding.lease_id}" if holding.lease_id else "\n  stepcreds revoke"
+    return UnprovenError(
+        f"The credential of profile {holding.profile} is not ended in order: {error}",
+        cause="This is a defect of stepcreds.",
+        fix="Its token is revoked instead, which ends what it was given a little later. Prove it, in a step of the "
+        f"same job:{lease}",
+        docs="not-proven-dead",
+    )
