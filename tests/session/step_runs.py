@@ -98,8 +98,8 @@ class Running:
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
-    def wait(self) -> subprocess.CompletedProcess[str]:
-        stdout, stderr = self.process.communicate(timeout=2 * DEADLINE)
+    def wait(self, seconds: float = 2 * DEADLINE) -> subprocess.CompletedProcess[str]:
+        stdout, stderr = self.process.communicate(timeout=seconds)
         return subprocess.CompletedProcess(self.process.args, self.process.returncode, stdout, stderr)
 
     def __enter__(self) -> Running:

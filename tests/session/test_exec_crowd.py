@@ -18,7 +18,7 @@ STEPS = 200
 def test_two_hundred_steps_at_once(stack: Stack, step: Step, config_file: Path) -> None:
     assert int(stack.sql("SHOW max_connections")[0][0]) >= STEPS + 50
     crowd = [Running(stack, config_file, "exec", "verify", "--", "true") for _ in range(STEPS)]
-    ended = [running.wait() for running in crowd]
+    ended = [running.wait(600) for running in crowd]
     assert [run.returncode for run in ended] == [0] * STEPS, [run.stderr for run in ended if run.returncode][:3]
     assert stack.leases("database/creds/app-verify") == []
     assert not {role for role in stack.issued_roles() if "-app-verify-" in role}

@@ -270,11 +270,13 @@ def test_two_credentials_of_one_name_are_refused_before_anything_is_asked(
     before = len(stack.audit())
     run = step("exec", "migrate", "--also", "verify", "--", *reporting(tmp_path / "report"))
     assert run.returncode == 125
+    text = "The profiles migrate and verify both deliver the variable PGHOST"
     assert run.stderr == (
-        "stepcreds: error: The profiles migrate and verify both deliver the variable PGHOST\n"
+        f"stepcreds: error: {text}\n"
         "  cause: One command cannot have both under one name.\n"
         '  fix: Give one of them names of its own: profiles.verify.env, for example {CACHE_URL: "{url}"}.\n'
         "  see: docs/troubleshooting.md#delivery\n"
+        f"::error title=stepcreds::{text}\n"
     )
     assert audited(stack, before) == []
     assert not (config_file.parent / ".stepcreds").exists()

@@ -109,6 +109,15 @@ def test_a_variable_that_holds_the_token_goes_whatever_its_name(stack: Stack, st
     assert {"STEPCREDS_ID_TOKEN", "COPY", "PADDED", "OF_THE_SAME_ISSUER"} & given.keys() == set()
 
 
+def test_a_token_from_a_file(stack: Stack, step: Step, config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(stack.issuer.token(stack.address).reveal() + "\n")
+    elsewhere = {"GITHUB_ACTIONS": None, "ACTIONS_ID_TOKEN_REQUEST_URL": None, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": None}
+    run = step("exec", "--id-token-file", "token", "verify", "--", *reporting(tmp_path / "report"), **elsewhere)
+    assert run.returncode == 0, run.stderr
+    assert reported(tmp_path / "report")["PGUSER"].split("-")[2:4] == ["app", "verify"]
+    assert of_kind(config_file, "chain.opened")[0]["job"]["iss"] == stack.issuer.url
+
+
 def test_nobody_in_the_tree_holds_the_identity_or_a_vault_token(
     stack: Stack, config_file: Path, tmp_path: Path
 ) -> None:
