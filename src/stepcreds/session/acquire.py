@@ -198,7 +198,7 @@ class _Attempt:
 
 
 def _password() -> Secret:
-    """What the lock will set: 256 bits, in characters that no client has to quote, of every class that a password policy
+    """What the lock will set: 256 bits, in characters that no client quotes, of every class that a password policy
     of the server may ask for."""
     return Secret(f"Lk-{os.urandom(32).hex()}")
 
