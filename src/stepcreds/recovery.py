@@ -7,17 +7,15 @@ credential of a profile on the same server sees neither the role nor a session o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from stepcreds import scope
-from stepcreds.config.model import DatabaseURL, Profile
-from stepcreds.databases import engine_for
-from stepcreds.databases.interface import Sighting
+from stepcreds.config.model import Profile
 from stepcreds.errors import CancelledError, StepcredsError, UsageError, VaultError
 from stepcreds.ledger import credential as record
+from stepcreds.ledger.credential import server_of
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, unclosed, with_lease
 from stepcreds.ledger.record import new_uid
@@ -28,21 +26,19 @@ from stepcreds.process.pair import Worker, run_pair
 from stepcreds.revoke import revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
-from stepcreds.session.acquire import acquire, log_in
+from stepcreds.session.acquire import log_in
 from stepcreds.session.begin import begin, identify
-from stepcreds.session.finish import NO_LOCK, finish
-from stepcreds.session.step import Credential, Step, Surroundings
+from stepcreds.session.finish import NO_LOCK
+from stepcreds.session.step import Step, Surroundings
 from stepcreds.session.takeover import take_over
 from stepcreds.vault.client import Vault
+from stepcreds.witness import Witnesses, can_testify
 
 FINDING = 1
-WITNESS_TIMEOUT = 10.0  # seconds
-# The witness is to see, not to do: the narrowest profile on the same server is asked first.
-NARROWEST_FIRST = ("read-only", "read-write", "ddl")
 
 
 @dataclass(frozen=True)
-class Order:
+class Task:
     """One call of `stepcreds revoke`."""
 
     lease: str | None = None  # this one, whichever job it was issued to
@@ -56,40 +52,41 @@ class Leftover:
 
     holding: Holding  # without token and password: they are lost
     profile: Profile
+    server: str  # as `ledger.credential.server_of` names it, "" where it is no database's
     file: Path | None  # the chain it is on record in; None: in none that is here
     step_uid: str
 
 
-def run(order: Order, around: Surroundings) -> int:
+def run(task: Task, around: Surroundings) -> int:
     """End what is left; 0 when all of it is proven dead (or there was nothing), 1 when something is not."""
-    return run_pair(lambda worker: _Recovery(order, around, worker).run(), partial(take_over, around=around, argv=None))
+    return run_pair(lambda worker: _Recovery(task, around, worker).run(), partial(take_over, around=around, argv=None))
 
 
 class _Recovery:
     """What the worker of `stepcreds revoke` does."""
 
-    def __init__(self, order: Order, around: Surroundings, worker: Worker) -> None:
-        self.order = order
+    def __init__(self, task: Task, around: Surroundings, worker: Worker) -> None:
+        self.task = task
         self.around = around
         self.worker = worker
         self.opened: Step | None = None
-        self.witnesses: dict[tuple[str, int], Credential] = {}
+        self.witnesses = Witnesses(self.step)
         self.complete = True  # whether every chain could be read, and every witness is dead
 
     def run(self) -> int:
         voice = self.around.voice
         try:
             with self.worker.cancellation.interruptible():
-                self.identity = identify(self.around, self.order.id_token_file)
+                self.identity = identify(self.around, self.task.id_token_file)
             left = self.left()
             if not left and self.complete:
                 voice.say("nothing to revoke: no credential is open in this ledger")
             try:
                 proven = [self.attempt(leftover) for leftover in left]
             finally:
-                self.dismiss_witnesses()  # before the chain is closed: their ends belong into it
+                self.complete &= self.witnesses.dismiss()  # before the chain is closed: their ends belong into it
             clean = all(proven) and self.complete
-            if self.order.everything and clean:
+            if self.task.everything and clean:
                 self.step().journal.close(self.around.step_uid)
             return 0 if clean else FINDING
         except Cancelled as error:
@@ -102,16 +99,16 @@ class _Recovery:
     def left(self) -> list[Leftover]:
         """What is to be ended, oldest first."""
         settings = self.around.config.ledger
-        if self.order.lease is not None:
-            view = with_lease(settings, self.order.lease)
-            return [self.leftover(view) if view is not None else self.unrecorded(self.order.lease)]
+        if self.task.lease is not None:
+            view = with_lease(settings, self.task.lease)
+            return [self.leftover(view) if view is not None else self.unrecorded(self.task.lease)]
         job = self.around.ci.job(self.identity.claims, self.around.environment)
-        views, errors = unclosed(settings, job, whole_run=self.order.everything)
+        views, errors = unclosed(settings, job, whole_run=self.task.everything)
         for error in errors:
             self.complete = False
             self.around.voice.fail(error)
         views = [view for view in views if not _went_with_its_token(view)]
-        if not self.order.everything:
+        if not self.task.everything:
             views = [view for view in views if view.step_uid == views[-1].step_uid]
         return [self.leftover(view) for view in views]
 
@@ -126,22 +123,20 @@ class _Recovery:
             issue_time=view.issue_time or 0.0,
             expire_time=view.expire_time or 0.0,
         )
-        return Leftover(holding, self.profile(view), view.file, view.step_uid)
+        return Leftover(holding, self.profile(view), view.server, view.file, view.step_uid)
 
     def profile(self, view: CredentialView) -> Profile:
-        """The profile as it was recorded: the configuration may have changed since, or lost it."""
-        known = self.around.config.profiles.get(view.profile)
-        if known is not None and known.creds == view.creds:
-            return known._replace(role=view.role)
-        lost = Profile(view.profile, view.role, view.creds, None, None)
-        return lost if known is None else known._replace(role=view.role, creds=view.creds)
+        """The profile by which it was issued, as far as a login needs it: the configuration may have changed since."""
+        known = self.around.config.profiles.get(view.profile) or Profile(view.profile, "", "", None, None)
+        return known._replace(role=view.role, creds=view.creds)
 
     def unrecorded(self, lease_id: str) -> Leftover:
         """A lease that no ledger here knows: the profile whose creds path it is under says how to end it."""
         for profile in self.around.config.profiles.values():
             if lease_id.startswith(profile.creds + "/"):
                 holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id)
-                return Leftover(holding, profile, None, self.around.step_uid)
+                server = server_of(profile.database) if profile.database is not None else ""
+                return Leftover(holding, profile, server, None, self.around.step_uid)
         raise UsageError(
             "No profile of this configuration issues such a lease",
             cause="The lease id begins with the creds path of the profile it was issued for, and none of these match: "
@@ -162,13 +157,15 @@ class _Recovery:
         """Revoke, prove, record; whether it is proven dead."""
         holding, profile = leftover.holding, leftover.profile
         vault = Vault(self.around.config.vault, self.around.clock)
-        with self.worker.cancellation.interruptible():
-            log_in(self.around, self.identity, profile, vault)
+        own = Holding(new_uid(), profile.name, Secret(""), "")  # this login's token, which may not outlive us either
         try:
+            with self.worker.cancellation.interruptible():
+                login = log_in(self.around, self.identity, profile, vault)
+                self.worker.hold(own._replace(token=login.token, accessor=login.accessor))
             revocation = self.revoke(holding, vault)
             ending = Ending(NO_LOCK, revocation, self.prove(leftover, vault))
         finally:
-            self.give_back(vault)
+            self.give_back(vault, own)
         self.record(leftover, ending)
         if ending.proof.proven:
             self.around.voice.say(words.ended(holding, ending, None))
@@ -188,7 +185,7 @@ class _Recovery:
 
     def prove(self, leftover: Leftover, vault: Vault) -> Proof:
         """Lookup and witness; an engine without a login is proven by the lookup alone."""
-        holding, url = leftover.holding, leftover.profile.database
+        holding = leftover.holding
         if not holding.lease_id:
             detail = "the answer to its request is not on record: neither its lease nor its user is known"
             return Proof("not_checked", "not_checked", "not_checked", "none", None, detail)
@@ -199,46 +196,14 @@ class _Recovery:
         if state.alive:
             return Proof("alive", "not_checked", "not_checked", "none", None, state.detail)
         now = self.around.clock.now
-        if url is None or engine_for(url) is None:
+        if not can_testify(leftover.server):
             return Proof("gone", "not_applicable", "not_checked", "lease lookup", now())
-        sighting = self.witness(url, holding.username)
+        if not holding.username:
+            detail = "no ledger here knows the database user: only that of its own step could"
+            return Proof("gone", "not_checked", "unknown", "lease lookup", None, detail)
+        sighting = self.witnesses.look_for(holding.username, leftover.server)
         time = now() if sighting.answer == "absent" else None
         return Proof("gone", "not_checked", sighting.answer, "lease lookup and a witness", time, sighting.detail)
-
-    def witness(self, url: DatabaseURL, dead_user: str) -> Sighting:
-        if not dead_user:
-            return Sighting("unknown", "no ledger here knows the database user: only that of its own step could")
-        try:
-            witness = self.witness_on(url)
-        except StepcredsError as error:
-            return Sighting("unknown", f"no witness could be had: {error.what}")
-        engine = engine_for(url, self.around.clock)
-        assert engine is not None  # noqa: S101 - asked before
-        holding = witness.holding
-        return engine.absent(url, holding.username, holding.password, dead_user=dead_user, timeout=WITNESS_TIMEOUT)
-
-    def witness_on(self, url: DatabaseURL) -> Credential:
-        """A fresh credential on the server of `url`, one for all that is asked of that server."""
-        server = (url.host, url.port)
-        if server not in self.witnesses:
-            candidates = [
-                profile
-                for profile in self.around.config.profiles.values()
-                if profile.database is not None and (profile.database.host, profile.database.port) == server
-            ]
-            candidates.sort(key=lambda profile: NARROWEST_FIRST.index(profile.access or "ddl"))
-            self.witnesses[server] = self.acquire_first(candidates)
-        return self.witnesses[server]
-
-    def acquire_first(self, candidates: Sequence[Profile]) -> Credential:
-        """Of the profiles that this job may log in as: its identity may not be good for the narrowest one."""
-        failure = StepcredsError("no profile of this configuration is on that server")
-        for profile in candidates:
-            try:
-                return acquire(self.step(), profile)
-            except StepcredsError as error:  # noqa: PERF203 - the next one may do
-                failure = error
-        raise failure
 
     def step(self) -> Step:
         if self.opened is None:
@@ -264,19 +229,14 @@ class _Recovery:
             )
         )
 
-    def give_back(self, vault: Vault) -> None:
+    def give_back(self, vault: Vault, own: Holding) -> None:
         try:
-            vault.revoke_self()
+            if vault.has_token:
+                vault.revoke_self()
         except VaultError as error:
             self.around.voice.warn(f"this login's Vault token could not be revoked: {error.what}")
         vault.close()
-
-    def dismiss_witnesses(self) -> None:
-        for witness in self.witnesses.values():
-            ending = finish(self.step(), witness.profile, witness.vault, witness.holding, None)
-            self.complete &= ending.recorded and ending.proof.proven
-            if not ending.proof.proven:
-                self.around.voice.fail(words.unproven(witness.holding, ending))
+        self.worker.release(own.credential_uid)
 
 
 def _went_with_its_token(view: CredentialView) -> bool:

@@ -78,6 +78,7 @@ def test_a_whole_life_on_record(tmp_path: Path) -> None:
             "mount_point": "auth/jwt",
             "role": "app-migrate",
             "creds": "database/creds/app-migrate",
+            "database": None,
             "declared": {"access": "ddl", "schemas": ["app"], "ttl": 120, "reason": None},
             "delivery": "exec",
             "inherited": ["AWS_SECRET_ACCESS_KEY"],

@@ -39,11 +39,25 @@ _NAMES = (
 )
 
 
+MASK = "::add-mask::"
+
+
 def normalised(text: str) -> str:
-    """`text` with what differs from run to run replaced by a word for it."""
+    """What is `said` in `text`, with what differs from run to run replaced by a word for it."""
+    text = said(text)
     for pattern, word in _NAMES:
         text = re.sub(pattern, word, text)
     return text
+
+
+def said(text: str) -> str:
+    """`text` without the masking commands."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(MASK))
+
+
+def masked(text: str) -> list[str]:
+    """The values that the masking commands of `text` name, as these escape them."""
+    return [line.removeprefix(MASK) for line in text.splitlines() if line.startswith(MASK)]
 
 
 def until(condition: Callable[[], T], what: str) -> T:

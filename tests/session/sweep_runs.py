@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from step_runs import Running, of_kind, reconfigure, until, verdicts
+from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
 from faulty_vault import FaultyVault
 from stepcreds.devstack.stack import Stack
@@ -129,8 +129,7 @@ class Sweep:
 
     def check_secrets(self, *runs: subprocess.CompletedProcess[str]) -> None:
         """No token and no password that went over the wire is anywhere but in a mask; and nothing crashed."""
-        texts = [run.stderr for run in runs]
-        texts += [line for run in runs for line in run.stdout.splitlines() if not line.startswith("::add-mask::")]
+        texts = [text for run in runs for text in (run.stdout, said(run.stderr))]
         texts += [path.read_text() for path in (self.folder / ".stepcreds").glob("*")]
         whole = "\n".join(texts)
         assert self.vault.canaries

@@ -14,12 +14,14 @@ from step_runs import (
     Oddities,
     audited,
     kinds,
+    masked,
     normalised,
     of_kind,
     reconfigure,
     refusal,
     reported,
     reporting,
+    said,
     verdicts,
 )
 
@@ -176,7 +178,7 @@ def test_what_the_answer_lacks_is_named_and_the_credential_ended(
     run = step("exec", "queue", "--", *reporting(tmp_path / "report"))
     assert run.returncode == 125
     text = "KEY of profile queue names {secret_key}, which the answer does not have"
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {text}\n"
         "  cause: The fields there are: password, username.\n"
         "  fix: Use one of these in the profile's env: and files:.\n"
@@ -207,7 +209,7 @@ def test_a_secret_without_a_lease_is_refused(step: Step, config_file: Path, tmp_
     assert run.returncode == 125
     assert not (tmp_path / "report").exists()
     text = "static/app answered without a lease: what it gave cannot be revoked"
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {text}\n"
         "  cause: It is a static secret (kv, a static role), or an engine that gives no leases.\n"
         "  fix: Use a dynamic secrets engine; or accept in words that nothing ends it:\n"
@@ -227,7 +229,7 @@ def test_a_secret_without_a_lease_is_handed_over_where_the_author_says_so(
     assert run.returncode == 0, run.stderr
     given = reported(tmp_path / "report")
     assert [given["KV_USER"], given["KV_PASSWORD"], given["KV_PORT"]] == ["app", "canary/of the+kv", "5671"]
-    assert run.stderr == (
+    assert said(run.stderr) == (
         "stepcreds: static: issued static/app; no access declared; not measured: there is no database to ask; ends never\n"
         "stepcreds: static: never expires (the engine gives no lease, and the profile says revocation: none)\n"
     )
@@ -246,9 +248,7 @@ def test_one_command_gets_two_credentials(stack: Stack, step: Step, config_file:
     assert "-app-verify-" in given["READ_USER"]
     assert refusal(stack, given["PGUSER"], given["PGPASSWORD"]) == "28P01"
     assert refusal(stack, given["READ_USER"], given["READ_PASSWORD"]) == "28P01"
-    assert sorted(run.stdout.splitlines()) == sorted(
-        f"::add-mask::{given[name]}" for name in ("PGPASSWORD", "READ_PASSWORD")
-    )
+    assert sorted(masked(run.stderr)) == sorted([given["PGPASSWORD"], given["READ_PASSWORD"]])
     life = ["credential.requested", "credential.issued"]
     assert kinds(config_file) == ["chain.opened", *life, *life, "credential.closed", "credential.closed"]
     # The last issued is ended first.
@@ -271,7 +271,7 @@ def test_two_credentials_of_one_name_are_refused_before_anything_is_asked(
     run = step("exec", "migrate", "--also", "verify", "--", *reporting(tmp_path / "report"))
     assert run.returncode == 125
     text = "The profiles migrate and verify both deliver the variable PGHOST"
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {text}\n"
         "  cause: One command cannot have both under one name.\n"
         '  fix: Give one of them names of its own: profiles.verify.env, for example {CACHE_URL: "{url}"}.\n'

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from step_runs import (
@@ -16,6 +17,7 @@ from step_runs import (
     kinds,
     normalised,
     of_kind,
+    reconfigure,
     refusal,
     reported,
     reporting,
@@ -155,6 +157,35 @@ def test_a_lease_that_is_gone_already_is_no_error(stack: Stack, step: Step, conf
     run = step("revoke")
     assert run.returncode == 0, run.stderr
     assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+
+
+def test_a_profile_that_was_renamed_is_no_way_around_the_witness(step: Step, config_file: Path, killed: Killed) -> None:
+    def rename(document: Any) -> None:
+        document["profiles"]["other"] = document["profiles"].pop("migrate")
+
+    reconfigure(config_file, rename)
+    run = step("revoke")
+    assert (run.returncode, normalised(run.stderr)) == (
+        0,
+        "stepcreds: migrate: proven dead (lease lookup and a witness)\n",
+    )
+
+
+def test_without_a_witness_on_its_server_nothing_is_proven(
+    stack: Stack, step: Step, config_file: Path, killed: Killed
+) -> None:
+    """Another server would truthfully say that it knows no such user."""
+
+    def move(document: Any) -> None:
+        for profile in document["profiles"].values():
+            profile["database"] = profile["database"].replace("127.0.0.1", "localhost")
+
+    reconfigure(config_file, move)
+    run = step("revoke")
+    server = f"postgresql://{stack.postgresql.host}:{stack.postgresql.port}"
+    assert run.returncode == 1
+    assert f"Proof: no witness could be had: no profile of this configuration is on {server}\n" in run.stderr
+    assert verdicts(config_file) == ["revoked, not proven"]
 
 
 # Breaks the lock in both halves, as a defect of our own would.

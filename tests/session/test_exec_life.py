@@ -9,7 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from step_runs import audited, kinds, normalised, of_kind, records, refusal, reported, reporting, token_is_gone
+from step_runs import (
+    audited,
+    kinds,
+    masked,
+    normalised,
+    of_kind,
+    records,
+    refusal,
+    reported,
+    reporting,
+    said,
+    token_is_gone,
+)
 
 from conftest import Step
 from stepcreds.devstack.stack import Stack
@@ -57,7 +69,7 @@ def test_a_step_gets_its_credential_and_leaves_nothing(
         "PGSSLMODE": "disable",
         "DATABASE_URL": f"postgresql://{user}:{password}@{host}:{port}/shop?sslmode=disable",
     }
-    assert run.stdout == f"::add-mask::{password}\n"
+    assert (run.stdout, masked(run.stderr)) == ("", [password])
     assert normalised(run.stderr) == (
         "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
         "does not measure privileges yet; ends at TIME unless renewed\n"
@@ -105,6 +117,7 @@ def test_the_ledger_tells_the_whole_life(stack: Stack, step: Step, config_file: 
         "mount_point": "auth/jwt",
         "role": "app-migrate",
         "creds": "database/creds/app-migrate",
+        "database": f"postgresql://{stack.postgresql.host}:{stack.postgresql.port}/shop",
         "declared": {"access": "ddl", "schemas": ["app"], "ttl": 120, "reason": "add a column"},
         "delivery": "exec",
         "inherited": ["SOME_TOKEN"],
@@ -188,4 +201,4 @@ def test_a_verification_may_only_read(step: Step) -> None:
 
 def test_quiet_keeps_to_problems(step: Step) -> None:
     run = step("exec", "-q", "verify", "--", "true")
-    assert (run.returncode, run.stderr) == (0, "")
+    assert (run.returncode, said(run.stderr)) == (0, "")

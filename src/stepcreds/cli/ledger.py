@@ -12,7 +12,7 @@ import click
 
 from stepcreds.cli.ledger_text import credential_json, finding_line, summary_line, table
 from stepcreds.cli.messages import coloured, render_error
-from stepcreds.cli.options import config_option
+from stepcreds.cli.options import config_option, working_folder
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
 from stepcreds.errors import UsageError
@@ -139,7 +139,7 @@ def _files(paths: Sequence[Path], config_path: Path | None) -> list[Path]:
     if not paths:
         from stepcreds.config.load import load_config
 
-        paths = [load_config(config_path, environment(), Path.cwd(), SystemClock()).ledger.path]
+        paths = [load_config(config_path, environment(), working_folder(), SystemClock()).ledger.path]
     return [file for path in paths for file in (chain_files(path) if path.is_dir() else [path]) if path.exists()]
 
 

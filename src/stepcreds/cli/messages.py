@@ -8,13 +8,19 @@ from stepcreds.config.environment import environment
 from stepcreds.errors import ConfigError, StepcredsError
 from stepcreds.printable import one_line, printable
 
+# Our own words, with values in them that have been cut already: a command to paste is not to end in the middle.
+WHOLE = 100_000  # characters
+
 _RED, _YELLOW, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
-def coloured(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal that may be coloured (https://no-color.org: NO_COLOR set and not empty: no)."""
+def coloured(stream: TextIO | None) -> bool:
+    """Whether `stream` is a terminal that may be coloured (https://no-color.org: NO_COLOR set and not empty: no).
+
+    None is a stream that was closed when the process started.
+    """
     variables = environment()
-    return stream.isatty() and not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"
 
 
 def render_error(error: StepcredsError, colour: bool) -> str:
@@ -50,7 +56,7 @@ def _labelled(label: str, text: str, colour: bool) -> list[str]:
 
 
 def _indented(text: str) -> str:
-    first, *others = printable(text).splitlines() or [""]
+    first, *others = printable(text, WHOLE).splitlines() or [""]
     return "\n".join([f" {first}", *(f"    {line}" for line in others)])
 
 

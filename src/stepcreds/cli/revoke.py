@@ -53,4 +53,4 @@ def command(
     config, environment = load(config_path, clock)
     token = operator_token(environment) if as_operator else None
     around = surroundings(config, environment, clock, new_uid(), quiet=quiet, operator_token=token)
-    return recovery.run(recovery.Order(lease, everything, id_token_file), around)
+    return recovery.run(recovery.Task(lease, everything, id_token_file), around)

@@ -3,12 +3,12 @@ flags and configuration. Together they take as long as the slower one."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from stepcreds.clock import SystemClock
 from stepcreds.exit_codes import BEFORE_THE_COMMAND
-from stepcreds.process.handover import Handover
-from stepcreds.process.pair import Custody, Worker, run_pair
+from stepcreds.process.pair import Custody, Worker, new_handover, run_pair
 
 if TYPE_CHECKING:
     from stepcreds.session.request import Order
@@ -29,7 +29,8 @@ class _Exec:
     def __init__(self, arguments: list[str]) -> None:
         self.arguments = arguments
         self.clock = SystemClock()
-        self.handover = Handover()
+        self.started_by = os.getppid()
+        self.handover = new_handover()
         self.order: Order | None = None
 
     def run(self) -> int:
@@ -84,5 +85,11 @@ class _Exec:
         assert order is not None  # noqa: S101 - asked only for an order
         token = Secret(order.operator_token) if order.operator_token is not None else None
         return surroundings(
-            order.config, environment(), self.clock, order.step_uid, quiet=order.quiet, operator_token=token
+            order.config,
+            environment(),
+            self.clock,
+            order.step_uid,
+            quiet=order.quiet,
+            started_by=self.started_by,
+            operator_token=token,
         )

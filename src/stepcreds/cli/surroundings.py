@@ -19,8 +19,10 @@ def surroundings(
     step_uid: str,
     *,
     quiet: bool = False,
+    started_by: int = 0,
     operator_token: Secret | None = None,
 ) -> Surroundings:
     """The surroundings of one command; `operator_token` is that of `--as-operator`."""
     ci = detect(environment, config.vault.id_token_variable)
-    return Surroundings(config, environment, ci, clock, LogVoice(ci, quiet=quiet), step_uid, operator_token)
+    voice = LogVoice(ci, quiet=quiet, started_by=started_by)
+    return Surroundings(config, environment, ci, clock, voice, step_uid, operator_token)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from stepcreds.config.model import Profile
-from stepcreds.deliver.environment import ACTION, VAULT_TOKENS, Inherit, credential_like
+from stepcreds.deliver.environment import ACTION, IDENTITY, VAULT_TOKENS, Inherit, credential_like
 from stepcreds.deliver.environment import inherited as _inherited
 from stepcreds.deliver.fields import Fields, fields_of, is_secret
 from stepcreds.deliver.names import older, options, schemes, templates
@@ -31,7 +31,13 @@ class Parent(NamedTuple):
         """What the command may still see of it."""
         profiles = tuple(profiles)
         action = ACTION if self.environment.get("GITHUB_ACTIONS") == "true" else ()
-        removed = (*self.identity_variables, *VAULT_TOKENS, *action, *(p for each in profiles for p in older(each)))
+        removed = (
+            *self.identity_variables,
+            *IDENTITY,
+            *VAULT_TOKENS,
+            *action,
+            *(p for each in profiles for p in older(each)),
+        )
         return _inherited(
             self.environment,
             inherit=self.inherit,

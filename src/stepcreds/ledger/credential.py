@@ -12,11 +12,17 @@ import os
 from collections.abc import Sequence
 
 from stepcreds.clock import rfc3339
-from stepcreds.config.model import Profile
+from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.ledger.canonical import valid
 from stepcreds.ledger.record import NEVER, Event
 from stepcreds.model import Ending, Lease, Login, NotMeasured, Outcome
 from stepcreds.printable import one_line
+
+
+def server_of(url: DatabaseURL) -> str:
+    """The server of a database, as the ledger names it: `postgresql://db.internal:5432`."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{url.engine}://{host}:{url.port}"
 
 
 def requested(
@@ -45,6 +51,9 @@ def requested(
             "mount_point": mount_point,
             "role": profile.role,
             "creds": profile.creds,
+            "database": None
+            if profile.database is None
+            else f"{server_of(profile.database)}/{profile.database.database}",
             "declared": {
                 "access": profile.access,
                 "schemas": list(profile.schemas),

@@ -75,6 +75,7 @@ KINDS: Mapping[str, Shape] = {
         "mount_point": TEXT,
         "role": TEXT,
         "creds": TEXT,
+        "database": _optional(TEXT),
         "declared": {"access": _optional(TEXT), "schemas": TEXTS, "ttl": COUNT, "reason": _optional(TEXT)},
         "delivery": TEXT,
         "inherited": TEXTS,

@@ -53,6 +53,11 @@ class CredentialView:
         return text_of(self.requested, "creds")
 
     @property
+    def server(self) -> str:
+        """Where its user lives: `postgresql://host:port`; "" where it is no database's."""
+        return text_of(self.requested, "database").rpartition("/")[0]
+
+    @property
     def token_accessor(self) -> str:
         return text_of(self.requested, "token_accessor")
 

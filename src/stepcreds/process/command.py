@@ -49,6 +49,7 @@ def run_command(
         pump = _open_pump(redact, path) if redact else None
         try:
             defaults, outputs = worker.signals_to_restore, pump.outputs if pump else {}
+            worker.starting()
             process = start(path, argv, environment, defaults=defaults, outputs=outputs)
         finally:
             if pump:

@@ -17,6 +17,7 @@ class Custody(NamedTuple):
 
     holdings: tuple[Holding, ...]
     folders: tuple[str, ...]  # private folders that are still there
+    started: bool = False  # whether the command had been started
     reason: str = ""  # why the worker could not end it: "the worker was killed by SIGKILL", "KeyError in session.py:97"
 
 
@@ -39,9 +40,10 @@ class Custodian:
     def __init__(self) -> None:
         self._holdings: dict[str, dict[str, Any]] = {}
         self._folders: dict[str, None] = {}
+        self._started = False
 
     def note(self, message: dict[str, Any]) -> None:
-        """Takes in one message of the kinds hold, release, keep_folder and forget_folder; others are for others."""
+        """Takes in one message of the kinds hold, release, keep_folder, forget_folder, started; others are not ours."""
         match message:
             case {"hold": values}:
                 self._holdings[values["credential_uid"]] = values
@@ -51,6 +53,8 @@ class Custodian:
                 self._folders[path] = None
             case {"forget_folder": path}:
                 self._folders.pop(path, None)
+            case {"started": _}:
+                self._started = True
 
     def custody(self, reason: str) -> Custody:
         """What is held now."""
@@ -62,7 +66,7 @@ class Custodian:
             return Holding(**{**values, **secrets})
 
         holdings = tuple(revived(values) for values in self._holdings.values())
-        return Custody(holdings, tuple(self._folders), reason)
+        return Custody(holdings, tuple(self._folders), self._started, reason)
 
 
 class Lines:

@@ -20,6 +20,7 @@ from stepcreds.process import kernel
 from stepcreds.process.cancel import ENDING, PLAIN
 from stepcreds.process.custody import Custody
 from stepcreds.process.front import Front
+from stepcreds.process.handover import Handover
 from stepcreds.process.proc import children
 from stepcreds.process.worker import Worker
 
@@ -87,6 +88,15 @@ def run_pair(
         raise
     result = attendant.attend(clock)
     return take_over(result) if isinstance(result, Custody) else result
+
+
+def new_handover() -> Handover:
+    """What `meanwhile` hands over by, made before the fork. Raises `StepcredsError`."""
+    try:
+        _open_standard_files()
+        return Handover()
+    except OSError as error:
+        raise _cannot_start(error) from None
 
 
 def _be_worker(me: Worker, life: Callable[[Worker], int], take_over: Callable[[Custody], int]) -> NoReturn:

@@ -78,6 +78,10 @@ class Worker:
         """`path` has been removed."""
         self._tell({"forget_folder": path})
 
+    def starting(self) -> None:
+        """The command is started now."""
+        self._tell({"started": True})
+
     def suspend(self) -> None:
         """Asks the front to stop, with its process group, as Ctrl-Z would; SIGCONT arrives when it goes on."""
         self._tell({"suspend": True})

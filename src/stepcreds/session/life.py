@@ -8,7 +8,7 @@ from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import ProcessError, StepcredsError
-from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, OUTPUT_LOST
 from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
@@ -110,12 +110,12 @@ class _Life:
                 self.worker.keep_folder(folder)
             delivery = deliver([credential.grant for credential in self.credentials], parent, folder)
             write_files(folder, delivery.files)
-            self.around.voice.mask(self.around.ci.mask(delivery.secrets))
-            return self.run_command(delivery)
+            is_masked = self.around.voice.mask(self.around.ci.mask(delivery.secrets)) and self.around.ci.masks
+            return self.run_command(delivery, is_masked)
         finally:
             self.remove(folder)
 
-    def run_command(self, delivery: Delivery) -> int:
+    def run_command(self, delivery: Delivery, is_masked: bool) -> int:
         around, request = self.around, self.request
         for credential in self.credentials:
             around.voice.say(words.handed_over(credential.grant, credential.holding))
@@ -125,7 +125,7 @@ class _Life:
                 delivery.environment,
                 max_ttl=min(credential.profile.max_ttl for credential in self.credentials),
                 grace=request.grace,
-                redact=Redactor(delivery.secrets) if self.redacts() else None,
+                redact=Redactor(delivery.secrets) if self.redacts(is_masked) else None,
                 worker=self.worker,
                 clock=around.clock,
             )
@@ -135,12 +135,13 @@ class _Life:
         self.outcome = outcome
         for text in words.remarks(outcome):
             around.voice.warn(text)
-        return outcome.exit_code
+        # Without redaction the command would have met the full disk itself.
+        return OUTPUT_LOST if outcome.output_lost and outcome.exit_code == 0 else outcome.exit_code
 
-    def redacts(self) -> bool:
+    def redacts(self, is_masked: bool) -> bool:
         if self.request.redact is not None:
             return self.request.redact
-        return not self.around.ci.masks and not os.isatty(1)
+        return not is_masked and not os.isatty(1)
 
     def remove(self, folder: str) -> None:
         if not folder:

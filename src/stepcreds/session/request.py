@@ -16,7 +16,7 @@ class Request(NamedTuple):
     argv: tuple[str, ...]
     inherit: Literal["all", "clean"] = "all"
     grace: float = 5.0  # seconds between the first signal and SIGKILL
-    redact: bool | None = None  # None: unless the CI masks values itself, or a person watches
+    redact: bool | None = None  # None: unless the CI was told to mask, or a person watches
     reason: str | None = None  # for the ledger, in the author's words
     id_token_file: Path | None = None
 

@@ -32,8 +32,8 @@ class Voice(Protocol):
         """Why the step fails."""
         ...
 
-    def mask(self, commands: str) -> None:
-        """The CI's own masking commands, to be printed before anything else is."""
+    def mask(self, commands: str) -> bool:
+        """The CI's own masking commands, before the command can print what they hide; whether they reach the CI."""
         ...
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from stepcreds.config.model import Profile
 from stepcreds.deliver.files import remove_folder
-from stepcreds.errors import StepcredsError
+from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, read_chain
@@ -22,6 +23,7 @@ from stepcreds.vault.client import Vault
 
 # The command's own code is lost with the worker; the command itself was ended by SIGKILL.
 KILLED = SIGNALLED + 9
+FINDING = 1  # of a command other than `exec`
 
 
 class Alone:
@@ -53,19 +55,22 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
             docs="worker-lost",
         )
     )
-    known = [(holding, _on_record(holding)) for holding in reversed(custody.holdings)]
-    proven = [_end(holding, on_record, around, argv) for holding, on_record in known]
-    if not all(proven):
-        return NOT_PROVEN
-    # No command is started before each of its credentials is on record as issued.
-    issued = [bool(holding.lease_id) if on_record is None else bool(on_record.issued) for holding, on_record in known]
-    return KILLED if known and all(issued) else BEFORE_THE_COMMAND
+    proven = [_end(holding, _on_record(holding), around, argv) for holding in reversed(custody.holdings)]
+    if argv is None:
+        return FINDING
+    if not custody.started:
+        return BEFORE_THE_COMMAND
+    return KILLED if all(proven) else NOT_PROVEN
 
 
 def _end(holding: Holding, on_record: CredentialView | None, around: Surroundings, argv: Sequence[str] | None) -> bool:
     profile = around.config.profiles[holding.profile]
     vault = Vault(around.config.vault, around.clock)
     vault.use(holding.token)
+    if not holding.ledger:  # a token that was to revoke, and was given nothing
+        with suppress(VaultError):
+            vault.revoke_self()
+        return True
     journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
     closing = Closing(around, journal, Alone(), tuple(argv) if argv is not None else None)
     try:

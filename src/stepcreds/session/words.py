@@ -27,6 +27,8 @@ def remarks(outcome: Outcome) -> list[str]:
     texts = []
     if outcome.reason == "max_ttl":
         texts.append("max_ttl was reached: the command was ended")
+    if outcome.output_lost:
+        texts.append(f"output of the command was lost: {outcome.output_lost}")
     if outcome.survivors:
         processes = ", ".join(map(str, outcome.survivors))
         texts.append(

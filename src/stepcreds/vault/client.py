@@ -56,6 +56,11 @@ class Vault:
         """Make the calls that follow with `token`."""
         self._token = token
 
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token to make calls with, and to give back."""
+        return self._token is not None
+
     def limit(self, seconds: float | None) -> None:
         """From now on all calls together may take `seconds`; None: each its own `patience` again."""
         self._until = math.inf if seconds is None else self._clock.monotonic() + seconds
