@@ -110,7 +110,8 @@ class Report:
         """Ends what a failed test left: the front ends the tree when its worker is killed."""
         for worker in [line["worker"] for line in self.lines() if "worker" in line]:
             if is_running(worker):
-                os.kill(worker, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
 
     def kill_all(self) -> None:
         """Ends whatever is left after that."""

@@ -100,10 +100,16 @@ def test_an_output_that_somebody_made_non_blocking(pair: Starter) -> None:
 def test_a_reader_that_does_not_read_cannot_hold_the_step(pair: Starter, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     step = pair(sh(f"echo $$ >{pid}; exec cat /dev/zero"), {"note": "finished"}, stdout=subprocess.PIPE)
-    until(lambda: lines_of(pid), "the command")
+    command = int(until(lambda: lines_of(pid), "the command")[0])
+
+    def has_filled_every_pipe() -> bool:
+        counts = dict(line.split(": ") for line in lines_of(Path(f"/proc/{command}/io")))
+        return int(counts["wchar"]) > 3 * 65536
+
+    until(has_filled_every_pipe, "more than the pipes hold")
     step.process.terminate()
     step.line("note", "finished")
-    assert not is_running(int(lines_of(pid)[0]))
+    assert not is_running(command)
     assert step.outcome["exit_code"] == 143
     assert step.outcome["output_lost"] == "nobody read it, or a process that could not be ended kept the pipe"
 

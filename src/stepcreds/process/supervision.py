@@ -62,9 +62,8 @@ class Supervision:
             self._notice_changes()
             if self._has_ended or self._worker.front_gone:
                 return
-            while self._arrivals:
-                if self._is_final(self._arrivals.popleft()):
-                    return
+            if any(map(self._is_final, self._taken())):
+                return
             now = self._clock.monotonic()
             if now >= self._kill_at:
                 return
@@ -105,6 +104,14 @@ class Supervision:
             self._is_stopped = change.si_code != os.CLD_CONTINUED
             if self._is_stopped:
                 self._on_stop(change.si_status)
+
+    def _taken(self) -> list[signal.Signals]:
+        """What has arrived since the last look; SIGCONT last, because Python tells the order of none.
+
+        Handlers run in the order of numbers, and a SIGTSTP that came first must not be what remains.
+        """
+        taken = [self._arrivals.popleft() for _ in range(len(self._arrivals))]
+        return sorted(taken, key=lambda number: number is signal.SIGCONT)
 
     def _is_final(self, number: signal.Signals) -> bool:
         """Passes the signal `number` on, unless it says that the command is to be killed."""
