@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# `make demo` alone installs no more than a demo needs.
+DEMO   := $(VENV)/.ready-demo
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check format docs docs-check bench lock dist clean
@@ -11,15 +14,20 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "stepcreds needs Python 3.10 or newer; run: make PYTHON=python3.11 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@tools/venv $(PYTHON) $(VENV)
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@ $(DEMO)
+
+$(DEMO): requirements-demo.lock pyproject.toml
+	@tools/venv $(PYTHON) $(VENV)
+	$(PIP) --require-hashes -r requirements-demo.lock
+	$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 venv: $(READY) ## the virtual environment, from the lock file
 
-demo: $(READY) ## the incident and its end, on a real OpenBao and PostgreSQL started on this machine
+demo: $(DEMO) ## the incident and its end, on a real OpenBao and PostgreSQL started on this machine
 	$(BIN)/stepcreds demo
 
 test: $(READY) ## every test, on real servers
@@ -49,6 +57,8 @@ bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare
 lock: ## pin every dependency anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --extra demo --group build \
+	  --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --output-file requirements-demo.lock
 
 dist: $(READY) ## sdist and wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -10,14 +10,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stepcreds.devstack.stack import Stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """In CI nothing may be skipped: what cannot run there is not tested anywhere."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):  # noqa: TID251 - pytest has no other way to say so
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
 
 Step = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,16 @@ def wanted(path: Path, old: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n\n{end}{rest.split(end)[1]}"
 
 
+def broken_links() -> list[str]:
+    """Relative links of the documentation that lead nowhere."""
+    broken = []
+    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]:
+        targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
+        missing = [target for target in targets if "://" not in target and not (path.parent / target).exists()]
+        broken += [f"{path.relative_to(REPOSITORY)}: {target}" for target in missing]
+    return broken
+
+
 def main(check: bool) -> int:
     """Rewrites, or with `check` prints a diff of what is stale; the exit code."""
     texts: dict[Path, str] = {}
@@ -201,6 +212,9 @@ def main(check: bool) -> int:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"{shown}: written\n")
+    for link in broken_links():
+        sys.stdout.write(f"a link that leads nowhere: {link}\n")
+        check, stale = True, stale + 1
     if check and stale:
         sys.stdout.write(f"{stale} of {len(texts)} files are stale; run: make docs\n")
         return 1
