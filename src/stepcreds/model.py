@@ -132,7 +132,8 @@ class Holding(NamedTuple):
 class Lock(NamedTuple):
     """Whether the issued user shut itself out: its own password changed, its other sessions ended."""
 
-    status: Literal["locked", "refused", "failed", "unreachable", "not_applicable"]
+    # "tampered": refused while the lease was alive, so the step had changed its own password
+    status: Literal["locked", "refused", "tampered", "failed", "unreachable", "not_applicable"]
     time: float | None  # epoch seconds
     detail: str = ""
     sessions_ended: int = 0

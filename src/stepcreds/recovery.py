@@ -23,12 +23,11 @@ from stepcreds.ledger.view import text_of
 from stepcreds.model import Ending, Holding, Proof, Revocation
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.pair import Worker, run_pair
-from stepcreds.revoke import revoke_lease
+from stepcreds.revoke import NO_LOCK, revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import log_in
 from stepcreds.session.begin import begin, identify
-from stepcreds.session.finish import NO_LOCK
 from stepcreds.session.step import Step, Surroundings
 from stepcreds.session.takeover import take_over
 from stepcreds.vault.client import Vault

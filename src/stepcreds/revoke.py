@@ -89,7 +89,7 @@ def _tampering(lock: Lock, holding: Holding, vault: Vault) -> Lock:
         return lock
     if not alive:
         return Lock("refused", lock.time, "the credential had ended before the step did")
-    return Lock("refused", lock.time, "tampering: the step changed its own password while the lease was alive")
+    return Lock("tampered", lock.time, "tampering: the step changed its own password while the lease was alive")
 
 
 def revoke_lease(lease_id: str, vault: Vault, clock: Clock, *, timeout: float = REVOKE_TIMEOUT) -> Revocation:

@@ -47,7 +47,7 @@ def test_a_changed_password_is_on_record_as_tampering(
     assert refusal(stack, user, "known to the step alone") == "28P01"
     assert user not in stack.issued_roles()
     (closed,) = of_kind(config_file, "credential.closed")
-    assert closed["lock"]["status"] == "refused"
+    assert closed["lock"]["status"] == "tampered"
     assert closed["lock"]["detail"] == "tampering: the step changed its own password while the lease was alive"
     assert closed["verdict"] == "proven dead"
 

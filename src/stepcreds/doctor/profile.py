@@ -32,6 +32,7 @@ PATIENCE = 10.0  # seconds for one call: somebody waits for the answer
 _LOCKS = {
     "locked": "locked at the database; ",
     "refused": "the database refused the lock; ",
+    "tampered": "the password was changed by somebody else; ",
     "failed": "the lock failed; ",
     "unreachable": "not locked, the database did not answer; ",
     "not_applicable": "",

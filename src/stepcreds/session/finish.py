@@ -10,7 +10,7 @@ from stepcreds.databases import engine_for
 from stepcreds.errors import LedgerError, VaultError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import Event
-from stepcreds.model import Ending, Holding, Lock, Outcome, Proof, Revocation
+from stepcreds.model import Ending, Holding, Outcome, Proof, Revocation
 from stepcreds.process.cancel import FRONT_DIED
 from stepcreds.session.step import Closing
 from stepcreds.session.words import ended, unproven
@@ -23,9 +23,8 @@ GIVE_BACK = 5.0  # seconds: the token ends by itself soon, and nothing hangs on 
 # How far a request to issue got: what is not known may exist.
 Issue = Literal["not_asked", "refused", "unknown", "answered"]
 
-NO_LOCK = Lock("not_applicable", None)
 NOTHING = Proof("not_checked", "not_applicable", "not_checked", "nothing was issued", None)
-NOT_ISSUED = Ending(NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
+NOT_ISSUED = Ending(revoke.NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
 
 
 def finish(
@@ -89,7 +88,8 @@ def by_token(closing: Closing, vault: Vault) -> Ending:
         revocation = Revocation("token", "failed", clock.now(), error.what)
     else:
         revocation = Revocation("token", "revoked", clock.now(), "its lease is not known: the answer was lost")
-    return Ending(NO_LOCK, revocation, Proof("not_checked", "not_checked", "not_checked", "no lease to look up", None))
+    nothing_known = Proof("not_checked", "not_checked", "not_checked", "no lease to look up", None)
+    return Ending(revoke.NO_LOCK, revocation, nothing_known)
 
 
 def _patience(closing: Closing) -> float:

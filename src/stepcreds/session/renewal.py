@@ -59,7 +59,7 @@ class Renewal:
     def _renew(self, uid: str) -> None:
         credential = self._credentials[uid]
         vault, ttl = credential.vault, credential.profile.ttl
-        vault.patience = min(PATIENCE, vault.patience)
+        vault.limit(PATIENCE)  # until the ending sets its own
         asked = self._clock.now()
         try:
             duration = vault.renew_lease(credential.holding.lease_id, ttl)

@@ -62,7 +62,7 @@ def ended(holding: Holding, ending: Ending, outcome: Outcome | None) -> str:
 def tampering(holding: Holding, ending: Ending) -> str | None:
     """What to say about a lock that found another password than it was issued; None if it did not."""
     lock = ending.lock
-    found = lock.status == "refused" and lock.detail.startswith("tampering")
+    found = lock.status == "tampered"
     return f"{holding.profile}: {lock.detail}" if found else None
 
 
