@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from step_runs import kinds, normalised, of_kind, until
+from step_runs import kinds, normalised, of_kind, said, until
 from sweep_runs import Sweep, swept
 
 from faulty_relay import FaultyRelay, Treatment
@@ -112,8 +112,8 @@ def test_the_token_endpoint_fails_for_good(stack: Stack, tmp_path: Path) -> None
         for name, (sweep, step) in steps.items():
             run = step.wait()
             _, reason, cause = faults[name]
-            said = " ".join("N" if word.isdecimal() and word != "503" else word for word in run.stderr.split(" "))
-            assert said == no_token(f"gave no ID token: {reason}", cause, AGAIN)
+            heard = " ".join("N" if word.isdecimal() and word != "503" else word for word in run.stderr.split(" "))
+            assert heard == no_token(f"gave no ID token: {reason}", cause, AGAIN)
             assert (run.returncode, sweep.ran, sweep.vault.stages) == (125, False, [])
             assert kinds(sweep.config_file) == []
 
@@ -178,26 +178,29 @@ def test_the_database_fails_for_a_moment(sweep: Sweep, treatments: tuple[Treatme
 
 def test_the_database_does_not_come_back(sweep: Sweep) -> None:
     """The user is gone, as OpenBao says; that nobody can log in is not proven."""
-    with FaultyRelay(sweep.stack.postgresql.port, lambda number: "relay" if number == 1 else "reset") as relay:
+    away: list[Treatment] = ["reset"]
+    with FaultyRelay(
+        sweep.stack.postgresql.port, lambda number: "relay" if number == 1 or not away else away[0]
+    ) as relay:
         relayed(sweep, relay)
         run = sweep.run()
         sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
         where = f"127.0.0.1:{relay.port}"
-    (issued,) = of_kind(sweep.config_file, "credential.issued")
-    what = "The credential of profile migrate is not proven dead: revoked, not proven"
-    assert run.stderr.replace(where, "WHERE").replace(issued["lease_id"], "LEASE").replace(
-        issued["expire_time"], "TIME"
-    ) == ISSUED.replace("USER", issued["db_user"]) + (
-        f"stepcreds: error: {what}\n"
-        "  cause: Proof: WHERE closed the connection\n"
-        "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
-        "      stepcreds revoke --lease LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{what}\n"
-    )
-    # The backstop reaches it, and proves it.
-    sweep.change(database=f"postgresql://127.0.0.1:{sweep.stack.postgresql.port}/shop?sslmode=disable")
-    sweep.check_recovery()
+        (issued,) = of_kind(sweep.config_file, "credential.issued")
+        what = "The credential of profile migrate is not proven dead: revoked, not proven"
+        assert said(run.stderr).replace(where, "WHERE").replace(issued["lease_id"], "LEASE").replace(
+            issued["expire_time"], "TIME"
+        ) == ISSUED.replace("USER", issued["db_user"]) + (
+            f"stepcreds: error: {what}\n"
+            "  cause: Proof: WHERE closed the connection\n"
+            "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
+            "      stepcreds revoke --lease LEASE\n"
+            "  see: docs/troubleshooting.md#not-proven-dead\n"
+            f"::error title=stepcreds::{what}\n"
+        )
+        # When it is back, the backstop reaches it, and proves it.
+        away.clear()
+        sweep.check_recovery()
     assert sweep.verdicts() == [REVOKED, DEAD, DEAD]
 
 
@@ -324,15 +327,15 @@ def test_a_renewal_that_fails(stack: Stack, tmp_path: Path) -> None:
             steps[name] = sweep, rule, scope.enter_context(sweep.start("exec", "migrate", "--", "sh", "-c", script))
         for name, (sweep, rule, step) in steps.items():
             assert rule.arrived.wait(60)
-            said = faults[name][1]
+            warning = faults[name][1]
             # The command ends when the warning is out; where nothing is said yet, while the renewal hangs.
-            line = until(step.process.stderr.readline, "a line") if said and step.process.stderr else ""
-            while said and step.process.stderr and "warning" not in line:
+            line = until(step.process.stderr.readline, "a line") if warning and step.process.stderr else ""
+            while warning and step.process.stderr and "warning" not in line:
                 line = step.process.stderr.readline()
                 assert line, "the step ended without a warning"
             (tmp_path / name / "end").touch()
             run = step.wait()
             sweep.check(run, code=7, ran=True, verdicts=[DEAD])
             assert line.replace(sweep.vault.address, "WHERE").startswith(
-                f"stepcreds: warning: migrate: {said}" if said else ""
+                f"stepcreds: warning: migrate: {warning}" if warning else ""
             )
