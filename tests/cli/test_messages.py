@@ -69,10 +69,10 @@ def test_foreign_text_commands_neither_a_terminal_nor_a_log_reader() -> None:
     assert render_error(error, colour=False) == (
         "stepcreds: error: \\x1b[2Jx\n"
         "    \\::set-env name=A::b\n"
-        "    \\##vso[task.setvariable]x\\u202e\n"
+        "    #\\#vso[task.setvariable]x\\u202e\n"
         "  cause: \\x1b[2Jx\n"
         "    \\::set-env name=A::b\n"
-        "    \\##vso[task.setvariable]x\\u202e"
+        "    #\\#vso[task.setvariable]x\\u202e"
     )
     problems = [Problem("::warning::f.yml:1:1", "a\n::b", "c\n::d", "e\n::f")]
     assert render_error(ConfigError(problems), colour=False) == (

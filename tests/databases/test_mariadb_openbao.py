@@ -124,7 +124,7 @@ def test_a_copied_credential_is_dead_with_its_sessions_when_the_step_is_over(
     assert caught.value.args[0] == 1045
     (run,) = runs
     assert run.returncode == 0, run.stderr
-    assert login["password"] not in run.stdout.replace(f"::add-mask::{login['password']}\n", "") + run.stderr
+    assert login["password"] not in run.stdout + run.stderr.replace(f"::add-mask::{login['password']}\n", "")
     assert mariadb.administer("SELECT user FROM mysql.user WHERE user LIKE 'v-%'") == []
     lines = [line for path in (tmp_path / ".stepcreds").rglob("*.jsonl") for line in path.read_text().splitlines()]
     closed = next(entry for entry in map(json.loads, lines) if entry["kind"] == "credential.closed")

@@ -48,7 +48,7 @@ def test_login_gives_a_short_service_token_with_one_policy(stack: Stack) -> None
     with stack.login("app-migrate") as vault, stack.client() as root:
         token = root.auth.token.lookup(vault.token)["data"]
     assert token["policies"] == ["app-migrate"]
-    assert (token["type"], token["creation_ttl"], token["explicit_max_ttl"]) == ("service", 120, 0)
+    assert (token["type"], token["creation_ttl"], token["explicit_max_ttl"]) == ("service", 210, 0)
 
 
 def test_the_audit_log_tells_who_read_which_credential(stack: Stack) -> None:

@@ -295,7 +295,7 @@ def test_a_lock_that_is_held_is_waited_for_and_not_for_ever(tmp_path: Path) -> N
         fcntl.flock(other, fcntl.LOCK_EX)
         said = refused(lambda: journal.append(requested()))
     assert said == (
-        f"The ledger file {journal.path} was locked by process {os.getpid()} for 10 s",
+        f"The ledger file {journal.path} was locked by process {os.getpid()} for 30 s",
         "Another step of the same job writes to it, or was stopped while it did.",
         "End or resume that process, and run the step again.",
         "ledger",

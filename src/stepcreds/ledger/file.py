@@ -21,7 +21,8 @@ from stepcreds.ledger.faults import damaged, ledger_error, not_a_file
 from stepcreds.ledger.folder import sync_folder
 from stepcreds.ledger.link import MAX_LINE
 
-LOCK_WAIT = 10.0  # seconds
+# Two hundred steps of one job on a busy machine wait for each other, not for a failure.
+LOCK_WAIT = 30.0  # seconds
 LOCK_PAUSE = 0.01  # seconds
 
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
