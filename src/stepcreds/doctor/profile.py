@@ -17,7 +17,8 @@ from stepcreds.doctor import database, operator, role
 from stepcreds.doctor.link import Link, NotLookedAtError
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.ledger.credential import verdict
-from stepcreds.model import Ending, Identity
+from stepcreds.ledger.record import new_uid
+from stepcreds.model import Ending, Holding, Identity
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 from stepcreds.session import words
@@ -64,7 +65,8 @@ class OneProfile:
         self.profile = profile
         self.around = examination.around
         self.credential: Credential | None = None
-        self.logged_in = False
+        self.given_back = False  # whether `policy` got as far as that
+        self.own = Holding(new_uid(), profile.name, Secret(""), "")  # the token of `login`, which may not outlive us
 
     def run(self) -> None:
         look = self.of.look
@@ -75,10 +77,11 @@ class OneProfile:
             look("revocation", partial(self.revocation, vault), needs=("login",))
             look("policy", partial(self.policy, vault), needs=("login",))
         finally:
-            if self.logged_in:  # `policy` did not get as far as to give the token back
+            if vault.has_token and not self.given_back:
                 with suppress(VaultError):
                     vault.revoke_self()
             vault.close()
+            self.of.keeper.release(self.own.credential_uid)
         look("network", self.network)
         # An interrupted request to issue is the session's to deal with.
         look("issue", self.issue, needs=("login", "revocation", "policy", "network"), interruptible=False)
@@ -99,7 +102,7 @@ class OneProfile:
 
     def login(self, vault: Vault) -> str:
         login = log_in(self.around, self.of.identity, self.profile, vault)
-        self.logged_in = True
+        self.of.keeper.hold(self.own._replace(token=login.token, accessor=login.accessor))
         policies = one_line(", ".join(login.policies)) or "none"
         mount = self.around.config.vault.mount
         return f"{self.profile.role} at auth/{mount}: a service token for {in_words(login.ttl)}, policies: {policies}"
@@ -140,7 +143,7 @@ class OneProfile:
                 fix=f"The least that this profile needs, as a policy:\n{policy(self.profile)}",
                 docs="policy-missing",
             )
-        self.logged_in = False
+        self.given_back = True
         return "look up, renew, give back"
 
     def network(self) -> str:
