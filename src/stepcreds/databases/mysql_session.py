@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -82,6 +83,10 @@ class Session:
 
 def require_driver() -> None:
     """Raises `UnsupportedError` unless PyMySQL is installed."""
+    # It would import `cryptography`, which takes longer than all the rest, for key exchanges that `_open` forbids.
+    absent = "cryptography" not in sys.modules
+    if absent:  # https://docs.python.org/3/reference/import.html#the-module-cache
+        sys.modules["cryptography"] = None  # type: ignore[assignment]
     try:
         import pymysql  # noqa: F401 - only whether it is there
     except ImportError:
@@ -90,6 +95,9 @@ def require_driver() -> None:
             fix="pip install 'stepcreds[mysql]'",
             docs="database-driver",
         ) from None
+    finally:
+        if absent:
+            del sys.modules["cryptography"]
 
 
 def open_session(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Session:
