@@ -88,10 +88,12 @@ def test_elsewhere_the_output_is_redacted(stack: Stack, step: Step, tmp_path: Pa
     password = reported(tmp_path / "report")["PGPASSWORD"]
     for form in forms(password):
         assert form not in run.stdout + run.stderr
-    # Of base64 there is left what its neighbours share with it: "user:" before, and the padding.
-    shown = ["begin", "***", "***", "***=", "dXNlcjp***==", "<***>", "end", "split *** whole"]
-    assert run.stdout.splitlines() == shown
-    assert [line for line in run.stderr.splitlines() if not line.startswith("stepcreds: ")] == shown
+    # Of base64 there is left what its neighbours share with it: "user:" before (with two bits of the password), and
+    # the padding.
+    shown = ["begin", "***", "***", "***=", "dXNlcj?***==", "<***>", "end", "split *** whole"]
+    said_by_command = [line for line in run.stderr.splitlines() if not line.startswith("stepcreds: ")]
+    for lines in (run.stdout.splitlines(), said_by_command):
+        assert [re.sub(r"^dXNlcj.\*", "dXNlcj?*", line) for line in lines] == shown
     assert masked(run.stdout + run.stderr) == []
 
 
