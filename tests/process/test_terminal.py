@@ -48,9 +48,13 @@ def run(script: str, **options: object) -> dict[str, Any]:
 
 
 def reader(terminal: Terminal) -> int:
-    """The id of `READER`, once it runs."""
+    """The id of `READER`, once it has read a line: nobody types as fast as a program starts."""
     terminal.expect(b"I am ")
-    return int(terminal.expect(b"\r\n"))
+    command = int(terminal.expect(b"\r\n"))
+    until(lambda: terminal.foreground == command, "the foreground")
+    terminal.type(b"first\n")
+    terminal.expect(b"got <first>\r\n")
+    return command
 
 
 def test_the_command_has_the_terminal(report: Report) -> None:
@@ -63,10 +67,7 @@ def test_the_command_has_the_terminal(report: Report) -> None:
 
 def test_what_is_typed_reaches_the_command(report: Report) -> None:
     with alone(report, run(READER)) as tty:
-        command = reader(tty)
-        until(lambda: tty.foreground == command, "the foreground")
-        tty.type(b"hello\n")
-        tty.expect(b"got <hello>")
+        reader(tty)
         tty.type(CTRL_D)
         tty.expect(b"end")
         assert tty.process.wait() == 7
@@ -135,7 +136,8 @@ def test_ctrl_z_and_bg(report: Report, tmp_path: Path) -> None:
         tty.expect(b"bash> ")
         gate.touch()
         until(passed.exists, "it goes on in the background")
-        command = reader(tty)
+        tty.expect(b"I am ")
+        command = int(tty.expect(b"\r\n"))
         until(lambda: is_stopped(command) and is_stopped(report.front), "it wants the keyboard")
         assert tty.foreground == tty.process.pid
         tty.type(b"fg\n")
@@ -196,10 +198,7 @@ def test_in_a_pipeline_the_command_can_still_ask(report: Report) -> None:
     """`stepcreds exec psql | tee log`: whoever reads the keyboard gets it."""
     with shell(report, run(f"exec 3>&1 >/dev/tty; {READER}")) as tty:
         tty.type(b"job | cat\n")
-        command = reader(tty)
-        until(lambda: tty.foreground == command, "the foreground")
-        tty.type(b"hello\n")
-        tty.expect(b"got <hello>")
+        reader(tty)
         tty.type(CTRL_D)
         tty.expect(b"end")
         tty.expect(b"bash> ")

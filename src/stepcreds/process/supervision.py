@@ -100,10 +100,12 @@ class Supervision:
             if change.si_pid != self._process:
                 os.waitid(os.P_PID, change.si_pid, _CHANGES)
                 continue
-            os.waitid(os.P_PID, self._process, _CHANGES & ~os.WEXITED)  # it may have ended since
-            self._is_stopped = change.si_code != os.CLD_CONTINUED
-            if self._is_stopped:
-                self._on_stop(change.si_status)
+            # Not what was seen above: it may have changed again, or ended, and an event is told only once.
+            seen = os.waitid(os.P_PID, self._process, _CHANGES & ~os.WEXITED)
+            if seen:
+                self._is_stopped = seen.si_code != os.CLD_CONTINUED
+                if self._is_stopped:
+                    self._on_stop(seen.si_status)
 
     def _taken(self) -> list[signal.Signals]:
         """What has arrived since the last look; SIGCONT last, because Python tells the order of none.
