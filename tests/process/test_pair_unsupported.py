@@ -83,5 +83,7 @@ def test_no_process_left(nobody: Starter) -> None:
     ]
 
 
-def test_no_file_left(pair: Starter) -> None:
-    assert refusal(pair, ["prlimit", "--nofile=5"])[1] == "the worker process cannot be started: Too many open files"
+@pytest.mark.parametrize("limit", [5, 6], ids=["in the front", "in the worker"])
+def test_no_file_left(pair: Starter, limit: int) -> None:
+    told = refusal(pair, ["prlimit", f"--nofile={limit}"])
+    assert told[1] == "the worker process cannot be started: Too many open files"

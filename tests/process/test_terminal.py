@@ -178,7 +178,7 @@ def test_ctrl_z_where_no_shell_could_continue_it(report: Report) -> None:
 def test_in_a_pipeline_the_others_keep_the_terminal(report: Report) -> None:
     """`stepcreds exec … | less`: less needs the keyboard more than the command does."""
     with shell(report, run("echo started >&2; while sleep 0.01; do echo $$; done")) as tty:
-        tty.type(b"job | cat >/dev/null; echo codes ${PIPESTATUS[@]}\n")
+        tty.type(b"job | (trap '' INT; cat >/dev/null); echo codes ${PIPESTATUS[@]}\n")
         tty.expect(b"started")
         assert tty.foreground == os.getpgid(report.front)
         tty.type(CTRL_Z)

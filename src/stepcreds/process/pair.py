@@ -18,7 +18,7 @@ from stepcreds.clock import Clock, SystemClock
 from stepcreds.errors import StepcredsError
 from stepcreds.process import kernel
 from stepcreds.process.cancel import ENDING, PLAIN
-from stepcreds.process.custody import Custody
+from stepcreds.process.custody import Custody, encode
 from stepcreds.process.front import Front
 from stepcreds.process.handover import Handover
 from stepcreds.process.proc import children
@@ -75,7 +75,9 @@ def run_pair(
         raise _cannot_start(error) from None
     if child == 0:
         os.close(channel)
-        _be_worker(Worker(worker_channel, inherited, front, front_group, nowhere), worker, take_over)
+        _be_worker(
+            lambda: Worker(worker_channel, inherited, front, front_group, nowhere), worker_channel, worker, take_over
+        )
     os.close(worker_channel)
     os.close(nowhere)
     attendant = Front(child, channel, spared)
@@ -99,9 +101,17 @@ def new_handover() -> Handover:
         raise _cannot_start(error) from None
 
 
-def _be_worker(me: Worker, life: Callable[[Worker], int], take_over: Callable[[Custody], int]) -> NoReturn:
+def _be_worker(
+    begin: Callable[[], Worker], channel: int, life: Callable[[Worker], int], take_over: Callable[[Custody], int]
+) -> NoReturn:
     code = 125  # of no meaning: the front takes over from a worker that has not said goodbye
     try:
+        try:
+            me = begin()
+        except (StepcredsError, OSError) as error:
+            unfit = error if isinstance(error, StepcredsError) else _cannot_start(error)
+            os.write(channel, encode({"unfit": [unfit.what, unfit.cause, unfit.fix, unfit.docs]}))
+            raise
         code = me.run(life, take_over)
         me.say_goodbye(code)
     finally:

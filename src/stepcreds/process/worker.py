@@ -30,7 +30,10 @@ class Worker:
     """One for each worker process, made in its main thread."""
 
     def __init__(self, channel: int, inherited: tuple[int, ...], front: int, front_group: int, nowhere: int) -> None:
-        """`channel` leads to the front; `inherited` are the files that came from the CI; `nowhere` is /dev/null."""
+        """`channel` leads to the front; `inherited` are the files that came from the CI; `nowhere` is /dev/null.
+
+        Raises `UnsupportedError` or `OSError` if this process cannot become what it has to be.
+        """
         self.cancellation = Cancellation()
         self.front_gone = False
         self.front_group = front_group
@@ -44,6 +47,7 @@ class Worker:
         self._telling = threading.Lock()
         self._main = threading.get_ident()
         self.wakeup = Wakeup()
+        self._settle_in()
 
     def _settle_in(self) -> None:
         """Makes the process what it has to be, before anything is held. Signals are blocked until the end of it."""
@@ -95,11 +99,6 @@ class Worker:
 
         Raises whatever `life` raised if the front is there to take over.
         """
-        try:
-            self._settle_in()
-        except StepcredsError as error:
-            self._tell({"unfit": [error.what, error.cause, error.fix, error.docs]})
-            raise
         try:
             return life(self)
         except BaseException as error:  # noqa: BLE001 - anything at all means that something may still be held
