@@ -100,12 +100,18 @@ class Supervision:
             if change.si_pid != self._process:
                 os.waitid(os.P_PID, change.si_pid, _CHANGES)
                 continue
-            # Not what was seen above: it may have changed again, or ended, and an event is told only once.
-            seen = os.waitid(os.P_PID, self._process, _CHANGES & ~os.WEXITED)
-            if seen:
-                self._is_stopped = seen.si_code != os.CLD_CONTINUED
-                if self._is_stopped:
-                    self._on_stop(seen.si_status)
+            self._notice_stop()
+
+    def _notice_stop(self) -> None:
+        """Takes note of whether the command is stopped: of the last event, which may not be the one just seen."""
+        try:
+            change = os.waitid(os.P_PID, self._process, _CHANGES & ~os.WEXITED)
+        except ChildProcessError:
+            return  # it has ended since: the kernel knows no such child for this question
+        if change:
+            self._is_stopped = change.si_code != os.CLD_CONTINUED
+            if self._is_stopped:
+                self._on_stop(change.si_status)
 
     def _taken(self) -> list[signal.Signals]:
         """What has arrived since the last look; SIGCONT last, because Python tells the order of none.
