@@ -19,7 +19,7 @@ from stepcreds.model import Holding
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Custody, Worker, run_pair
-from stepcreds.process.redact import Redactor
+from stepcreds.redact import Redactor
 from stepcreds.secret import Secret
 
 TAKEN_OVER = 77

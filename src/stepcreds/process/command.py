@@ -13,9 +13,9 @@ from stepcreds.model import Outcome
 from stepcreds.printable import one_line
 from stepcreds.process.program import find_program, start
 from stepcreds.process.pump import Pump
-from stepcreds.process.redact import Redactor
 from stepcreds.process.supervision import Supervision
 from stepcreds.process.worker import Worker
+from stepcreds.redact import Redactor
 
 
 def run_command(

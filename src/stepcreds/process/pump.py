@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 
 from stepcreds.clock import Clock
-from stepcreds.process.redact import RedactedStream, Redactor
+from stepcreds.redact import RedactedStream, Redactor
 
 _CHUNK = 1 << 17  # bytes; more than fits into a processor's cache is slower
 _PIPE = 1 << 20  # bytes; the most that a user may ask for unless the administrator changed it

@@ -13,7 +13,7 @@ from stepcreds.model import Delivery, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker
-from stepcreds.process.redact import Redactor
+from stepcreds.redact import Redactor
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify

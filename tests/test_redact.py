@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepcreds.process.redact import Redactor, forms
+from stepcreds.redact import Redactor, forms
 from stepcreds.secret import Secret
 
 PASSWORD = "A1a-x9Kd02mZpQwErTy7"
