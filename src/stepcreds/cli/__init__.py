@@ -12,8 +12,13 @@ from stepcreds.exit_codes import BEFORE_THE_COMMAND
 def main() -> NoReturn:
     """The console script: runs one command and exits with its code (see `exit_codes`)."""
     is_exec = sys.argv[1:2] == ["exec"]
+    is_action = sys.argv[1:2] == ["action"]
     try:
-        if is_exec:
+        if is_action:
+            from stepcreds.cli.action import run_action
+
+            code = run_action(sys.argv[2])
+        elif is_exec:
             # Before click is imported: see `start`.
             from stepcreds.cli.start import run_exec
 
@@ -26,5 +31,5 @@ def main() -> NoReturn:
         from stepcreds.cli.messages import coloured, render_error
 
         sys.stderr.write(render_error(error, coloured(sys.stderr)) + "\n")
-        code = BEFORE_THE_COMMAND if is_exec else error.exit_code
+        code = BEFORE_THE_COMMAND if is_exec or is_action else error.exit_code
     sys.exit(code)

@@ -4,10 +4,13 @@ flags and configuration. Together they take as long as the slower one."""
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stepcreds.clock import SystemClock
 from stepcreds.exit_codes import BEFORE_THE_COMMAND
+from stepcreds.process import kernel
 from stepcreds.process.pair import Custody, Worker, new_handover, run_pair
 
 if TYPE_CHECKING:
@@ -20,20 +23,45 @@ def run_exec(arguments: list[str]) -> int:
 
     Raises `StepcredsError` and click's exceptions for what is wrong before there is anything to end.
     """
-    return _Exec(arguments).run()
+    return run_step(lambda: _order_of(arguments))
 
 
-class _Exec:
-    """One call, in both processes: each sets `order` for itself."""
+def run_step(read_order: Callable[[], Order | None], *, bound_to_parent: bool = False) -> int:
+    """Run the step that `read_order` asks for; the code to exit with. None: there is nothing to do after all.
 
-    def __init__(self, arguments: list[str]) -> None:
-        self.arguments = arguments
+    `bound_to_parent`: whoever started this process only passes signals on to it, and what it started must not go on
+    when it is killed. Raises `StepcredsError` and whatever `read_order` raises.
+    """
+    return _Step(read_order, bound_to_parent).run()
+
+
+def _order_of(arguments: list[str]) -> Order | None:
+    from stepcreds.cli.exec import command
+    from stepcreds.cli.usage import invoke
+    from stepcreds.session.request import Order
+
+    code = BEFORE_THE_COMMAND
+    order = invoke(command, "stepcreds exec", arguments, wrong_usage=code, interrupted=code)
+    # --help has been answered when this is none.
+    return order if isinstance(order, Order) else None
+
+
+class _Step:
+    """One step, in both processes: each sets `order` for itself."""
+
+    def __init__(self, read_order: Callable[[], Order | None], bound_to_parent: bool) -> None:
+        self.read_order = read_order
+        self.bound_to_parent = bound_to_parent
         self.clock = SystemClock()
         self.started_by = os.getppid()
         self.handover = new_handover()
         self.order: Order | None = None
 
     def run(self) -> int:
+        if self.bound_to_parent:
+            kernel.notify_of_parent_death(signal.SIGKILL)  # and the worker does what it does when the front is killed
+            if os.getppid() != self.started_by:
+                os.kill(os.getpid(), signal.SIGKILL)
         return run_pair(self.work, self.take_over, meanwhile=self.read, clock=self.clock)
 
     def read(self) -> None:
@@ -42,16 +70,9 @@ class _Exec:
         try:
             import pickle
 
-            from stepcreds.cli.exec import command
-            from stepcreds.cli.usage import invoke
-            from stepcreds.session.request import Order
-
-            code = BEFORE_THE_COMMAND
-            order = invoke(command, "stepcreds exec", self.arguments, wrong_usage=code, interrupted=code)
-            # --help has been answered when this is none.
-            if isinstance(order, Order):
-                self.order = order
-                message = pickle.dumps(order)
+            self.order = self.read_order()
+            if self.order is not None:
+                message = pickle.dumps(self.order)
         finally:
             self.handover.give(message)
 

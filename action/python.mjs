@@ -1,0 +1,54 @@
+// Starts the Python half of the Action, isolated, passes signals on to it, and ends as it ends. It knows nothing of credentials.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const LAUNCHER = path.join(path.dirname(fileURLToPath(import.meta.url)), 'launch.py');
+const ISOLATED = ['-I', '-S'];
+const TOO_OLD = 'import sys; sys.exit(sys.version_info < (3, 10))';
+
+// What bends an interpreter or its libraries. An earlier step may have set it for the script, so the script gets it back: see config/environment.py.
+const WITHHELD = /^(LD_|PYTHON|OPENSSL_|MALLOC_|GLIBC_TUNABLES$|SSLKEYLOGFILE$|GCONV_PATH$|LOCPATH$)/;
+
+// What the runner gives to actions and not to a `run:` step; stepcreds itself has no use for it while a step runs.
+const ACTIONS_ONLY = ['ACTIONS_CACHE_URL', 'ACTIONS_CACHE_SERVICE_V2', 'ACTIONS_RESULTS_URL'];
+
+function fail(title, text) {
+  const escape = (value) => value.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
+  process.stderr.write(`::error title=${escape(title).replace(/:/g, '%3A').replace(/,/g, '%2C')}::${escape(text)}\n`);
+  process.exit(125);
+}
+
+// The system's own Python before any that an earlier step may have put on PATH.
+function python() {
+  const onPath = (process.env.PATH ?? '').split(path.delimiter).filter(path.isAbsolute).map((folder) => path.join(folder, 'python3'));
+  const candidates = ['/usr/bin/python3', '/usr/local/bin/python3', ...onPath].filter((file) => existsSync(file));
+  const fit = [...new Set(candidates)].find((file) => spawnSync(file, [...ISOLATED, '-c', TOO_OLD], { env: {}, stdio: 'ignore' }).status === 0);
+  if (fit) return fit;
+  const found = candidates.length ? `What there is (${candidates.join(', ')}) is older, or does not start.` : 'There is none in /usr/bin, in /usr/local/bin, or on PATH.';
+  return fail(
+    'stepcreds: no Python 3.10 or newer',
+    `${found}\nOn a runner of your own, install python3. In a job with container: choose an image that has it, or use the stepcreds.pyz of a release with a Python that you add (docs/install.md).`,
+  );
+}
+
+/** Runs `stepcreds action STAGE` and exits as it does; without an exit code of its own (a signal) with 128 + n. */
+export function run(stage) {
+  if (process.platform !== 'linux') {
+    fail('stepcreds: this runner is not supported', `stepcreds runs on Linux only, and this is ${process.platform}: elsewhere it cannot promise that nothing of a step survives it.\nUse runs-on: ubuntu-latest for the steps that need a credential.`);
+  }
+  const environment = {};
+  const withheld = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (WITHHELD.test(name)) withheld[name] = value;
+    else if (stage !== 'main' || !ACTIONS_ONLY.includes(name)) environment[name] = value;
+  }
+  if (Object.keys(withheld).length) environment.STEPCREDS_WITHHELD = JSON.stringify(withheld);
+  if (environment.INPUT_MATRIX && environment.INPUT_MATRIX !== 'null') environment.STEPCREDS_MATRIX = environment.INPUT_MATRIX;
+  const child = spawn(python(), [...ISOLATED, LAUNCHER, 'action', stage], { env: environment, stdio: ['ignore', 'inherit', 'inherit'] });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => fail('stepcreds: Python does not start', error.message));
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}
