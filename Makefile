@@ -8,7 +8,7 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format docs docs-check bench lock dist clean
+.PHONY: help venv demo test check format docs docs-check bench lock vendor vendor-check dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,7 @@ check: $(READY) ## format, lint, types, the import contract, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory docs-check
+	$(MAKE) --no-print-directory vendor-check
 
 format: $(READY) ## rewrite to the house format
 	$(BIN)/ruff check --fix .
@@ -59,6 +60,14 @@ lock: ## pin every dependency anew into requirements.lock (needs uv)
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --extra demo --group build \
 	  --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --output-file requirements-demo.lock
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --extra mysql --extra ci \
+	  --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --output-file requirements-vendor.lock
+
+vendor: $(READY) ## unpack what travels with the Action, as requirements-vendor.lock names it
+	$(BIN)/python tools/vendor.py
+
+vendor-check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
+	$(BIN)/python tools/vendor.py --check
 
 dist: $(READY) ## sdist and wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
