@@ -32,6 +32,7 @@ demo: $(DEMO) ## the incident and its end, on a real OpenBao and PostgreSQL star
 
 test: $(READY) ## every test, on real servers
 	@tools/servers
+	@tools/node-tools $(VENV)
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, types, the import contract, generated docs
