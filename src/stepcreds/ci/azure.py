@@ -29,6 +29,8 @@ class AzurePipelines(Common):
 
     name: ClassVar[str] = "azure"
     title: ClassVar[str] = "Azure Pipelines"
+    # Sources, binaries and what is staged as artifacts are below the second.
+    folder_variables: ClassVar[tuple[str, ...]] = ("AGENT_TEMPDIRECTORY", "PIPELINE_WORKSPACE")
 
     @property
     def identity_variables(self) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ class Bitbucket(Common):
 
     name: ClassVar[str] = "bitbucket"
     title: ClassVar[str] = "Bitbucket Pipelines"
+    # https://www.atlassian.com/blog/bitbucket/easily-share-data-between-steps-in-bitbucket-pipelines
+    file_variables: ClassVar[tuple[str, ...]] = ("BITBUCKET_PIPELINES_VARIABLES_PATH",)
+    folder_variables: ClassVar[tuple[str, ...]] = ("BITBUCKET_CLONE_DIR",)
 
     @property
     def identity_variables(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ class Buildkite(Common):
 
     name: ClassVar[str] = "buildkite"
     title: ClassVar[str] = "Buildkite"
+    folder_variables: ClassVar[tuple[str, ...]] = ("BUILDKITE_BUILD_CHECKOUT_PATH",)
 
     @property
     def identity_variables(self) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ class CircleCI(Common):
 
     name: ClassVar[str] = "circleci"
     title: ClassVar[str] = "CircleCI"
+    # Sourced at the start of each step: https://circleci.com/docs/guides/security/set-environment-variable/
+    file_variables: ClassVar[tuple[str, ...]] = ("BASH_ENV",)
 
     @property
     def identity_variables(self) -> tuple[str, ...]:
@@ -59,3 +61,10 @@ class CircleCI(Common):
             step="",
             runner=here,
         )
+
+    def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        # As it stands in the configuration: `~/project`.
+        path = environment.get("CIRCLE_WORKING_DIRECTORY", "")
+        if path == "~" or path.startswith("~/"):
+            path = environment.get("HOME", "") + path[1:]
+        return (path,) if path.startswith("/") else ()

@@ -34,6 +34,11 @@ class GitHub(Common):
     title: ClassVar[str] = "GitHub Actions"
     masks: ClassVar[bool] = True
     marker: ClassVar[str] = "GITHUB_ACTIONS"
+    # The runner's FileCommandManager.cs and CreateArtifactsFileCommand.cs (github.com/actions/runner) read these.
+    file_variables: ClassVar[tuple[str, ...]] = (
+        *("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_ARTIFACTS"),
+    )
+    folder_variables: ClassVar[tuple[str, ...]] = ("RUNNER_TEMP", "GITHUB_WORKSPACE")
 
     @property
     def identity_variables(self) -> tuple[str, ...]:
@@ -83,6 +88,9 @@ class GitHub(Common):
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         shown = _data(title).replace(":", "%3A").replace(",", "%2C")
         return f"::{level} title={shown}::{_data(text)}\n"
+
+    def summary_file(self, environment: Mapping[str, str]) -> str:
+        return self.runner_files(environment).get("GITHUB_STEP_SUMMARY", "")
 
     def _without_permission(self) -> IdentityError:
         return IdentityError(

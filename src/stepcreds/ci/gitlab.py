@@ -22,6 +22,9 @@ class GitLab(Common):
 
     name: ClassVar[str] = "gitlab"
     title: ClassVar[str] = "GitLab CI/CD"
+    # The runner sources it before each part of the job: https://gitlab.com/gitlab-org/gitlab-runner/-/merge_requests/3708
+    file_variables: ClassVar[tuple[str, ...]] = ("GITLAB_ENV",)
+    folder_variables: ClassVar[tuple[str, ...]] = ("RUNNER_TEMP_PROJECT_DIR", "CI_PROJECT_DIR")
 
     @property
     def identity_variables(self) -> tuple[str, ...]:

@@ -72,12 +72,26 @@ class CI(Protocol):
         """What to print to show `text` beside the run; "" where the CI has no such command."""
         ...
 
+    def runner_files(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """The files that the runner reads when the step has ended, and hands on: name of the variable -> path."""
+        ...
+
+    def summary_file(self, environment: Mapping[str, str]) -> str:
+        """The file to which a step may append Markdown for the page of the run; "" where there is none."""
+        ...
+
+    def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """The folders of the job that outlive the step: the one for temporary files, and the workspace."""
+        ...
+
 
 class Common:
     """What a CI is unless its file says otherwise: a variable may hold a token, nothing can be masked or annotated."""
 
     masks: ClassVar[bool] = False
     title: ClassVar[str] = ""
+    file_variables: ClassVar[tuple[str, ...]] = ()  # for `runner_files`
+    folder_variables: ClassVar[tuple[str, ...]] = ()  # for `folders`
 
     def __init__(self, id_token_variable: str = "VAULT_ID_TOKEN") -> None:  # noqa: S107 - the name of a variable
         self.id_token_variable = id_token_variable
@@ -109,6 +123,15 @@ class Common:
 
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         return ""
+
+    def runner_files(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: environment[name] for name in self.file_variables if environment.get(name, "").startswith("/")}
+
+    def summary_file(self, environment: Mapping[str, str]) -> str:
+        return ""
+
+    def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(path for name in self.folder_variables if (path := environment.get(name, "")).startswith("/"))
 
 
 def machine() -> dict[str, str]:

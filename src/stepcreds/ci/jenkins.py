@@ -20,6 +20,7 @@ class Jenkins(Common):
 
     name: ClassVar[str] = "jenkins"
     title: ClassVar[str] = "Jenkins"
+    folder_variables: ClassVar[tuple[str, ...]] = ("WORKSPACE_TMP", "WORKSPACE")
 
     def detects(self, environment: Mapping[str, str]) -> bool:
         return bool(environment.get("JENKINS_URL"))

@@ -76,6 +76,10 @@ class Kubernetes(Common):
             runner={**here, "name": claim(node, "name") or here["name"]},
         )
 
+    def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        # Tekton's: what a task hands on as results, and its workspaces.
+        return ("/tekton/results", "/workspace")
+
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
         return Advice(
             cause="The volume of the pod names another audience than stepcreds.yml does (vault.auth.audience; without "
