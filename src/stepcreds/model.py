@@ -109,6 +109,17 @@ class Outcome(NamedTuple):
     output_lost: str = ""  # why some of the command's output could not be passed on (a full disk), "" if all was
 
 
+class Leak(NamedTuple):
+    """A credential where its command must not have left it."""
+
+    credential_uid: str
+    profile: str
+    file: str  # "GITHUB_ENV", or a path in which `***` stands for what must not be seen
+    line: int  # counted from 1; 0: the name of the file holds it
+    name: str  # of the variable that is set there, "" where none is
+    removed: bool  # whether it has been taken out
+
+
 class Holding(NamedTuple):
     """What has to be ended before the step is over: a token, and as soon as it exists its credential.
 
@@ -123,6 +134,7 @@ class Holding(NamedTuple):
     username: str = ""
     password: Secret = Secret("")
     lock_password: Secret = Secret("")  # what the lock sets; made before issuing
+    secrets: tuple[Secret, ...] = ()  # every value of it that must not be seen, the password among them
     issue_time: float = 0.0  # epoch seconds; 0 until issued
     expire_time: float = 0.0  # epoch seconds: the shorter of lease and token
     ledger: str = ""  # path of the file that its end is to be recorded in,
@@ -182,3 +194,4 @@ class Ending(NamedTuple):
     revocation: Revocation
     proof: Proof
     recorded: bool = True  # False: the ledger could not take it, and the reader of the log was told
+    seq: int | None = None  # of the record that says all this

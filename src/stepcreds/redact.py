@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 from stepcreds.secret import Secret
@@ -22,13 +22,16 @@ SHORTEST_VALUE = 4
 SHORTEST_PART = 8
 # coreutils and MIME break base64 after 76 characters, OpenSSL and PEM after 64.
 _BASE64_WIDTHS = (64, 76)
+_PIECE = 1 << 20  # bytes of a long text that are looked through at a time: each occurrence costs memory
 
 
 class Redactor:
-    """Knows what must not be seen: for each value the forms listed at `forms`."""
+    """Knows what must not be seen: for each value the forms listed at `forms`, but for those of `spared`."""
 
-    def __init__(self, secrets: Iterable[Secret]) -> None:
+    def __init__(self, secrets: Iterable[Secret], spared: Callable[[bytes], object] | None = None) -> None:
         found = {form for secret in secrets for form in forms(secret.reveal())}
+        if spared is not None:
+            found = {form for form in found if not spared(form)}
         self._patterns = sorted(found)
         # Where none of these occurs, no pattern does: a pattern that contains another needs no search of its own.
         by_length = sorted(found, key=len)
@@ -52,6 +55,30 @@ class Redactor:
     def suspicious(self, text: bytes) -> bool:
         """Whether some pattern occurs in `text`."""
         return any(probe in text for probe in self._probes)
+
+    def redacted(self, text: bytes) -> bytes:
+        """`text`, all of it, without what must not be seen."""
+        stream = self.stream()
+        pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        return b"".join([*map(stream.feed, pieces), stream.finish()])
+
+    def lines(self, text: bytes, most: int) -> list[int]:
+        """The numbers of the first lines, counted from 1, in which a pattern begins: `most` of them at the most."""
+        starts: set[int] = set()
+        for pattern in self._patterns:
+            at = text.find(pattern)
+            for _ in range(most):
+                if at < 0:
+                    break
+                starts.add(text.rfind(b"\n", 0, at) + 1)
+                line_end = text.find(b"\n", at)
+                at = text.find(pattern, line_end) if line_end >= 0 else -1
+        number, counted, found = 1, 0, []
+        for start in sorted(starts)[:most]:
+            number += text.count(b"\n", counted, start)
+            counted = start
+            found.append(number)
+        return found
 
     def spans(self, text: bytes) -> list[tuple[int, int]]:
         """Start and end of every occurrence of every pattern, also overlapping ones, in order."""

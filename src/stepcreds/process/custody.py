@@ -30,8 +30,12 @@ def encode_holding(holding: Holding) -> dict[str, Any]:
     """`holding` as JSON has it, with its secrets in clear and marked as such."""
     from stepcreds.secret import Secret
 
-    values = holding._asdict()
-    return {name: {"secret": value.reveal()} if isinstance(value, Secret) else value for name, value in values.items()}
+    def clear(value: object) -> object:
+        if isinstance(value, tuple):
+            return [clear(item) for item in value]
+        return {"secret": value.reveal()} if isinstance(value, Secret) else value
+
+    return {name: clear(value) for name, value in holding._asdict().items()}
 
 
 class Custodian:
@@ -61,11 +65,14 @@ class Custodian:
         from stepcreds.model import Holding
         from stepcreds.secret import Secret
 
-        def revived(values: dict[str, Any]) -> Holding:
-            secrets = {name: Secret(value["secret"]) for name, value in values.items() if isinstance(value, dict)}
-            return Holding(**{**values, **secrets})
+        def revived(value: Any) -> Any:
+            if isinstance(value, list):
+                return tuple(map(revived, value))
+            return Secret(value["secret"]) if isinstance(value, dict) else value
 
-        holdings = tuple(revived(values) for values in self._holdings.values())
+        holdings = tuple(
+            Holding(**{name: revived(value) for name, value in values.items()}) for values in self._holdings.values()
+        )
         return Custody(holdings, tuple(self._folders), self._started, reason)
 
 

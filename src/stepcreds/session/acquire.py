@@ -11,6 +11,7 @@ import os
 from stepcreds import scope
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
+from stepcreds.deliver.fields import is_secret
 from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
@@ -148,6 +149,7 @@ class _Attempt:
             lease_id=lease.lease_id,
             username=_reveal(lease, "username"),
             password=lease.fields.get("password", Secret("")),
+            secrets=tuple(value for name, value in lease.fields.items() if is_secret(name, value.reveal())),
             issue_time=lease.time,
             expire_time=expiry,
         )

@@ -9,7 +9,7 @@ from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.errors import LedgerError, VaultError
 from stepcreds.ledger import credential as record
-from stepcreds.ledger.record import Event
+from stepcreds.ledger.record import Event, Record
 from stepcreds.model import Ending, Holding, Outcome, Proof, Revocation
 from stepcreds.process.cancel import FRONT_DIED
 from stepcreds.session.step import Closing
@@ -120,7 +120,8 @@ def _close(
         ending=ending,
         expire_time=holding.expire_time or None,
     )
-    ending = ending._replace(recorded=_append(closing, closed, failure))
+    entry = _append(closing, closed, failure)
+    ending = ending._replace(recorded=entry is not None, seq=_seq(entry))
     if holding.accessor and ending.revocation.method != "token":
         give_back(closing, vault, holding)
     vault.close()
@@ -146,11 +147,15 @@ def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
         _append(closing, failed)
 
 
-def _append(closing: Closing, event: Event, failure: BaseException | None = None) -> bool:
+def _append(closing: Closing, event: Event, failure: BaseException | None = None) -> Record | None:
     try:
-        closing.journal.append(event)
+        return closing.journal.append(event)
     except LedgerError as error:
         if not (isinstance(failure, LedgerError) and failure.what == error.what):
             closing.around.voice.fail(error)
-        return False
-    return True
+        return None
+
+
+def _seq(entry: Record | None) -> int | None:
+    seq = entry.get("seq") if entry is not None else None
+    return seq if isinstance(seq, int) else None
