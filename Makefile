@@ -35,11 +35,12 @@ test: $(READY) ## every test, on real servers
 	@tools/node-tools $(VENV)
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)
 
-check: $(READY) ## format, lint, types, the import contract, generated docs
+check: $(READY) ## format, lint, types, the import contract, workflows and scripts, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/lint.py
 	$(MAKE) --no-print-directory docs-check
 	$(MAKE) --no-print-directory vendor-check
 
