@@ -9,8 +9,9 @@ const LAUNCHER = path.join(path.dirname(fileURLToPath(import.meta.url)), 'launch
 const ISOLATED = ['-I', '-S'];
 const TOO_OLD = 'import sys; sys.exit(sys.version_info < (3, 10))';
 
-// What bends an interpreter or its libraries. An earlier step may have set it for the script, so the script gets it back: see config/environment.py.
-const WITHHELD = /^(LD_|PYTHON|OPENSSL_|MALLOC_|GLIBC_TUNABLES$|SSLKEYLOGFILE$|GCONV_PATH$|LOCPATH$)/;
+// What bends an interpreter or its libraries (launch.py says why these). An earlier step may have set it for the script, so the script gets it back: see config/environment.py.
+const PREFIXES = /^(LD_|_?PYTHON|OPENSSL_|MALLOC_)/;
+const NAMES = /^(GCONV_PATH|GETCONF_DIR|GLIBC_TUNABLES|HOSTALIASES|LOCALDOMAIN|LOCPATH|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS|TZDIR|SSLKEYLOGFILE)$/;
 
 // What the runner gives to actions and not to a `run:` step; stepcreds itself has no use for it while a step runs.
 const ACTIONS_ONLY = ['ACTIONS_CACHE_URL', 'ACTIONS_CACHE_SERVICE_V2', 'ACTIONS_RESULTS_URL'];
@@ -42,7 +43,7 @@ export function run(stage) {
   const environment = {};
   const withheld = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (WITHHELD.test(name)) withheld[name] = value;
+    if (PREFIXES.test(name) || NAMES.test(name)) withheld[name] = value;
     else if (stage !== 'main' || !ACTIONS_ONLY.includes(name)) environment[name] = value;
   }
   if (Object.keys(withheld).length) environment.STEPCREDS_WITHHELD = JSON.stringify(withheld);

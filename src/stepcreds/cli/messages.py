@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from stepcreds.config.environment import environment
+from stepcreds.config.environment import own_environment
 from stepcreds.errors import ConfigError, StepcredsError
 from stepcreds.printable import one_line, printable
 
@@ -19,7 +19,7 @@ def coloured(stream: TextIO | None) -> bool:
 
     None is a stream that was closed when the process started.
     """
-    variables = environment()
+    variables = own_environment()
     return stream is not None and stream.isatty() and not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"
 
 
