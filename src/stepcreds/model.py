@@ -32,6 +32,11 @@ class Job(NamedTuple):
     job: str
     step: str  # the CI's own name or number of the step
     runner: Mapping[str, str]  # what is worth keeping about the machine: name, os, arch
+    # None of these tells job attempts apart. They are the CI's word, of its claims where it has them there.
+    actor: str = ""  # who or what set the run off
+    ref: str = ""  # in full where the CI says so: refs/heads/main
+    commit: str = ""
+    matrix: str = ""  # which leg of a matrix: its values, or its index; `job` has it in its name
 
 
 # A token outlives its lease by what an ending may take, so that it can still be asked for the proof.

@@ -82,8 +82,8 @@ def test_masks_and_annotations() -> None:
         "##vso[task.setsecret]50%AZP2525\n"
         "##vso[task.setsecret]second\n"
     )
-    assert azure.annotate("title", "a\nb") == "##vso[task.logissue type=error]title: a%0Ab\n"
-    assert azure.annotate("title", "a", "notice") == "##vso[task.logissue type=warning]title: a\n"
+    assert azure.annotate("title", "a\nb") == "##vso[task.logissue type=error]title%0Aa%0Ab\n"
+    assert azure.annotate("title", "a", "notice") == "##vso[task.logissue type=warning]title%0Aa\n"
 
 
 def test_what_a_command_must_not_inherit() -> None:

@@ -31,7 +31,11 @@ JOB = Job(
     job="deploy",
     step="migrate",
     runner={"name": "runner-4", "os": "Linux", "arch": "X64"},
+    actor="octocat",
+    ref="refs/heads/main",
+    commit="5e3f1c0a9b7d48e2a6c4f0b1d2e3f4a5b6c7d8e9",
 )
+JOB_TOLD = {"actor": JOB.actor, "ref": JOB.ref, "commit": JOB.commit, "matrix": ""}
 CLAIMS = {"iss": JOB.iss, "sub": "repo:shop/app:ref:refs/heads/main", "jti": "b2c1"}
 PROFILE = Profile(
     name="migrate",

@@ -11,6 +11,7 @@ import pytest
 from ledger_samples import (
     FAILED,
     JOB,
+    JOB_TOLD,
     LEASE,
     LOGIN,
     NOT_ISSUED,
@@ -32,7 +33,7 @@ from stepcreds.errors import LedgerError
 from stepcreds.ledger import credential
 from stepcreds.ledger.reading import read_chain, read_chains, unclosed, with_lease
 from stepcreds.ledger.verify import verify
-from stepcreds.model import Revocation
+from stepcreds.model import Job, Revocation
 
 
 def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
@@ -48,6 +49,7 @@ def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
         "run_id": "4711",
         "run_attempt": "1",
         "job": "deploy",
+        **JOB_TOLD,
     }
     assert (view.file, view.credential_uid, view.step_uid) == (path, UIDS[0], STEP)
     assert (view.step_name, view.profile, view.role, view.access) == ("migrate", "migrate", "app-migrate", "ddl")
@@ -156,6 +158,22 @@ def test_what_revoke_has_to_end(tmp_path: Path) -> None:
     assert [view.credential_uid for view in whole_run] == [UIDS[5], UIDS[3], UIDS[4]]
     assert errors == []
     assert unclosed(LedgerSettings(tmp_path / "nowhere", None), JOB) == ([], [])
+
+
+def test_a_leg_of_a_matrix_leaves_the_other_legs_alone(tmp_path: Path) -> None:
+    """They run at the same time; but a job that is no leg has all of its run attempt to end."""
+    settings = LedgerSettings(tmp_path, None)
+    eu = JOB._replace(job="deploy (eu)", matrix="eu")
+    us = JOB._replace(job="deploy (us)", matrix="us")
+    for job, uid in ((eu, UIDS[1]), (us, UIDS[2]), (JOB, UIDS[3])):
+        open_journal(tmp_path, job).append(requested(uid))
+    assert len(list(tmp_path.iterdir())) == 3
+
+    def left(job: Job) -> set[str]:
+        return {view.credential_uid for view in unclosed(settings, job, whole_run=True)[0]}
+
+    assert (left(eu), left(us), left(JOB)) == ({UIDS[1], UIDS[3]}, {UIDS[2], UIDS[3]}, {UIDS[1], UIDS[2], UIDS[3]})
+    assert [view.credential_uid for view in unclosed(settings, eu)[0]] == [UIDS[1]]
 
 
 def test_a_second_try_counts_when_it_gives_a_proof(tmp_path: Path) -> None:

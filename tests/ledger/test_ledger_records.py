@@ -13,6 +13,7 @@ from ledger_samples import (
     CLAIMS,
     FAILED,
     JOB,
+    JOB_TOLD,
     LEASE,
     LOGIN,
     NOT_ISSUED,
@@ -65,7 +66,7 @@ def test_a_whole_life_on_record(tmp_path: Path) -> None:
         {
             "kind": "chain.opened",
             "claims": CLAIMS,
-            "job": {"ci": "github", **identity},
+            "job": {"ci": "github", **identity, **JOB_TOLD},
             "runner": {"name": "runner-4", "os": "Linux", "arch": "X64"},
             "tool_version": __version__,
             "trust": {"vault_addr": "https://vault.example.com:8200", "key": None},
@@ -245,3 +246,24 @@ def test_a_field_is_named_with_the_one_it_stands_in() -> None:
     assert misfit({**fields, "revoke": {**revoke, "time": "yesterday"}}, KINDS["credential.closed"]) == "revoke.time"
     assert misfit({**fields, "later": 1}, KINDS["credential.closed"]) == ""
     assert misfit({"entries": True}, KINDS["chain.closed"]) == "entries"
+
+
+def test_what_later_versions_added_may_be_missing_or_null_and_nothing_else(tmp_path: Path) -> None:
+    opened = records(open_journal(tmp_path).path)[0]
+    shape = KINDS["chain.opened"]
+    for name in JOB_TOLD:
+        old = {**opened, "job": {key: value for key, value in opened["job"].items() if key != name}}
+        assert misfit(old, shape) == ""
+        assert misfit({**opened, "job": {**opened["job"], name: None}}, shape) == ""
+        assert misfit({**opened, "job": {**opened["job"], name: 1}}, shape) == f"job.{name}"
+    assert (
+        misfit({**opened, "job": {key: value for key, value in opened["job"].items() if key != "ci"}}, shape)
+        == "job.ci"
+    )
+
+
+def test_what_a_job_says_of_itself_is_bounded_and_valid(tmp_path: Path) -> None:
+    job = JOB._replace(ref="refs/heads/" + "x" * 5000, actor="a\udcff")
+    (opened,) = records(open_journal(tmp_path, job).path)
+    assert (len(opened["job"]["ref"]), opened["job"]["actor"]) == (500, "a\\udcff")
+    assert misfit(opened, KINDS["chain.opened"]) == ""

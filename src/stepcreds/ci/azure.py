@@ -78,7 +78,8 @@ class AzurePipelines(Common):
             iss=claim(claims, "iss"),
             repository_id=claim(claims, "rpo_id") or environment.get("BUILD_REPOSITORY_ID", ""),
             run_id=claim(claims, "run_id") or environment.get("BUILD_BUILDID", ""),
-            run_attempt=environment.get("SYSTEM_JOBATTEMPT", ""),
+            # One for each attempt of each job; a job of a matrix is a job, whatever it is called.
+            run_attempt=environment.get("SYSTEM_JOBID") or environment.get("SYSTEM_JOBATTEMPT", ""),
             job=environment.get("SYSTEM_JOBNAME") or environment.get("AGENT_JOBNAME", ""),
             step=environment.get("SYSTEM_TASKDISPLAYNAME", ""),
             runner={
@@ -86,6 +87,9 @@ class AzurePipelines(Common):
                 "os": environment.get("AGENT_OS", ""),
                 "arch": environment.get("AGENT_OSARCHITECTURE", ""),
             },
+            actor=environment.get("BUILD_REQUESTEDFOR", ""),
+            ref=claim(claims, "rpo_ref") or environment.get("BUILD_SOURCEBRANCH", ""),
+            commit=claim(claims, "rpo_ver") or environment.get("BUILD_SOURCEVERSION", ""),
         )
 
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
@@ -101,7 +105,10 @@ class AzurePipelines(Common):
 
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         kind = "error" if level == "error" else "warning"
-        return f"##vso[task.logissue type={kind}]{_data(f'{title}: {text}')}\n"
+        return f"##vso[task.logissue type={kind}]{_data(title)}%0A{_data(text)}\n"
+
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        return f"##[group]{title}\n", "##[endgroup]\n"
 
 
 def _data(text: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Advice, Common, Found, claim, machine
+from stepcreds.ci.interface import Advice, Common, Found, claim, git_ref, machine
+from stepcreds.ci.matrix import node
 from stepcreds.ci.wording import paste, scalar
 from stepcreds.errors import IdentityError
 from stepcreds.model import Job
@@ -56,6 +57,14 @@ class Bitbucket(Common):
             job=claim(claims, "stepUuid") or environment.get("BITBUCKET_STEP_UUID", ""),
             step="",
             runner=machine(),
+            actor=environment.get("BITBUCKET_STEP_TRIGGERER_UUID", ""),
+            ref=git_ref(claim(claims, "branchName"))
+            or git_ref(environment.get("BITBUCKET_BRANCH", ""), environment.get("BITBUCKET_TAG", "")),
+            commit=environment.get("BITBUCKET_COMMIT", ""),
+            # A parallel step has a uuid of its own, which is its job's name here.
+            matrix=node(
+                environment.get("BITBUCKET_PARALLEL_STEP", ""), environment.get("BITBUCKET_PARALLEL_STEP_COUNT", "")
+            ),
         )
 
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:

@@ -5,6 +5,9 @@ https://buildkite.com/docs/agent/cli/reference/oidc and https://buildkite.com/do
 Not through the package `id`: its public function asks Google Cloud before Buildkite, so that an agent on one of
 Google's machines would present the identity of the machine, the same for every job on it; and it sets no limit on the
 command's time.
+
+Nothing is masked here. `buildkite-agent redactor add` would take values on its stdin: a process for each step, with the
+agent's own token, to hide what stepcreds replaces in the command's output already, and what is dead when it ends.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import ClassVar
 
 from stepcreds.ci.command import printed_token
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Common, Found, claim, machine
+from stepcreds.ci.interface import Common, Found, claim, git_ref, machine
+from stepcreds.ci.matrix import named, node
 from stepcreds.model import Job
 
 
@@ -39,6 +43,11 @@ class Buildkite(Common):
 
     def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
         here = machine()
+        # The values of a build matrix are in no variable; each of its jobs has an id of its own all the same.
+        matrix = node(
+            environment.get("BUILDKITE_PARALLEL_JOB", ""), environment.get("BUILDKITE_PARALLEL_JOB_COUNT", "")
+        )
+        name = claim(claims, "step_key") or environment.get("BUILDKITE_STEP_KEY", "")
         return Job(
             ci=self.name,
             iss=claim(claims, "iss"),
@@ -46,9 +55,16 @@ class Buildkite(Common):
             run_id=claim(claims, "build_id") or environment.get("BUILDKITE_BUILD_ID", ""),
             # A retried job gets a new id in the same build.
             run_attempt=claim(claims, "job_id") or environment.get("BUILDKITE_JOB_ID", ""),
-            job=claim(claims, "step_key")
-            or environment.get("BUILDKITE_STEP_KEY", "")
-            or environment.get("BUILDKITE_LABEL", ""),
+            job=named(name or environment.get("BUILDKITE_LABEL", ""), matrix),
             step=environment.get("BUILDKITE_STEP_ID", ""),
             runner={**here, "name": environment.get("BUILDKITE_AGENT_NAME") or here["name"]},
+            actor=environment.get("BUILDKITE_BUILD_CREATOR", ""),
+            ref=git_ref(claim(claims, "build_branch"), claim(claims, "build_tag"))
+            or git_ref(environment.get("BUILDKITE_BRANCH", ""), environment.get("BUILDKITE_TAG", "")),
+            commit=claim(claims, "build_commit") or environment.get("BUILDKITE_COMMIT", ""),
+            matrix=matrix,
         )
+
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        """https://buildkite.com/docs/pipelines/configure/managing-log-output; a group ends where another begins."""
+        return f"~~~ {title}\n", "+++ stepcreds\n"

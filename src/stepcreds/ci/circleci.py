@@ -15,8 +15,9 @@ from typing import ClassVar
 
 from stepcreds.ci.command import printed_token
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Common, Found, claim, machine
+from stepcreds.ci.interface import Common, Found, claim, git_ref, machine
 from stepcreds.ci.jwt import TokenShapeError, audiences, read
+from stepcreds.ci.matrix import named, node
 from stepcreds.model import Job
 from stepcreds.secret import Secret
 
@@ -49,7 +50,8 @@ class CircleCI(Common):
         return Found(printed_token(command, environment, who=self.title), "circleci run oidc get", fresh=True)
 
     def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
-        here = machine()
+        # A matrix names its jobs (`migrate-eu-14`). The nodes of `parallelism:` are one job, with one id.
+        matrix = node(environment.get("CIRCLE_NODE_INDEX", ""), environment.get("CIRCLE_NODE_TOTAL", ""))
         return Job(
             ci=self.name,
             iss=claim(claims, "iss"),
@@ -57,9 +59,14 @@ class CircleCI(Common):
             # A rerun is a new workflow of the same pipeline.
             run_id=environment.get("CIRCLE_PIPELINE_ID") or environment.get("CIRCLE_WORKFLOW_ID", ""),
             run_attempt=environment.get("CIRCLE_WORKFLOW_JOB_ID") or environment.get("CIRCLE_WORKFLOW_ID", ""),
-            job=environment.get("CIRCLE_JOB", ""),
+            job=named(environment.get("CIRCLE_JOB", ""), matrix),
             step="",
-            runner=here,
+            runner=machine(),
+            actor=environment.get("CIRCLE_USERNAME") or _user(claim(claims, "sub")),
+            ref=claim(claims, "oidc.circleci.com/vcs-ref")
+            or git_ref(environment.get("CIRCLE_BRANCH", ""), environment.get("CIRCLE_TAG", "")),
+            commit=environment.get("CIRCLE_SHA1", ""),
+            matrix=matrix,
         )
 
     def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -68,3 +75,9 @@ class CircleCI(Common):
         if path == "~" or path.startswith("~/"):
             path = environment.get("HOME", "") + path[1:]
         return (path,) if path.startswith("/") else ()
+
+
+def _user(subject: str) -> str:
+    """The user's id in `org/…/project/…/user/…`, for whoever has no account that CircleCI could name."""
+    _, _, rest = f"/{subject}".partition("/user/")
+    return rest.partition("/")[0]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Common, Found, claim, machine
+from stepcreds.ci.interface import Common, Found, claim, git_ref, machine, of_author
+from stepcreds.ci.matrix import named, node
 from stepcreds.ci.wording import without_tokens
 from stepcreds.errors import IdentityError
 from stepcreds.model import Job
@@ -68,13 +69,19 @@ class GoogleCloud(Common):
         engine = google.get("compute_engine") if isinstance(google, dict) else None
         instance = engine if isinstance(engine, dict) else {}
         here = machine()
+        matrix = node(environment.get("CLOUD_RUN_TASK_INDEX", ""), environment.get("CLOUD_RUN_TASK_COUNT", ""))
         return Job(
             ci=self.name,
             iss=claim(claims, "iss"),
             repository_id=claim(claims, "email") or claim(claims, "sub"),
             run_id=environment.get("CLOUD_RUN_EXECUTION") or environment.get("BUILD_ID", ""),
             run_attempt=environment.get("CLOUD_RUN_TASK_ATTEMPT", ""),
-            job=environment.get("CLOUD_RUN_JOB", ""),
+            job=named(environment.get("CLOUD_RUN_JOB", ""), matrix),
             step="",
             runner={**here, "name": claim(instance, "instance_name") or here["name"]},
+            actor=of_author(environment, "ACTOR"),
+            # Cloud Build's substitutions, where the build hands them over as variables.
+            ref=git_ref(environment.get("BRANCH_NAME", ""), environment.get("TAG_NAME", "")),
+            commit=environment.get("COMMIT_SHA", ""),
+            matrix=matrix,
         )

@@ -17,6 +17,7 @@ from stepcreds.ci.endpoint import token_of
 from stepcreds.ci.http import HTTP
 from stepcreds.ci.interface import Advice, Common, Found, Level, claim
 from stepcreds.ci.masks import forms
+from stepcreds.ci.matrix import leg, named
 from stepcreds.ci.wording import paste, quoted
 from stepcreds.errors import IdentityError
 from stepcreds.model import Job
@@ -24,6 +25,7 @@ from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
 _URL, _BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+_TITLE_LIMIT = 255  # characters of an annotation's title
 _EVENT_LIMIT = 8 * 1024 * 1024  # bytes of the event's JSON
 
 
@@ -60,6 +62,7 @@ class GitHub(Common):
         )
 
     def job(self, claims: Mapping[str, object], environment: Mapping[str, str]) -> Job:
+        matrix = leg(environment)
         return Job(
             ci=self.name,
             iss=claim(claims, "iss"),
@@ -70,9 +73,13 @@ class GitHub(Common):
             or environment.get("GITHUB_REPOSITORY", ""),
             run_id=claim(claims, "run_id") or environment.get("GITHUB_RUN_ID", ""),
             run_attempt=claim(claims, "run_attempt") or environment.get("GITHUB_RUN_ATTEMPT", ""),
-            job=environment.get("GITHUB_JOB", ""),
+            job=named(environment.get("GITHUB_JOB", ""), matrix),
             step=environment.get("GITHUB_ACTION", ""),
             runner={key: environment.get(f"RUNNER_{key.upper()}", "") for key in ("name", "os", "arch")},
+            actor=claim(claims, "actor") or environment.get("GITHUB_ACTOR", ""),
+            ref=claim(claims, "ref") or environment.get("GITHUB_REF", ""),
+            commit=claim(claims, "sha") or environment.get("GITHUB_SHA", ""),
+            matrix=matrix,
         )
 
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
@@ -86,8 +93,17 @@ class GitHub(Common):
         return "".join(f"::add-mask::{_data(form)}\n" for form in forms(values))
 
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
-        shown = _data(title).replace(":", "%3A").replace(",", "%2C")
+        """The runner cuts the text at 4096 characters, and shows no more than ten of a level for a step.
+
+        https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs; the title goes into a check
+        run's annotation, which has room for 255: https://docs.github.com/en/rest/checks/runs
+        """
+        shown = title if len(title) <= _TITLE_LIMIT else f"{title[: _TITLE_LIMIT - 1]}…"
+        shown = _data(shown).replace(":", "%3A").replace(",", "%2C")
         return f"::{level} title={shown}::{_data(text)}\n"
+
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        return f"::group::{_data(title)}\n", "::endgroup::\n"
 
     def summary_file(self, environment: Mapping[str, str]) -> str:
         return self.runner_files(environment).get("GITHUB_STEP_SUMMARY", "")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Advice, Common, Found, claim
+from stepcreds.ci.interface import Advice, Common, Found, claim, git_ref
 from stepcreds.ci.jwt import TokenShapeError, audiences, read
 from stepcreds.ci.wording import paste, quoted, scalar
 from stepcreds.errors import IdentityError
@@ -60,14 +60,26 @@ class GitLab(Common):
             run_id=claim(claims, "pipeline_id") or environment.get("CI_PIPELINE_ID", ""),
             # A retried job gets a new id in the same pipeline.
             run_attempt=claim(claims, "job_id") or environment.get("CI_JOB_ID", ""),
-            job=environment.get("CI_JOB_NAME", ""),
+            job=environment.get("CI_JOB_NAME", ""),  # of a matrix: `migrate: [eu, 14]`
             step="",
             runner={
                 "name": environment.get("CI_RUNNER_DESCRIPTION", ""),
                 "os": environment.get("CI_RUNNER_EXECUTABLE_ARCH", "").partition("/")[0],
                 "arch": environment.get("CI_RUNNER_EXECUTABLE_ARCH", "").partition("/")[2],
             },
+            actor=claim(claims, "user_login") or environment.get("GITLAB_USER_LOGIN", ""),
+            ref=claim(claims, "ref_path")
+            or environment.get("CI_MERGE_REQUEST_REF_PATH", "")
+            or git_ref(environment.get("CI_COMMIT_BRANCH", ""), environment.get("CI_COMMIT_TAG", ""))
+            or environment.get("CI_COMMIT_REF_NAME", ""),
+            commit=claim(claims, "sha") or environment.get("CI_COMMIT_SHA", ""),
         )
+
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        """https://docs.gitlab.com/ci/jobs/job_logs/#create-custom-collapsible-sections; a name may stand there once."""
+        name = f"stepcreds_{start * 1000:.0f}"
+        before = f"\x1b[0Ksection_start:{start:.0f}:{name}[collapsed=true]\r\x1b[0K{title}\n"
+        return before, f"\x1b[0Ksection_end:{end:.0f}:{name}\r\x1b[0K\n"
 
     def wrong_audience(self, audience: str, found: tuple[str, ...]) -> Advice:
         return Advice(

@@ -72,6 +72,13 @@ class CI(Protocol):
         """What to print to show `text` beside the run; "" where the CI has no such command."""
         ...
 
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        """What to print before and after lines that the log may fold under `title`; "" and "" where it folds none.
+
+        `start` and `end` are epoch seconds; the text before the lines needs no `end`.
+        """
+        ...
+
     def runner_files(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         """The files that the runner reads when the step has ended, and hands on: name of the variable -> path."""
         ...
@@ -124,6 +131,9 @@ class Common:
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         return ""
 
+    def collapse(self, title: str, start: float, end: float) -> tuple[str, str]:
+        return "", ""
+
     def runner_files(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         return {name: environment[name] for name in self.file_variables if environment.get(name, "").startswith("/")}
 
@@ -132,6 +142,18 @@ class Common:
 
     def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(path for name in self.folder_variables if (path := environment.get(name, "")).startswith("/"))
+
+
+def of_author(environment: Mapping[str, str], name: str) -> str:
+    """What the author of the pipeline says of the job in STEPCREDS_<name>, where no CI does: RUN_ID, JOB, ACTOR, …"""
+    return environment.get(f"STEPCREDS_{name}", "")
+
+
+def git_ref(branch: str, tag: str = "") -> str:
+    """A ref in full by the names of its branch or tag; "" where there is neither."""
+    if tag:
+        return f"refs/tags/{tag}"
+    return f"refs/heads/{branch}" if branch else ""
 
 
 def machine() -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from stepcreds.ci.file import shown, token_in
 from stepcreds.ci.http import HTTP
-from stepcreds.ci.interface import Advice, Common, Found, claim, machine
+from stepcreds.ci.interface import Advice, Common, Found, claim, machine, of_author
 from stepcreds.ci.wording import paste, scalar
 from stepcreds.errors import IdentityError
 from stepcreds.model import Job
@@ -69,11 +69,15 @@ class Kubernetes(Common):
             ci=self.name,
             iss=claim(claims, "iss"),
             repository_id="/".join(filter(None, (claim(said, "namespace"), claim(account, "name")))),
-            run_id=claim(pod, "uid"),
-            run_attempt="",
-            job=claim(pod, "name") or environment.get("HOSTNAME", ""),
-            step="",
+            # A retry, and each leg of a matrix, is another pod.
+            run_id=claim(pod, "uid") or of_author(environment, "RUN_ID"),
+            run_attempt=of_author(environment, "RUN_ATTEMPT"),
+            job=of_author(environment, "JOB") or claim(pod, "name") or environment.get("HOSTNAME", ""),
+            step=of_author(environment, "STEP"),
             runner={**here, "name": claim(node, "name") or here["name"]},
+            actor=of_author(environment, "ACTOR"),
+            ref=of_author(environment, "REF"),
+            commit=of_author(environment, "COMMIT"),
         )
 
     def folders(self, environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Rule(NamedTuple):
 
     types: tuple[type, ...]
     passes: Callable[[Any], object] | None = None
+    later: bool = False  # True: records of earlier versions lack it
 
 
 Shape: TypeAlias = "Mapping[str, Rule | Shape]"
@@ -32,6 +33,10 @@ def _pattern(pattern: str) -> Rule:
 
 def _optional(rule: Rule) -> Rule:
     return Rule((*rule.types, type(None)), rule.passes)
+
+
+def _later(rule: Rule) -> Rule:
+    return rule._replace(later=True)
 
 
 def _one_of(*words: str) -> Rule:
@@ -62,7 +67,10 @@ COMMON: Shape = {
 KINDS: Mapping[str, Shape] = {
     "chain.opened": {
         "claims": OBJECT,
-        "job": {"ci": TEXT, "iss": TEXT, "repository_id": TEXT, "run_id": TEXT, "run_attempt": TEXT, "job": TEXT},
+        "job": {
+            **dict.fromkeys(("ci", "iss", "repository_id", "run_id", "run_attempt", "job"), TEXT),
+            **dict.fromkeys(("actor", "ref", "commit", "matrix"), _later(_optional(TEXT))),
+        },
         "nonce": TEXT,
         "runner": OBJECT,
         "tool_version": TEXT,
@@ -128,6 +136,8 @@ def misfit(record: Mapping[str, object], shape: Shape) -> str:
     for name, rule in shape.items():
         value = record.get(name, _MISSING)
         if isinstance(rule, Rule):
+            if rule.later and value is _MISSING:
+                continue
             if type(value) not in rule.types:
                 return name
             if rule.passes is not None and value is not None and not rule.passes(value):

@@ -71,7 +71,8 @@ def unclosed(
     """The credentials of this job attempt that may be alive, oldest first; and why a chain could not be read.
 
     They are those that were requested and not closed, and those whose closing tried to end them and has no proof.
-    `whole_run`: those of every job of this run attempt whose chain is in the ledger's folder.
+    `whole_run`: those of every job of this run attempt whose chain is in the ledger's folder. A leg of a matrix leaves
+    the other legs alone: they run at the same time, and what they hold is in use.
     """
     mine = job_identity(job)
     if whole_run:
@@ -80,11 +81,15 @@ def unclosed(
     left = [
         credential
         for chain in chains
-        if mine.items() <= chain.job.items()
+        if mine.items() <= chain.job.items() and not _another_leg(job, chain)
         for credential in chain.credentials
         if text_of(credential.closed, "revoke", "status") not in ("not_issued", "impossible") and not credential.proven
     ]
     return sorted(left, key=lambda credential: credential.time or 0.0), errors
+
+
+def _another_leg(job: Job, chain: ChainView) -> bool:
+    return bool(job.matrix and chain.job.get("matrix")) and chain.job.get("job") != job_identity(job)["job"]
 
 
 def with_lease(settings: LedgerSettings, lease_id: str) -> CredentialView | None:

@@ -11,6 +11,7 @@ from stepcreds import __version__
 from stepcreds.ledger.canonical import fitted, valid
 from stepcreds.model import Job
 
+_LONGEST = 500  # characters of what a job says of itself
 NEVER = "never"  # the expire_time of a credential that has no lease and no end
 
 Record = dict[str, object]  # a whole record, as it stands in the file
@@ -59,13 +60,19 @@ def chain_opened(
         step_uid,
         {
             "claims": fitted(dict(claims)),
-            "job": {"ci": job.ci, **job_identity(job)},
+            "job": {"ci": job.ci, **job_identity(job), **_of_job(job)},
             "nonce": nonce,
             "runner": fitted(dict(job.runner)),
             "tool_version": __version__,
             "trust": {"vault_addr": vault_addr, "key": key},
         },
     )
+
+
+def _of_job(job: Job) -> dict[str, str]:
+    """What is worth knowing of a job beyond its identity: what it ran for, and on what."""
+    told = {"actor": job.actor, "ref": job.ref, "commit": job.commit, "matrix": job.matrix}
+    return {name: valid(text[:_LONGEST]) for name, text in told.items()}
 
 
 def chain_recovered(step_uid: str, torn: bytes, kept: str) -> Event:

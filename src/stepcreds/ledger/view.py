@@ -16,7 +16,7 @@ class CredentialView:
     """One credential on record. A record that is not there is {}; a text that is not there is "", a time None."""
 
     file: Path
-    job: Mapping[str, str]  # ci iss repository_id run_id run_attempt job
+    job: Mapping[str, str]  # ci iss repository_id run_id run_attempt job, and of later records actor ref commit matrix
     credential_uid: str
     requested: Record
     issued: Record
