@@ -8,6 +8,7 @@ https://forgejo.org/docs/latest/user/actions/security-openid-connect/
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +36,7 @@ class GitHub(Common):
     name: ClassVar[str] = "github"
     title: ClassVar[str] = "GitHub Actions"
     masks: ClassVar[bool] = True
+    names_its_job: ClassVar[bool] = True
     marker: ClassVar[str] = "GITHUB_ACTIONS"
     # The runner's FileCommandManager.cs and CreateArtifactsFileCommand.cs (github.com/actions/runner) read these.
     file_variables: ClassVar[tuple[str, ...]] = (
@@ -91,6 +93,14 @@ class GitHub(Common):
 
     def mask(self, values: Sequence[Secret]) -> str:
         return "".join(f"::add-mask::{_data(form)}\n" for form in forms(values))
+
+    def outputs_file(self, environment: Mapping[str, str]) -> str:
+        return environment.get("GITHUB_OUTPUT", "")
+
+    def output(self, name: str, value: str) -> str:
+        # The delimiter must be one that the value cannot hold: it is made after it, and nobody can guess it.
+        delimiter = f"stepcreds-{os.urandom(16).hex()}"
+        return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         """The runner cuts the text at 4096 characters, and shows no more than ten of a level for a step.

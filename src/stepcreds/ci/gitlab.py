@@ -21,6 +21,7 @@ class GitLab(Common):
     """GitLab.com and self-managed GitLab. It cannot be told at run time what to mask."""
 
     name: ClassVar[str] = "gitlab"
+    names_its_job: ClassVar[bool] = True
     title: ClassVar[str] = "GitLab CI/CD"
     # The runner sources it before each part of the job: https://gitlab.com/gitlab-org/gitlab-runner/-/merge_requests/3708
     file_variables: ClassVar[tuple[str, ...]] = ("GITLAB_ENV",)

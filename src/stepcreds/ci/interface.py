@@ -36,6 +36,7 @@ class CI(Protocol):
     name: ClassVar[str]  # for the ledger: "github"
     title: ClassVar[str]  # for people: "GitHub Actions"
     masks: ClassVar[bool]  # True: this CI hides masked values in its log itself, so output need not be redacted
+    names_its_job: ClassVar[bool]  # True: `job` is the same without claims, but for the issuer
 
     @property
     def identity_variables(self) -> tuple[str, ...]:
@@ -68,6 +69,14 @@ class CI(Protocol):
         """What to print before anything else so that the CI hides `values`; "" where it has no such command."""
         ...
 
+    def outputs_file(self, environment: Mapping[str, str]) -> str:
+        """The file that hands this step's outputs to later steps; "" where the CI has none."""
+        ...
+
+    def output(self, name: str, value: str) -> str:
+        """What to append to `outputs_file` for one output."""
+        ...
+
     def annotate(self, title: str, text: str, level: Level = "error") -> str:
         """What to print to show `text` beside the run; "" where the CI has no such command."""
         ...
@@ -96,6 +105,7 @@ class Common:
     """What a CI is unless its file says otherwise: a variable may hold a token, nothing can be masked or annotated."""
 
     masks: ClassVar[bool] = False
+    names_its_job: ClassVar[bool] = False
     title: ClassVar[str] = ""
     file_variables: ClassVar[tuple[str, ...]] = ()  # for `runner_files`
     folder_variables: ClassVar[tuple[str, ...]] = ()  # for `folders`
@@ -126,6 +136,12 @@ class Common:
         )
 
     def mask(self, values: Sequence[Secret]) -> str:
+        return ""
+
+    def outputs_file(self, environment: Mapping[str, str]) -> str:
+        return ""
+
+    def output(self, name: str, value: str) -> str:
         return ""
 
     def annotate(self, title: str, text: str, level: Level = "error") -> str:

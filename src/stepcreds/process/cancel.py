@@ -10,12 +10,16 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Final
 
+from stepcreds.clock import Clock, SystemClock
+
 # What asks a step to end: Ctrl-C, a cancelled job, a closed terminal, Ctrl-\.
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # What is for the command alone.
 PLAIN: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH, signal.SIGTSTP)
 
 FRONT_DIED: Final = "SIGKILL"  # the front handles everything else that ends a process
+
+_CLOCK: Final = SystemClock()
 
 
 class Cancelled(BaseException):
@@ -32,11 +36,13 @@ class Cancelled(BaseException):
 class Cancellation:
     """What has been asked so far, and whether asking may interrupt.
 
-    `signal` is the name of the first request, "" if there was none.
+    `signal` is the name of the first request, "" if there was none; `asked_at` is when it came (monotonic seconds).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = _CLOCK) -> None:
         self.signal = ""
+        self.asked_at = 0.0
+        self._clock = clock
         self._depth = 0
         self._arrivals: deque[signal.Signals] | None = None
 
@@ -69,7 +75,8 @@ class Cancellation:
 
     def request(self, name: str) -> None:
         """Somebody asks the step to end."""
-        self.signal = self.signal or name
+        if not self.signal:
+            self.signal, self.asked_at = name, self._clock.monotonic()
         if self._depth:
             self._depth = 0  # what runs while the exception travels must not be interrupted by another
             raise Cancelled(self.signal)

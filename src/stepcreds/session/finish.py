@@ -17,7 +17,10 @@ from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
 
 PATIENCE = 75.0  # seconds after the command: a synchronous revoke may wait 60 s for its turn
-PATIENCE_CANCELLED = 7.0  # seconds: GitHub kills the tree 10 s after a cancel
+# Of a step that a signal ended, in seconds from that signal: GitHub kills what is left of it after 10. What the command
+# takes of them (`grace`) is not there for the proof, which gets a second even so.
+PATIENCE_CANCELLED = 7.0
+SHORTEST_PATIENCE = 1.0
 GIVE_BACK = 5.0  # seconds: the token ends by itself soon, and nothing hangs on it
 
 # How far a request to issue got: what is not known may exist.
@@ -94,8 +97,11 @@ def by_token(closing: Closing, vault: Vault) -> Ending:
 
 def _patience(closing: Closing) -> float:
     """How long an ending may take (seconds): less where whoever cancelled the step is about to kill it."""
-    cancelled_by = closing.keeper.cancellation.signal
-    return PATIENCE_CANCELLED if cancelled_by not in ("", FRONT_DIED) else PATIENCE
+    cancellation = closing.keeper.cancellation
+    if cancellation.signal in ("", FRONT_DIED):
+        return PATIENCE
+    passed = closing.around.clock.monotonic() - cancellation.asked_at
+    return max(SHORTEST_PATIENCE, PATIENCE_CANCELLED - passed)
 
 
 def _close(
@@ -132,7 +138,7 @@ def _close(
 def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
     """Revoke the token, last of all; where that fails, the ledger says so."""
     around = closing.around
-    vault.limit(GIVE_BACK)
+    vault.limit(min(GIVE_BACK, _patience(closing)))
     try:
         vault.revoke_self()
     except VaultError as error:
