@@ -47,6 +47,7 @@ def read_chain(file: Path) -> ChainView:
             records.get("credential.requested", [{}])[0],
             records.get("credential.issued", [{}])[0],
             tuple(records.get("credential.closed", [])),
+            tuple(records.get("credential.leaked", [])),
         )
         for uid, records in found.items()
     )

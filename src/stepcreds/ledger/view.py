@@ -21,6 +21,7 @@ class CredentialView:
     requested: Record
     issued: Record
     closings: tuple[Record, ...]  # more than one where a first try gave no proof
+    leaks: tuple[Record, ...] = ()  # where its command left it
 
     @property
     def closed(self) -> Record:
