@@ -114,6 +114,10 @@ class UnsupportedError(StepcredsError):
     """This machine or this engine is outside what stepcreds can promise anything for."""
 
 
+class LeakedError(StepcredsError):
+    """A command left its credential where the CI hands it on."""
+
+
 class UnprovenError(StepcredsError):
     """A credential may still be alive after its step."""
 

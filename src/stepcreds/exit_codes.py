@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 OUTPUT_LOST: Final = 1
+LEAKED: Final = 1
 NOT_PROVEN: Final = 121
 MAX_TTL: Final = 124  # as timeout(1) has it
 BEFORE_THE_COMMAND: Final = 125  # as env(1), timeout(1) and docker have it
@@ -17,7 +18,11 @@ INTERRUPTED: Final = 130
 # Code or codes, and what they mean; first those of `exec`.
 EXEC: Final = (
     ("the command's own", "the command ended, and its credential is proven dead"),
-    (str(OUTPUT_LOST), "the command ended with 0, but what it printed could not be written (a full disk)"),
+    (
+        str(OUTPUT_LOST),
+        "the command ended with 0, but what it printed could not be written (a full disk), or it left its credential "
+        "in a file that the CI hands on",
+    ),
     (f"{SIGNALLED}+n", "signal n ended the command"),
     (str(MAX_TTL), "`max_ttl` was reached: stepcreds ended the command"),
     (

@@ -14,7 +14,7 @@ from stepcreds.ledger.canonical import canonical
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.link import ZERO, line_hash
 from stepcreds.ledger.record import Event
-from stepcreds.model import Ending, Job, Lease, Lock, Login, NotMeasured, Outcome, Proof, Revocation
+from stepcreds.model import Ending, Job, Leak, Lease, Lock, Login, NotMeasured, Outcome, Proof, Revocation
 from stepcreds.secret import Secret
 
 CANARY = "canary-7d1f0c-never-on-disk"
@@ -97,6 +97,18 @@ def closed(uid: str = UIDS[0], ending: Ending = PROVEN, outcome: Outcome | None 
         measurement=NotMeasured("measuring is not built yet"),
         ending=ending,
         expire_time=NOW + 121,
+    )
+
+
+def leaked(uid: str = UIDS[0]) -> Event:
+    return credential.leaked(
+        STEP,
+        uid,
+        "migrate",
+        [
+            Leak(uid, "migrate", "GITHUB_ENV", 3, "DATABASE_URL", True),
+            Leak(uid, "migrate", "/home/runner/.pgpass", 1, "", False),
+        ],
     )
 
 

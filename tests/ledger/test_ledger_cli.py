@@ -169,6 +169,7 @@ def test_show_as_json_has_every_record_whole(folder: Path) -> None:
         "requested": entries[1],
         "issued": entries[2],
         "closed": [entries[3]],
+        "leaked": [],
     }
     assert [(entry["verdict"], entry["proven"], entry["seconds_alive"]) for entry in shown[1:]] == [
         ("revoked, not proven", False, 120.0),

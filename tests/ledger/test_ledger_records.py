@@ -25,6 +25,7 @@ from ledger_samples import (
     UNPROVEN,
     closed,
     issued,
+    leaked,
     open_journal,
     records,
     requested,
@@ -34,14 +35,14 @@ from stepcreds import __version__
 from stepcreds.ledger import credential, record
 from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import chain_uid
-from stepcreds.model import Ending, NotMeasured
+from stepcreds.model import Ending, Leak, NotMeasured
 
 LOCKED = {"time": "2026-11-22T08:26:45.100Z", "status": "locked", "detail": "", "sessions_ended": 2}
 
 
 def test_a_whole_life_on_record(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "ledger")
-    for event in (requested(), issued(), closed()):
+    for event in (requested(), issued(), closed(), leaked()):
         journal.append(event)
     journal.append(
         credential.token_revoke_failed(
@@ -126,13 +127,23 @@ def test_a_whole_life_on_record(tmp_path: Path) -> None:
             "verdict": "proven dead",
         },
         {
+            "kind": "credential.leaked",
+            "credential_uid": UIDS[0],
+            "profile": "migrate",
+            "places": [
+                {"file": "GITHUB_ENV", "line": 3, "name": "DATABASE_URL", "removed": True},
+                {"file": "/home/runner/.pgpass", "line": 1, "name": "", "removed": False},
+            ],
+            "more": 0,
+        },
+        {
             "kind": "token.revoke_failed",
             "credential_uid": UIDS[0],
             "token_accessor": "accessor-1",
             "detail": "503 sealed",
             "expire_time": "2026-11-22T08:26:40.000Z",
         },
-        {"kind": "chain.closed", "entries": 6},
+        {"kind": "chain.closed", "entries": 7},
     ]
 
 
@@ -267,3 +278,16 @@ def test_what_a_job_says_of_itself_is_bounded_and_valid(tmp_path: Path) -> None:
     (opened,) = records(open_journal(tmp_path, job).path)
     assert (len(opened["job"]["ref"]), opened["job"]["actor"]) == (500, "a\\udcff")
     assert misfit(opened, KINDS["chain.opened"]) == ""
+
+
+def test_a_leak_to_very_many_places_is_cut() -> None:
+    leak = Leak(UIDS[0], "migrate", "/w/\udcff", 1, "", False)
+    fields = credential.leaked(STEP, UIDS[0], "migrate", [leak] * 70).fields
+    assert misfit(dict(fields), KINDS["credential.leaked"]) == ""
+    assert isinstance(fields["places"], list)
+    assert (len(fields["places"]), fields["more"], fields["places"][0]["file"]) == (50, 20, "/w/\\udcff")
+
+
+@pytest.mark.parametrize("place", ["GITHUB_ENV:3", {}, {"file": "x", "line": -1, "name": "", "removed": True}, None])
+def test_a_place_that_is_none(place: object) -> None:
+    assert misfit({**leaked().fields, "places": [place]}, KINDS["credential.leaked"]) == "places"

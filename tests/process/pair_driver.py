@@ -37,7 +37,8 @@ class _Steps:
 
     def hold(self, values: dict[str, Any]) -> None:
         secrets = {name: Secret(values[name]) for name in ("token", "password", "lock_password")}
-        self.worker.hold(Holding(**{**values, **secrets}))
+        more = tuple(map(Secret, values["secrets"]))
+        self.worker.hold(Holding(**{**values, **secrets, "secrets": more}))
 
     def release(self, credential_uid: str) -> None:
         self.worker.release(credential_uid)
@@ -108,14 +109,14 @@ def life(worker: Worker) -> int:
 
 
 def take_over(custody: Custody) -> int:
-    def revealed(holding: Holding) -> dict[str, Any]:
-        return {
-            name: value.reveal() if isinstance(value, Secret) else value for name, value in holding._asdict().items()
-        }
+    def revealed(value: object) -> object:
+        if isinstance(value, tuple):
+            return list(map(revealed, value))
+        return value.reveal() if isinstance(value, Secret) else value
 
     report(
         taken_over_by=os.getpid(),
-        holdings=[revealed(holding) for holding in custody.holdings],
+        holdings=[{name: revealed(value) for name, value in holding._asdict().items()} for holding in custody.holdings],
         folders=custody.folders,
         reason=custody.reason,
         shown=repr(custody),

@@ -37,6 +37,7 @@ FIRST: dict[str, Any] = {
     "username": "v-migrate",
     "password": f"{CANARY}-pässwörd \"'\\\n",
     "lock_password": f"{CANARY}-lock",
+    "secrets": [f"{CANARY}-key", f"{CANARY}-token of two\nlines"],
     "issue_time": 1.5,
     "expire_time": 2.5,
     "ledger": "",

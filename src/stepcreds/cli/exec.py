@@ -74,6 +74,16 @@ class CommandAfterProfile(click.Command):
     default=None,
     help="Replace the credential in its output. Default: yes, unless the CI masks it or stdout is a terminal.",
 )
+@click.option(
+    "--leak-scan/--no-leak-scan",
+    default=True,
+    help="Look for the credential in files that the command changed (one second at most). Default: yes.",
+)
+@click.option(
+    "--summary/--no-summary",
+    default=True,
+    help="Add a table of the step's credentials to the page of the run, where the CI has one. Default: yes.",
+)
 @click.option("--reason", metavar="TEXT", help="Why this step needs the credential, for the ledger.")
 @id_token_option
 @operator_option
@@ -86,6 +96,8 @@ def command(
     inherit: Literal["all", "clean"],
     grace: float,
     redact: bool | None,
+    leak_scan: bool,
+    summary: bool,
     reason: str | None,
     id_token_file: Path | None,
     as_operator: bool,
@@ -108,6 +120,8 @@ def command(
         redact=redact,
         reason=reason,
         id_token_file=id_token_file,
+        leak_scan=leak_scan,
+        summary=summary,
     )
     token = operator_token(environment).reveal() if as_operator else None
     return Order(request, config, new_uid(), quiet, token)

@@ -40,6 +40,7 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "requested": credential.requested or None,
         "issued": credential.issued or None,
         "closed": list(credential.closings),
+        "leaked": list(credential.leaks),
     }
 
 
@@ -69,7 +70,7 @@ def _row(credential: CredentialView, colour: bool) -> list[str]:
         credential.access,
         "not measured" if measured.startswith("not measured") else measured,
         _alive(credential),
-        _verdict(credential),
+        _verdict(credential) + ("; leaked" if credential.leaks else ""),
         credential.db_user,
     )
     row = [one_line(cell, CELL) or "-" for cell in cells]
@@ -80,7 +81,7 @@ def _row(credential: CredentialView, colour: bool) -> list[str]:
 
 def _colour(credential: CredentialView) -> str:
     if credential.proven:
-        return _GREEN
+        return _YELLOW if credential.leaks else _GREEN
     return {"not issued": "", "revoked, not proven": _YELLOW}.get(credential.verdict, _RED)
 
 

@@ -95,7 +95,8 @@ class _Step:
             return BEFORE_THE_COMMAND
         from stepcreds.session.takeover import take_over
 
-        return take_over(custody, around=self.around(), argv=self.order.request.argv)
+        request = self.order.request
+        return take_over(custody, around=self.around(), argv=request.argv, wants_summary=request.summary)
 
     def around(self) -> Surroundings:
         from stepcreds.cli.surroundings import surroundings

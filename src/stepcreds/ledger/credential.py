@@ -15,8 +15,10 @@ from stepcreds.clock import rfc3339
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.ledger.canonical import valid
 from stepcreds.ledger.record import NEVER, Event
-from stepcreds.model import Ending, Lease, Login, NotMeasured, Outcome
+from stepcreds.model import Ending, Leak, Lease, Login, NotMeasured, Outcome
 from stepcreds.printable import one_line
+
+MOST_PLACES = 50  # of a leak, in one record
 
 
 def server_of(url: DatabaseURL) -> str:
@@ -141,6 +143,24 @@ def closed(
             },
             "cancelled_by": (outcome.cancelled_by if outcome else "") or None,
             "verdict": verdict(ending, expire_time),
+        },
+    )
+
+
+def leaked(step_uid: str, credential_uid: str, profile: str, leaks: Sequence[Leak]) -> Event:
+    """Where the command left the credential; `removed` says of each place whether it was taken out there."""
+    places = [
+        {"file": valid(leak.file), "line": leak.line, "name": leak.name, "removed": leak.removed}
+        for leak in leaks[:MOST_PLACES]
+    ]
+    return Event(
+        "credential.leaked",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "profile": profile,
+            "places": places,
+            "more": max(0, len(leaks) - MOST_PLACES),
         },
     )
 

@@ -48,11 +48,13 @@ TEXTS = Rule((list,), lambda items: {str}.issuperset(map(type, items)))
 WHOLE = Rule((int,))
 COUNT = Rule((int,), (-1).__lt__)
 OBJECT = Rule((dict,))
+PLACES = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, PLACE) for item in items))
 ANYTHING = Rule((str, int, bool, list, dict, type(None)))
 TIME = _pattern(_RFC3339)
 DIGEST = _pattern("[0-9a-f]{64}")
 UID = _pattern("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
+PLACE: Shape = {"file": TEXT, "line": COUNT, "name": TEXT, "removed": Rule((bool,))}
 COMMON: Shape = {
     "schema": _one_of(SCHEMA),
     "seq": COUNT,
@@ -120,6 +122,7 @@ KINDS: Mapping[str, Shape] = {
         "cancelled_by": _optional(TEXT),
         "verdict": _pattern(_VERDICT),
     },
+    "credential.leaked": {"credential_uid": UID, "profile": TEXT, "places": PLACES, "more": COUNT},
     "token.revoke_failed": {
         "credential_uid": UID,
         "token_accessor": TEXT,

@@ -8,8 +8,8 @@ from stepcreds.databases import engine_for
 from stepcreds.deliver import Parent, check_names, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import ProcessError, StepcredsError
-from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, OUTPUT_LOST
-from stepcreds.model import Delivery, Identity, Outcome
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, LEAKED, NOT_PROVEN, OUTPUT_LOST
+from stepcreds.model import Delivery, Holding, Identity, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker
@@ -18,9 +18,11 @@ from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
+from stepcreds.session.guard import Guard
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.request import Request
 from stepcreds.session.step import Credential, Step, Surroundings
+from stepcreds.session.summary import Ended, summarise
 
 
 def live(request: Request, around: Surroundings, worker: Worker) -> int:
@@ -40,6 +42,8 @@ class _Life:
         self.worker = worker
         self.credentials: list[Credential] = []
         self.outcome: Outcome | None = None
+        self.guard = Guard(around)
+        self.ended: list[Ended] = []
 
     def live(self) -> int:
         """Identity, then every credential; the command; then every end, the last credential first."""
@@ -64,6 +68,7 @@ class _Life:
         if step is None:
             return code
         proven = [self.end(step, credential) for credential in reversed(self.credentials)]
+        self.look_back(step)
         return code if all(proven) or self.outcome is None else NOT_PROVEN
 
     def prepare(self) -> None:
@@ -133,10 +138,15 @@ class _Life:
         if outcome.reason == "not_started":
             raise Cancelled(outcome.cancelled_by)
         self.outcome = outcome
+        clean = self.guard.clean(self.holdings())
         for text in words.remarks(outcome):
             around.voice.warn(text)
         # Without redaction the command would have met the full disk itself.
-        return OUTPUT_LOST if outcome.output_lost and outcome.exit_code == 0 else outcome.exit_code
+        code = OUTPUT_LOST if outcome.output_lost and outcome.exit_code == 0 else outcome.exit_code
+        return code if clean else code or LEAKED
+
+    def holdings(self) -> list[Holding]:
+        return [credential.holding for credential in self.credentials]
 
     def redacts(self, is_masked: bool) -> bool:
         if self.request.redact is not None:
@@ -156,6 +166,7 @@ class _Life:
         """Whether the step may be called a success as far as this credential goes."""
         holding, profile = credential.holding, credential.profile
         ending = finish(step, profile, credential.vault, holding, self.outcome)
+        self.ended.append(Ended(profile, holding, ending, step.journal.path))
         if tampering := words.tampering(holding, ending):
             self.around.voice.warn(tampering)
         if ending.proof.proven or profile.revocation == "none":
@@ -163,6 +174,15 @@ class _Life:
             return ending.recorded
         self.fail(words.unproven(holding, ending))
         return ending.recorded and profile.on_revoke_failure == "warn"
+
+    def look_back(self, step: Step) -> None:
+        """Once the credentials are dead: where the command left them, and the table on the page of the run."""
+        if self.outcome is not None:
+            if self.request.leak_scan:
+                self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
+            self.guard.record(step.journal)
+        if self.request.summary:
+            summarise(self.around, self.ended[::-1], self.guard.leaks)
 
     def fail(self, error: StepcredsError) -> None:
         self.around.voice.fail(error)

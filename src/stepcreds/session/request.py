@@ -19,6 +19,8 @@ class Request(NamedTuple):
     redact: bool | None = None  # None: unless the CI was told to mask, or a person watches
     reason: str | None = None  # for the ledger, in the author's words
     id_token_file: Path | None = None
+    leak_scan: bool = True  # look for the credential in files that the command changed
+    summary: bool = True  # write a table to the page of the run, where the CI has one
 
 
 class Order(NamedTuple):

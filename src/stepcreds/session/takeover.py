@@ -18,7 +18,9 @@ from stepcreds.process.custody import Custody
 from stepcreds.process.worker import describe
 from stepcreds.session import words
 from stepcreds.session.finish import abandon, finish, give_back
+from stepcreds.session.guard import Guard
 from stepcreds.session.step import Closing, Surroundings
+from stepcreds.session.summary import Ended, summarise
 from stepcreds.vault.client import Vault
 
 # The command's own code is lost with the worker; the command itself was ended by SIGKILL.
@@ -38,7 +40,9 @@ class Alone:
         pass
 
 
-def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | None) -> int:
+def take_over(
+    custody: Custody, *, around: Surroundings, argv: Sequence[str] | None, wants_summary: bool = False
+) -> int:
     """End every credential of `custody`; the code to exit with.
 
     The order is the session's: folders, then for each credential lock, revoke, prove, record, token.
@@ -55,7 +59,12 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
             docs="worker-lost",
         )
     )
-    proven = [_end(holding, _on_record(holding), around, argv) for holding in reversed(custody.holdings)]
+    takeover = _Takeover(around, argv)
+    if custody.started:
+        takeover.guard.clean(custody.holdings)
+    proven = [takeover.end(holding) for holding in reversed(custody.holdings)]
+    if wants_summary:
+        summarise(around, takeover.ended[::-1], takeover.guard.leaks)
     if argv is None:
         return FINDING
     if not custody.started:
@@ -63,42 +72,52 @@ def take_over(custody: Custody, *, around: Surroundings, argv: Sequence[str] | N
     return KILLED if all(proven) else NOT_PROVEN
 
 
-def _end(holding: Holding, on_record: CredentialView | None, around: Surroundings, argv: Sequence[str] | None) -> bool:
-    profile = around.config.profiles[holding.profile]
-    vault = Vault(around.config.vault, around.clock)
-    vault.use(holding.token)
-    if not holding.ledger:  # a token that was to revoke, and was given nothing
-        with suppress(VaultError):
-            vault.revoke_self()
-        return True
-    journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
-    closing = Closing(around, journal, Alone(), tuple(argv) if argv is not None else None)
-    try:
-        return _end_orderly(closing, holding, on_record, profile, vault)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
-        around.voice.fail(words.defect(holding, describe(error)))
-        abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
-        return False
+class _Takeover:
+    def __init__(self, around: Surroundings, argv: Sequence[str] | None) -> None:
+        self.around = around
+        self.argv = tuple(argv) if argv is not None else None
+        self.guard = Guard(around, late=True)
+        self.ended: list[Ended] = []
 
+    def end(self, holding: Holding) -> bool:
+        """Whether the step may be called a success as far as this goes; raises nothing."""
+        around = self.around
+        vault = Vault(around.config.vault, around.clock)
+        vault.use(holding.token)
+        if not holding.ledger:  # a token that was to revoke, and was given nothing
+            with suppress(VaultError):
+                vault.revoke_self()
+            return True
+        journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
+        closing = Closing(around, journal, Alone(), self.argv)
+        profile = around.config.profiles[holding.profile]
+        try:
+            proven = self.end_orderly(closing, holding, profile, vault)
+            self.guard.record(journal, holding.credential_uid)
+            return proven
+        except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
+            around.voice.fail(words.defect(holding, describe(error)))
+            abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
+            return False
 
-def _end_orderly(
-    closing: Closing, holding: Holding, on_record: CredentialView | None, profile: Profile, vault: Vault
-) -> bool:
-    voice = closing.around.voice
-    if on_record is not None and on_record.proven_time is not None:
-        give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
-        return True
-    if not holding.lease_id:
-        # The worker knew of no lease, but it may have asked for one.
-        asked = on_record is None or bool(on_record.requested)
-        abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
-        return True
-    ending = finish(closing, profile, vault, holding, None)
-    if ending.proof.proven:
-        voice.say(words.ended(holding, ending, None))
-        return ending.recorded
-    voice.fail(words.unproven(holding, ending))
-    return ending.recorded and profile.on_revoke_failure == "warn"
+    def end_orderly(self, closing: Closing, holding: Holding, profile: Profile, vault: Vault) -> bool:
+        voice = self.around.voice
+        on_record = _on_record(holding)
+        if on_record is not None and on_record.proven_time is not None:
+            give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
+            return True
+        if not holding.lease_id:
+            # The worker knew of no lease, but it may have asked for one.
+            asked = on_record is None or bool(on_record.requested)
+            abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
+            return True
+        ending = finish(closing, profile, vault, holding, None)
+        self.ended.append(Ended(profile, holding, ending, closing.journal.path))
+        if ending.proof.proven:
+            voice.say(words.ended(holding, ending, None))
+            return ending.recorded
+        voice.fail(words.unproven(holding, ending))
+        return ending.recorded and profile.on_revoke_failure == "warn"
 
 
 def _on_record(holding: Holding) -> CredentialView | None:

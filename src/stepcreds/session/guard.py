@@ -1,0 +1,94 @@
+"""Looks after what a command left of its credential where it outlives the step; it decides no exit code.
+
+What the CI's runner is about to read is cleaned as soon as the command has ended. What only lies there is looked for
+once the credentials are dead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stepcreds.errors import LedgerError
+from stepcreds.ledger import credential as record
+from stepcreds.ledger.journal import Journal
+from stepcreds.model import Holding, Leak
+from stepcreds.process.cancel import Cancellation
+from stepcreds.session import leak_words as words
+from stepcreds.session.step import Surroundings
+
+if TYPE_CHECKING:
+    from stepcreds.leaks.search import Search
+
+
+class Guard:
+    """Made before the command starts: it remembers where the files lie, which the command may replace.
+
+    `late`: it could not be, and a file that is a link now counts as replaced.
+    """
+
+    def __init__(self, around: Surroundings, *, late: bool = False) -> None:
+        self._around = around
+        ci, environment = around.ci, around.environment
+        real = _without_its_link if late else os.path.realpath
+        self._files = {name: (path, real(path)) for name, path in ci.runner_files(environment).items()}
+        self._folders = tuple(os.path.realpath(path) for path in ci.folders(environment))
+        self._home = environment.get("HOME", "")
+        self._search: Search | None = None
+        self.leaks: list[Leak] = []
+
+    def clean(self, holdings: Sequence[Holding]) -> bool:
+        """Take the credentials out of the files that the runner reads; whether there was nothing wrong with them."""
+        if not self._files:
+            return True
+        from stepcreds.leaks.runner_files import RunnerFile, clean
+
+        files = [RunnerFile(name, path, real) for name, (path, real) in self._files.items()]
+        cleaned = clean(files, self._search_for(holdings))
+        self.leaks += cleaned.leaks
+        if cleaned.leaks:
+            self._around.voice.fail(words.handed_on(cleaned.leaks))
+        for misplaced in cleaned.misplaced:
+            self._around.voice.fail(words.misplaced(misplaced))
+        return not (cleaned.leaks or cleaned.misplaced)
+
+    def look(self, holdings: Sequence[Holding], since: float, cancellation: Cancellation) -> None:
+        """Warn of the files that changed after `since` and hold a credential; whoever cancels a step does not wait."""
+        if cancellation.signal:
+            return
+        from stepcreds.leaks.changed_files import Places, look
+
+        around = self._around
+        spared = {os.path.realpath(around.config.ledger.path), *(real for _, real in self._files.values())}
+        places = Places(self._folders, os.path.realpath(self._home) if self._home else "", frozenset(spared))
+        search = self._search_for(holdings)
+        seen = look(places, search, since, clock=around.clock, is_cancelled=lambda: cancellation.signal)
+        self.leaks += seen.leaks
+        if seen.leaks:
+            around.voice.warn(words.left_behind(seen.leaks))
+        if text := words.incomplete(seen):
+            around.voice.say(text)
+
+    def record(self, journal: Journal, credential_uid: str | None = None) -> None:
+        """Put on record where each credential was found that was; `credential_uid`: that one alone."""
+        for uid, profile in dict.fromkeys((leak.credential_uid, leak.profile) for leak in self.leaks):
+            if credential_uid not in (None, uid):
+                continue
+            leaks = [leak for leak in self.leaks if leak.credential_uid == uid]
+            try:
+                journal.append(record.leaked(self._around.step_uid, uid, profile, leaks))
+            except LedgerError as error:
+                self._around.voice.fail(error)
+
+    def _search_for(self, holdings: Sequence[Holding]) -> Search:
+        if self._search is None:
+            from stepcreds.leaks.search import Search
+
+            self._search = Search(holdings)
+        return self._search
+
+
+def _without_its_link(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118

@@ -1,0 +1,94 @@
+"""The step's summary on the page of the run: a table of its credentials in Markdown, with no secret in it."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from stepcreds.clock import rfc3339
+from stepcreds.config.model import Profile
+from stepcreds.ledger.credential import verdict
+from stepcreds.model import Ending, Holding, Leak
+from stepcreds.printable import one_line
+from stepcreds.session.leak_words import places
+from stepcreds.session.step import Surroundings
+
+# The runner refuses a larger one altogether: AttachmentSizeLimit in its FileCommandManager.cs.
+LARGEST = 1024 * 1024  # bytes
+CELL = 200  # characters
+
+_HEAD = (
+    "| profile | declared access | measured access | TTL | alive | proven dead | ledger entry |\n"
+    "|---|---|---|---|---|---|---|\n"
+)
+# What GitHub's Markdown gives a meaning to: https://github.github.com/gfm/#backslash-escapes
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#!|~&@$:]")
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Ended(NamedTuple):
+    """One credential and its end."""
+
+    profile: Profile
+    holding: Holding
+    ending: Ending
+    ledger: Path
+
+
+def summarise(around: Surroundings, credentials: Sequence[Ended], leaks: Sequence[Leak] = ()) -> None:
+    """Append the table to the step's summary, where the CI has one. What fails is a warning, and nothing else."""
+    path = around.ci.summary_file(around.environment)
+    if not path or not credentials:
+        return
+    try:
+        _append(path, markdown(credentials, leaks).encode())
+    except OSError as error:
+        around.voice.warn(f"the table of credentials is not in the step's summary: {error.strerror or error}")
+
+
+def markdown(credentials: Sequence[Ended], leaks: Sequence[Leak]) -> str:
+    """The table, and a line about leaks where there are any."""
+    rows = "".join("| " + " | ".join(map(_cell, _row(each))) + " |\n" for each in credentials)
+    text = f"### Credentials of this step\n\n{_HEAD}{rows}"
+    return text + f"\n**Leaked:** {_cell(places(leaks), 2000)}\n" if leaks else text
+
+
+def _row(ended: Ended) -> tuple[str, ...]:
+    profile, holding, ending, ledger = ended
+    declared = f"{profile.access} in {', '.join(profile.schemas)}" if profile.schemas else profile.access
+    proof = ending.proof
+    until = proof.time if proof.time is not None else holding.expire_time
+    alive = until - holding.issue_time
+    return (
+        profile.name,
+        declared or "none declared",
+        "not measured",
+        f"{profile.ttl:.0f} s",
+        "no end" if alive == math.inf else f"{'' if proof.proven else 'at most '}{alive:.1f} s",
+        rfc3339(proof.time) if proof.time is not None else f"no: {verdict(ending, holding.expire_time or None)}",
+        f"{ledger.name}, seq {ending.seq}" if ending.seq is not None else "not on record",
+    )
+
+
+def _cell(text: str, limit: int = CELL) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", one_line(text, limit))
+
+
+def _append(path: str, text: bytes) -> None:
+    fd = os.open(path, _APPEND, 0o644)
+    with open(fd, "ab", buffering=0) as stream:  # noqa: PTH123 - pathlib has no O_NOFOLLOW
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("its file is no regular file")
+        if status.st_size:
+            text = b"\n\n" + text
+        if status.st_size + len(text) > LARGEST:
+            raise OSError(f"it holds {status.st_size} bytes, and {LARGEST} are the most that are shown")
+        left = memoryview(text)
+        while left:
+            left = left[stream.write(left) :]
