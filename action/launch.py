@@ -48,10 +48,11 @@ def main():
     private = private_folder(os.environ)
     root = root_folder(os.path.dirname(os.path.abspath(__file__)), private)
     own = [os.path.join(root, "src"), os.path.join(root, "vendor")]
-    sys.path[:0] = own
     if os.path.isdir(root):
         use_bytecode(tuple(own), private)
+        sys.path[:0] = own
     else:
+        sys.path[:0] = own
         keep_certificates_in_memory(root)
     from stepcreds.cli import main as stepcreds
 
@@ -154,15 +155,14 @@ def use_bytecode(own, private):
     """Makes the import system compile what is below `own` into `private`, or into nothing.
 
     sys.pycache_prefix would hold for the standard library too, and compile that anew: twice the time of a first step.
+    That is right where it has no bytecode of its own, as in the official images of Python.
     """
-    from importlib.machinery import FileFinder, SourceFileLoader
-
-    # Images without the bytecode of the standard library have it compiled for every step.
-    compiled = os.path.join(os.path.dirname(stat.__file__ or ""), "__pycache__")
     if private is None:
         sys.dont_write_bytecode = True
-    elif not os.path.isdir(compiled):
+    elif not os.path.isdir(os.path.join(os.path.dirname(stat.__file__), "__pycache__")):
         sys.pycache_prefix = private
+        return
+    from importlib.machinery import FileFinder, SourceFileLoader
 
     class Loader(SourceFileLoader):
         def get_data(self, path):
