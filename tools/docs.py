@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import yaml
 
 from stepcreds import exit_codes as exit_codes_of
 from stepcreds.cli.group import commands as stepcreds
@@ -155,6 +156,21 @@ def jwt_role() -> str:
     return _fenced("json", json.dumps(body, indent=2))
 
 
+def gitlab_inputs() -> str:
+    """A table of the inputs of GitLab's component."""
+    header = next(yaml.safe_load_all((REPOSITORY / "templates/stepcreds.yml").read_text(encoding="utf-8")))
+    rows = ["| input | default | |", "|---|---|---|"]
+    for name, said in header["spec"]["inputs"].items():
+        default = said.get("default")
+        # A list is JSON here, as GitLab asks for it outside of YAML.
+        shown = (
+            "**required**" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+        )
+        options = f" One of {', '.join(f'`{option}`' for option in said['options'])}." if "options" in said else ""
+        rows.append(f"| `{name}` | {shown} | {said['description']}{options} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
@@ -164,6 +180,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/vault.md", "ddl role"): ddl_role,
     ("docs/vault.md", "policy"): policy,
     ("docs/vault.md", "jwt role"): jwt_role,
+    ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
     ("README.md", "exit codes"): exit_codes,
 }
 FILES: dict[str, Callable[[], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,20 @@ def test_the_component_is_one_file_in_the_folder_that_the_catalogue_reads() -> N
     assert (list(header), list(header["spec"])) == (["spec"], ["inputs"])
     # No global keyword, which would change the jobs of whoever includes it.
     assert list(body) == ["$[[ inputs.as ]]"]
+
+
+def documented(first: str) -> str:
+    """The block of YAML in docs/gitlab.md whose first line is `first`."""
+    text = (EXAMPLES.parent.parent / "docs/gitlab.md").read_text()
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith(first)]
+    return block
+
+
+@pytest.mark.parametrize("first", ["include:\n", "migrate:\n", "# .gitlab-ci.yml of the mirror\n"])
+def test_what_the_docs_say_is_valid(project: Project, first: str) -> None:
+    project.write(".gitlab-ci.yml", documented(first).replace("stage: migrate", "stage: deploy"))
+    project.write("templates/stepcreds.yml", COMPONENT.read_text())
+    project.serve_component("1.0.0")
+    project.commit()
+    run = project.run("--list")
+    assert (run.code, VALID in run.text) == (0, True), run.text
