@@ -18,8 +18,8 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = REPOSITORY / "dist/stepcreds.pyz"
 
-# The env of busybox has no -S, which could pass Python's options. $0 is the path of this file also when a shell found it
-# on PATH: the kernel hands the interpreter of a script the path that it executes (execve(2)).
+# No `env -S`, which could pass Python's options: busybox has an env without it. $0 is the path of this file also when a
+# shell found it on PATH: the kernel hands the interpreter of a script the path that it executes (execve(2)).
 _PROLOGUE = b"""\
 #!/bin/sh
 command -v python3 >/dev/null 2>&1 && exec python3 -I -S "$0" "$@"
