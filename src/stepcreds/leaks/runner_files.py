@@ -74,14 +74,17 @@ class _UnfitError(Exception):
 
 
 def _read(file: RunnerFile) -> tuple[bytes, os.stat_result]:
-    if os.path.realpath(file.path) != file.real:
+    if os.path.realpath(file.path) != file.real or os.path.islink(file.real):  # noqa: PTH114
         raise _UnfitError("is a symbolic link now" if os.path.islink(file.path) else "leads elsewhere now")  # noqa: PTH114
     fd = os.open(file.real, _READ)
-    with open(fd, "rb") as stream:  # noqa: PTH123 - pathlib has no O_NOFOLLOW
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise _UnfitError("is no regular file any more")
-        text = stream.read(LARGEST + 1)
+        with open(fd, "rb", closefd=False) as stream:  # noqa: PTH123 - pathlib has no O_NOFOLLOW
+            text = stream.read(LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(text) > LARGEST:
         raise _UnfitError(f"is larger than {LARGEST >> 20} MiB")
     return text, status
