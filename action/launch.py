@@ -140,6 +140,9 @@ def root_folder(here, private):
             os.rename(part, folder)
         except OSError:
             # Another step was faster, or there is no room: then the file itself will do.
+            from shutil import rmtree
+
+            rmtree(part, ignore_errors=True)
             return folder if os.path.isdir(folder) else here
     return folder
 
