@@ -89,18 +89,31 @@ def refuse(what, cause, fix):
 def withhold(environment):
     """Moves what bends an interpreter into one variable; config/environment.py reads it, for the command."""
     names = [name for name in environment if name.startswith(PREFIXES) or name in NAMES]
-    if not names:
+    moved = {name: environment[name] for name in names}
+    if locale_before(environment) != environment.get("LC_CTYPE"):
+        moved["LC_CTYPE"] = locale_before(environment)
+    if not moved:
         return
     import json
 
     try:
         withheld = json.loads(environment.get(WITHHELD, "{}"))
-        withheld.update({name: environment[name] for name in names if name not in withheld})
+        withheld.update({name: value for name, value in moved.items() if name not in withheld})
     except (ValueError, AttributeError):
         return  # config/environment.py says what is wrong with it
     for name in names:
         del environment[name]
     environment[WITHHELD] = json.dumps(withheld)
+
+
+def locale_before(environment):
+    """LC_CTYPE as this process was given it, or None: where there is no locale, Python sets one (PEP 538)."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = [entry[9:] for entry in file.read().split(b"\0") if entry.startswith(b"LC_CTYPE=")]
+    except OSError:
+        return environment.get("LC_CTYPE")
+    return os.fsdecode(given[0]) if given else None
 
 
 def private_folder(environment):

@@ -18,8 +18,8 @@ IDENTITY = (
     *("ACTIONS_ID_TOKEN_REQUEST_*", "ACTIONS_RUNTIME_*", "STEPCREDS_ID_TOKEN", "VAULT_ID_TOKEN", "CI_JOB_JWT*"),
     *("CIRCLE_OIDC_TOKEN*", "BITBUCKET_STEP_OIDC_TOKEN", "SYSTEM_OIDCREQUESTURI"),
 )
-# The Action's own inputs and state; a `run:` step has none.
-ACTION = ("INPUT_*", "STATE_*")
+# The Action's own inputs and state, and what it makes of them for itself; a `run:` step has none.
+ACTION = ("INPUT_*", "STATE_*", "STEPCREDS_MATRIX")
 
 # `--inherit clean`: what programs need to run at all, and what says which job this is.
 CLEAN = (

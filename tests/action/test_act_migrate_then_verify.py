@@ -1,0 +1,126 @@
+"""The incident, done right, in one job: while the verify step runs, nothing of the migrate step's credential is left."""
+
+from __future__ import annotations
+
+from runner import Repository, Step, transcript, until
+from step_runs import normalised, refusal, root
+
+from stepcreds.devstack.stack import Stack
+
+# Nobody tuned for it: the scripts are what people have. What the migration's user and password were, the test learns
+# from files that are no part of the job.
+WORKFLOW = """\
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    permissions: {contents: read, id-token: write}
+    environment: production
+    steps:
+      - uses: actions/checkout@v4
+      - name: Migrate
+        uses: stepcreds/stepcreds@v1
+        with:
+          profile: migrate
+          run: |
+            printf %s "$PGUSER" > "$OUTSIDE/user"
+            printf %s "$PGPASSWORD" > "$OUTSIDE/password"
+            echo "connecting to $DATABASE_URL"
+            sql "SET ROLE app_owner" "ALTER TABLE app.orders ADD COLUMN IF NOT EXISTS note text"
+      - name: Verify
+        uses: stepcreds/stepcreds@v1
+        env:
+          STAGING: "true"
+        with:
+          profile: verify
+          run: ./verify.sh
+"""
+VERIFY = """\
+#!/bin/bash
+touch "$OUTSIDE/verifying"
+until [ -e "$OUTSIDE/go" ]; do sleep 0.05; done
+
+echo "columns: $(sql "SELECT count(*) FROM information_schema.columns WHERE table_name = 'orders' AND column_name = 'note'")"
+echo "roles: $(sql "SELECT count(*) FROM pg_roles WHERE rolname = '$(cat "$OUTSIDE/user")'")"
+echo "sessions: $(sql "SELECT count(*) FROM pg_stat_activity WHERE usename = '$(cat "$OUTSIDE/user")'")"
+for secret in user password; do
+  echo "$secret in variables: $(cat /proc/[0-9]*/environ 2> /dev/null | grep -caF -f "$OUTSIDE/$secret")"
+done
+# The runner's temporary folder, its command files, the workspace, the Action itself, and the home.
+echo "password in files: $(grep -rlF -f "$OUTSIDE/password" "$(dirname "$RUNNER_TEMP")" "$HOME" /dev/shm | wc -l)"
+[ "$STAGING" = true ] && sql "DROP TABLE app.staging_orders"
+echo "dropping: $?"
+"""
+
+MIGRATED = """\
+stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does not \
+measure privileges yet; ends at TIME unless renewed
+connecting to postgresql://USER:***@HOST/shop?sslmode=disable
+stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
+"""
+VERIFIED = """\
+stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version does \
+not measure privileges yet; ends at TIME unless renewed
+columns: 1
+roles: 0
+sessions: 0
+user in variables: 0
+password in variables: 0
+password in files: 0
+25006: cannot execute DROP TABLE in a read-only transaction
+dropping: 1
+stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)
+"""
+TRANSCRIPT = [
+    "nobody: update auth/jwt/login",
+    "app-migrate: update sys/leases/revoke",  # can it be revoked? of a lease that does not exist
+    "app-migrate: read database/creds/app-migrate",
+    "app-migrate: update sys/leases/revoke",
+    "app-migrate: update sys/leases/lookup",
+    "app-migrate: update auth/token/revoke-self",
+    "nobody: update auth/jwt/login",
+    "app-verify: update sys/leases/revoke",
+    "app-verify: read database/creds/app-verify",
+    "app-verify: update sys/leases/revoke",
+    "app-verify: update sys/leases/lookup",
+    "app-verify: update auth/token/revoke-self",
+]
+
+
+def test_nothing_is_left_while_the_next_step_runs(stack: Stack, repository: Repository) -> None:
+    repository.workflow(WORKFLOW)
+    repository.write("verify.sh", VERIFY, 0o755)
+    since = len(stack.audit())
+    with repository.start() as act:
+        until((repository.outside / "verifying").exists, "the verify step has begun")
+        user, password = ((repository.outside / name).read_text() for name in ("user", "password"))
+        alive = stack.issued_roles()
+        leases = {name: stack.leases(f"database/creds/{name}") for name in ("app-migrate", "app-verify")}
+        refused = refusal(stack, user, password)
+        (repository.outside / "go").touch()
+        run = act.wait()
+
+    assert run.code == 0, run.shown()
+    assert (len(alive), user in alive) == (1, False)
+    assert (leases["app-migrate"], len(leases["app-verify"])) == ([], 1)
+    assert refused == "28P01"
+    issued = [record for record in run.chains[0] if record["kind"] == "credential.issued"]
+    assert [root(stack, "PUT", "sys/leases/lookup", lease_id=record["lease_id"]) for record in issued] == [400, 400]
+
+    assert run.steps() == [
+        Step("Main", "actions/checkout@v4", "success"),
+        Step("Main", "Migrate", "success"),
+        Step("Main", "Verify", "success"),
+        Step("Post", "Verify", "success"),
+        Step("Post", "Migrate", "success"),
+    ]
+    assert normalised(run.log("Migrate")) == MIGRATED
+    assert normalised(run.log("Verify")) == VERIFIED
+    assert password in run.masked
+    assert password not in run.text
+    assert [(record["kind"], record.get("verdict")) for record in run.chains[0]] == [
+        ("chain.opened", None),
+        *2 * [("credential.requested", None), ("credential.issued", None), ("credential.closed", "proven dead")],
+        ("chain.closed", None),
+    ]
+    assert transcript(stack, since) == TRANSCRIPT
