@@ -112,10 +112,10 @@ def test_a_pipe_that_somebody_writes_to(path: Path) -> None:
     os.mkfifo(path)
     writer = os.open(path, os.O_RDWR)
     os.write(writer, PASSWORD.encode())
-    done = threading.Event()
-    thread = threading.Thread(target=lambda: (clean([file], search()), done.set()), daemon=True)
+    thread = threading.Thread(target=clean, args=([file], search()), daemon=True)
     thread.start()
-    assert done.wait(10), "it waits for the pipe"
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for the pipe"
     os.close(writer)
     assert (path.is_file(), path.read_bytes()) == (True, b"")
 
