@@ -6,6 +6,7 @@
 `step`         `step("exec", "migrate", "--", "true", **variables)` runs stepcreds in `tmp_path` as a step of a GitHub
                job would, and returns the `CompletedProcess` (text); a variable given as None is left out
 `alone`        after the test, no user that OpenBao issued meanwhile is left
+`repository`   acme/shop with that stepcreds.yml, whose workflows a real runner runs; see action/runner.py
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from faulty_vault import Trap
 from stepcreds.devstack.stack import Stack
+
+if TYPE_CHECKING:
+    from runner import Repository
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,3 +74,21 @@ def alone(stack: Stack) -> Iterator[None]:
     before = stack.issued_roles()
     yield
     assert stack.issued_roles() - before == set()
+
+
+@pytest.fixture(scope="session")
+def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """stepcreds/stepcreds@v1: a git repository made of this tree."""
+    from runner import action_of_this_tree
+
+    return action_of_this_tree(tmp_path_factory.mktemp("action"))
+
+
+@pytest.fixture
+def repository(stack: Stack, action: Path, tmp_path: Path, alone: None) -> Iterator[Repository]:
+    """Its runs reach nothing but loopback, and leave no user at PostgreSQL."""
+    from runner import Repository
+
+    with Trap() as beyond:
+        yield Repository(stack, tmp_path, action, beyond.address)
+        assert beyond.visits == 0

@@ -219,7 +219,7 @@ class Repository:
             "GIT_CONFIG_NOSYSTEM": "1",
             "ACT_DISABLE_VERSION_CHECK": "1",
             "OUTSIDE": str(self.outside),
-            **{name: proxy for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")},
+            **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy),
             **dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost"),
         }
         repository(self.folder)

@@ -58,7 +58,7 @@ def scripts() -> dict[str, Script]:
 
 
 def workflow(scripts: dict[str, Script]) -> str:
-    steps = [{"uses": "actions/checkout@v4"}]
+    steps: list[dict[str, object]] = [{"uses": "actions/checkout@v4"}]
     for name, script in scripts.items():
         inputs = {"shell": script.shell, "working-directory": script.folder}
         given = {key: value for key, value in inputs.items() if value}
