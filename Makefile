@@ -8,7 +8,7 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format docs docs-check bench lock vendor vendor-check dist clean
+.PHONY: help venv demo test check format docs docs-check bench lock vendor vendor-check dist pyz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,8 +71,11 @@ vendor: $(READY) ## unpack what travels with the Action, as requirements-vendor.
 vendor-check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
 	$(BIN)/python tools/vendor.py --check
 
-dist: $(READY) ## sdist and wheel in dist/
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+dist: $(READY) ## sdist, wheel, stepcreds.pyz and SHA256SUMS in dist/, the same bytes every time
+	$(BIN)/python tools/dist.py
+
+pyz: $(READY) ## dist/stepcreds.pyz alone: one file for any Python 3.10 or newer
+	$(BIN)/python tools/pyz.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
