@@ -57,8 +57,8 @@ docs-check: $(READY) ## fail when a generated part is stale
 bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
 	$(BIN)/python tools/bench.py $(ARGS)
 
-lock: ## pin every dependency anew into requirements.lock (needs uv)
-	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev \
+lock: ## pin every dependency into requirements.lock (needs uv); newer versions: ARGS=--upgrade
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev $(ARGS) \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --extra demo --group build \
 	  --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --output-file requirements-demo.lock

@@ -169,7 +169,10 @@ def move_major(root: Path, version: Version, remote: str) -> str:
         text=True,
     )
     if pushed.returncode != 0:
-        raise NotReady(f"{remote} does not take {name}:\n{pushed.stderr.strip()}")
+        # https://github.com/github/docs/issues/41140: no workflow can ask for that permission.
+        hint = "\nWhat a job may not push, a maintainer may: run the same command in a checkout of your own"
+        hint = hint if "`workflows` permission" in pushed.stderr else ""
+        raise NotReady(f"{remote} does not take {name}:\n{pushed.stderr.strip()}{hint}")
     return f"{name} is v{version} now, {commit[:12]}" + (f"; it was {before[:12]}" if before else "")
 
 

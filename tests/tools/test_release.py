@@ -260,16 +260,24 @@ def test_v1_stays_when_the_release_is_not_the_remotes(release: Release, checkout
     assert remote_tag(remote, "v1") == before
 
 
-def test_v1_stays_when_the_remote_refuses(release: Release, checkout: Path, remote: Path) -> None:
+REFUSALS = (
+    "protected",
+    "refusing to allow a GitHub App to create or update workflow `x.yml` without `workflows` permission",
+)
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_v1_stays_when_the_remote_refuses(release: Release, checkout: Path, remote: Path, reason: str) -> None:
     before = tagged(checkout, "v1")
     commit(checkout, "1.2.0")
     tagged(checkout, "v1.2.0")
     hook = remote / "hooks" / "update"
-    hook.write_text("#!/bin/sh\necho protected >&2\nexit 1\n")
+    hook.write_text(f"#!/bin/sh\necho '{reason}' >&2\nexit 1\n")
     hook.chmod(0o755)
     status, text = release("move-major", "v1.2.0")
     assert status == 1
-    assert text.startswith("tools/release.py: origin does not take v1:\nremote: protected")
+    assert text.startswith(f"tools/release.py: origin does not take v1:\nremote: {reason}")
+    assert text.endswith("checkout of your own") == ("`workflows`" in reason)
     assert remote_tag(remote, "v1") == before
 
 
