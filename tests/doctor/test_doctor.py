@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from annotations import unannotated
 from relay import Relay
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.stack import Stack
@@ -162,7 +163,7 @@ def test_a_config_that_is_wrong(step: Step, config_file: Path, normal: Callable[
 
 def test_a_profile_that_is_not_there(step: Step, normal: Callable[[str], str]) -> None:
     done = step("doctor", "migrat")
-    assert normal(done.stderr) == (
+    assert normal(unannotated(done.stderr)) == (
         "stepcreds: error: There is no profile migrat in FOLDER/stepcreds.yml\n"
         "  fix: The profiles there are: migrate, verify.\n"
         "  see: docs/troubleshooting.md#configuration\n"
@@ -385,7 +386,7 @@ def test_a_token_of_the_operator_that_may_not_read_the_role(stack: Stack, step: 
 
 def test_operator_without_a_token(step: Step, tmp_path: Path) -> None:
     done = step("doctor", "--operator", HOME=str(tmp_path))
-    assert done.stderr == (
+    assert unannotated(done.stderr) == (
         "stepcreds: error: --operator needs a Vault token, and there is none\n"
         "  cause: Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.\n"
         "  fix: Log in first: vault login (or bao login)\n"
@@ -530,7 +531,8 @@ def test_what_was_issued_is_ended_when_doctor_is_interrupted(
     assert problems == (
         f"stepcreds: error: Ended by {number.name} before every link was looked at\n"
         "  see: docs/troubleshooting.md#cancelled\n"
-        f"::error title=stepcreds::Ended by {number.name} before every link was looked at\n"
+        f"::error title=stepcreds%3A Ended by {number.name} before every link was looked at::"
+        "see: docs/troubleshooting.md#cancelled\n"
     )
     assert process.returncode == 1
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pg8000.exceptions
 import yaml
 
+from annotations import unannotated
 from processes import descendants
 from stepcreds.config.model import Access, Profile
 from stepcreds.devstack import provision
@@ -51,8 +52,8 @@ def normalised(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """`text` without the masking commands."""
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(MASK))
+    """`text` without the masking commands, and without the annotations: each error and warning must have its own."""
+    return unannotated("".join(line for line in text.splitlines(keepends=True) if not line.startswith(MASK)))
 
 
 def masked(text: str) -> list[str]:

@@ -83,7 +83,6 @@ def test_a_command_that_is_not_there(step: Step, config_file: Path) -> None:
         "  cause: no folder of the command's PATH holds it: /usr/bin\n"
         "  fix: Check the spelling, install it in an earlier step, or give its whole path.\n"
         "  see: docs/troubleshooting.md#command-not-found\n"
-        f"::error title=stepcreds::{text}\n"
         "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
@@ -100,7 +99,6 @@ def test_a_command_that_cannot_be_run(step: Step, config_file: Path, tmp_path: P
         "  cause: its mode or the file system's (noexec) forbids it\n"
         f"  fix: Run `chmod +x {script}`, or name its interpreter.\n"
         "  see: docs/troubleshooting.md#command-not-runnable\n"
-        f"::error title=stepcreds::{text}\n"
         "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
@@ -133,7 +131,6 @@ NOT_PROVEN = (
     "job:\n"
     "      stepcreds revoke --lease database/creds/app-stuck/LEASE\n"
     "  see: docs/troubleshooting.md#not-proven-dead\n"
-    "::error title=stepcreds::The credential of profile stuck is not proven dead: expires at TIME\n"
 )
 
 
@@ -155,7 +152,9 @@ def test_a_credential_that_is_not_proven_dead_overrides_the_commands_code(
     stuck()  # the role is mended; the command that the message names ends the credential
     again = step("revoke", "--lease", lease)
     assert again.returncode == 0, again.stderr
-    assert normalised(again.stderr) == "stepcreds: stuck: proven dead (lease lookup and a witness)\n"
+    assert normalised(again.stderr) == (
+        "::group::stepcreds: what steps left\nstepcreds: stuck: proven dead (lease lookup and a witness)\n::endgroup::\n"
+    )
     assert step("ledger", "verify").returncode == 0
 
 

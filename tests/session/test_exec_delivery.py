@@ -150,7 +150,7 @@ def test_an_engine_without_a_login_is_proven_by_its_lease(
     )
     assert (scheme, given["PGPASSWORD"]) == ("amqp", "of another step")
     assert normalised(run.stderr) == (
-        f"stepcreds: warning: {inherits}\n::warning title=stepcreds::{inherits}\n"
+        f"stepcreds: warning: {inherits}\n"
         "stepcreds: queue: issued rabbitmq/creds/queue as USER; no access declared; not measured: there is no database to "
         "ask; ends at TIME unless renewed\n"
         "stepcreds: queue: proven dead N s after the command ended (lease lookup)\n"
@@ -183,7 +183,6 @@ def test_what_the_answer_lacks_is_named_and_the_credential_ended(
         "  cause: The fields there are: password, username.\n"
         "  fix: Use one of these in the profile's env: and files:.\n"
         "  see: docs/troubleshooting.md#delivery\n"
-        f"::error title=stepcreds::{text}\n"
         "stepcreds: queue: proven dead (lease lookup)\n"
     )
     assert not (tmp_path / "report").exists()
@@ -215,7 +214,6 @@ def test_a_secret_without_a_lease_is_refused(step: Step, config_file: Path, tmp_
         "  fix: Use a dynamic secrets engine; or accept in words that nothing ends it:\n"
         "      profiles.static.revocation: none\n"
         "  see: docs/troubleshooting.md#no-lease\n"
-        f"::error title=stepcreds::{text}\n"
     )
     assert verdicts(config_file) == ["not issued"]
 
@@ -276,7 +274,6 @@ def test_two_credentials_of_one_name_are_refused_before_anything_is_asked(
         "  cause: One command cannot have both under one name.\n"
         '  fix: Give one of them names of its own: profiles.verify.env, for example {CACHE_URL: "{url}"}.\n'
         "  see: docs/troubleshooting.md#delivery\n"
-        f"::error title=stepcreds::{text}\n"
     )
     assert audited(stack, before) == []
     assert not (config_file.parent / ".stepcreds").exists()
@@ -304,7 +301,6 @@ def test_where_the_second_is_refused_the_first_is_ended(
         '      capabilities = ["read"]\n'
         "    }\n"
         "  see: docs/troubleshooting.md#policy-creds\n"
-        f"::error title=stepcreds::{text}\n"
         "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
     )
 
@@ -333,12 +329,10 @@ def test_an_issue_that_fails_halfway_is_tried_on_a_second_token_once(
     )
     assert normalised(run.stderr) == (
         f"stepcreds: warning: broken: {text}; logging in anew and trying once more\n"
-        f"::warning title=stepcreds::broken: {text}; logging in anew and trying once more\n"
         f"stepcreds: error: {text}\n"
         "  cause: The database refused the role's creation statements.\n"
         "  fix: Look at creation_statements, and at what Vault's own user may do:\n"
         "      bao list database/roles\n"
         "  see: docs/troubleshooting.md#issue-statements\n"
-        f"::error title=stepcreds::{text}\n"
     )
     assert verdicts(config_file) == ["revoked, not proven"] * 2

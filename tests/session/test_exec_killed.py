@@ -21,6 +21,7 @@ from step_runs import (
     refusal,
     reported,
     reporting,
+    said,
     token_is_gone,
     until,
     verdicts,
@@ -32,6 +33,9 @@ from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")
 
+FOLDED = (
+    "::group::stepcreds: what steps left\nstepcreds: migrate: proven dead (lease lookup and a witness)\n::endgroup::\n"
+)
 DEAD = "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
 ISSUED = (
     "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does "
@@ -52,8 +56,7 @@ def test_the_worker_is_killed(stack: Stack, config_file: Path, tmp_path: Path) -
         ISSUED + f"stepcreds: error: {text}\n"
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: What it held is ended by the process that is left, which says below how that went.\n"
-        "  see: docs/troubleshooting.md#worker-lost\n"
-        f"::error title=stepcreds::{text}\n" + DEAD
+        "  see: docs/troubleshooting.md#worker-lost\n" + DEAD
     )
     assert_dead(stack, given, config_file)
 
@@ -121,7 +124,7 @@ def test_both_are_killed_and_revoke_proves_it_with_a_witness(
 
     run = step("revoke")
     assert run.returncode == 0, run.stderr
-    assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+    assert normalised(run.stderr) == FOLDED
     assert refusal(stack, user, password) == "28P01"
     assert user not in stack.issued_roles()
     closed = next(record for record in of_kind(config_file, "credential.closed") if record["profile"] == "migrate")
@@ -156,7 +159,7 @@ def test_a_lease_that_is_gone_already_is_no_error(stack: Stack, step: Step, conf
         root.write_data("sys/leases/revoke", data={"lease_id": lease, "sync": True})
     run = step("revoke")
     assert run.returncode == 0, run.stderr
-    assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+    assert normalised(run.stderr) == FOLDED
 
 
 def test_a_profile_that_was_renamed_is_no_way_around_the_witness(step: Step, config_file: Path, killed: Killed) -> None:
@@ -203,21 +206,19 @@ def test_a_defect_of_ours_keeps_nothing_alive(stack: Stack, step: Step, config_f
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: What it held is ended by the process that is left, which says below how that went.\n"
         "  see: docs/troubleshooting.md#worker-lost\n"
-        f"::error title=stepcreds::{lost}\n"
         f"stepcreds: error: {text}\n"
         "  cause: This is a defect of stepcreds.\n"
         "  fix: Its token is revoked instead, which ends what it was given a little later. Prove it, in a step of the same "
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
         "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{text}\n"
     )
     given = reported(tmp_path / "report")
     until(lambda: given["PGUSER"] not in stack.issued_roles(), "the role goes with the token")
     assert token_is_gone(stack, of_kind(config_file, "credential.requested")[0]["token_accessor"])
     assert verdicts(config_file) == ["revoked, not proven"]
     assert refusal(stack, given["PGUSER"], given["PGPASSWORD"]) == "28P01"
-    (lease,) = re.findall(r"--lease (\S+)", run.stderr)
+    (lease,) = re.findall(r"--lease (\S+)", said(run.stderr))
     proved = step("revoke", "--lease", lease)
     assert proved.returncode == 0, proved.stderr
     assert verdicts(config_file)[1:] == ["proven dead", "proven dead"]  # the witness, and the credential

@@ -67,7 +67,6 @@ def test_what_vault_will_not_renew_is_said_and_the_command_goes_on(
         "stepcreds: capped: issued database/creds/app-capped as USER; declared read-only in app; not measured: this version "
         "does not measure privileges yet; ends at TIME unless renewed\n"
         f"stepcreds: warning: {text}\n"
-        f"::warning title=stepcreds::{text}\n"
         "stepcreds: capped: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )
     (closed,) = of_kind(config_file, "credential.closed")

@@ -71,7 +71,7 @@ def test_output_that_a_full_disk_swallows_fails_the_step(stack: Stack, config_fi
     text = "output of the command was lost: No space left on device"
     run = shell(stack, config_file, f"{EXEC.replace('exec', 'exec --redact', 1)} echo hello > /dev/full")
     assert (run.returncode, run.stdout) == (1, "")
-    assert said(run.stderr) == f"stepcreds: warning: {text}\n::warning title=stepcreds::{text}\n"
+    assert said(run.stderr) == f"stepcreds: warning: {text}\n"
     assert verdicts(config_file) == ["proven dead"]
 
 

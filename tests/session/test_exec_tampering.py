@@ -40,7 +40,6 @@ def test_a_changed_password_is_on_record_as_tampering(
     text = "verify: tampering: the step changed its own password while the lease was alive"
     assert normalised(run.stderr).splitlines()[1:] == [
         f"stepcreds: warning: {text}",
-        f"::warning title=stepcreds::{text}",
         "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)",
     ]
     user = reported(tmp_path / "report")["PGUSER"]

@@ -45,7 +45,6 @@ def no_token(reason: str, cause: str, fix: str) -> str:
     return (
         f"stepcreds: error: The token endpoint of GitHub Actions at 127.0.0.1 {reason}\n"
         f"  cause: {cause}\n  fix: {fix}\n  see: docs/troubleshooting.md#token-endpoint\n"
-        f"::error title=stepcreds::The token endpoint of GitHub Actions at 127.0.0.1 {reason}\n"
     )
 
 
@@ -84,7 +83,7 @@ def test_the_token_endpoint_fails_once(sweep: Sweep, stack: Stack, fault: Fault,
     if not message:
         sweep.check(run, code=7, ran=True, verdicts=[DEAD])
         return
-    assert (run.returncode, sweep.ran, run.stderr) == (125, False, message)
+    assert (run.returncode, sweep.ran, said(run.stderr)) == (125, False, message)
     assert (sweep.vault.stages, kinds(sweep.config_file)) == ([], [])
 
 
@@ -112,7 +111,9 @@ def test_the_token_endpoint_fails_for_good(stack: Stack, tmp_path: Path) -> None
         for name, (sweep, step) in steps.items():
             run = step.wait()
             _, reason, cause = faults[name]
-            heard = " ".join("N" if word.isdecimal() and word != "503" else word for word in run.stderr.split(" "))
+            heard = " ".join(
+                "N" if word.isdecimal() and word != "503" else word for word in said(run.stderr).split(" ")
+            )
             assert heard == no_token(f"gave no ID token: {reason}", cause, AGAIN)
             assert (run.returncode, sweep.ran, sweep.vault.stages) == (125, False, [])
             assert kinds(sweep.config_file) == []
@@ -138,13 +139,11 @@ def test_ended_while_the_token_endpoint_hangs(sweep: Sweep, stack: Stack, number
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
         "  cause: The job was cancelled, or somebody pressed Ctrl-C.\n"
         "  see: docs/troubleshooting.md#cancelled\n"
-        "::error title=stepcreds::Ended by SIGTERM before the command ran\n"
         if number == signal.SIGTERM
         else "stepcreds: error: The process that ran this step was lost: the worker was killed by SIGKILL\n"
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: It held no credential.\n"
         "  see: docs/troubleshooting.md#worker-lost\n"
-        "::error title=stepcreds::The process that ran this step was lost: the worker was killed by SIGKILL\n"
     )
 
 
@@ -196,7 +195,6 @@ def test_the_database_does_not_come_back(sweep: Sweep) -> None:
             "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
             "      stepcreds revoke --lease LEASE\n"
             "  see: docs/troubleshooting.md#not-proven-dead\n"
-            f"::error title=stepcreds::{what}\n"
         )
         # When it is back, the backstop reaches it, and proves it.
         away.clear()
@@ -262,7 +260,6 @@ def test_the_ledger_can_grow_no_further(sweep: Sweep, written: int, code: int, s
         "  cause: A limit on the size of files (ulimit -f) is set.\n"
         "  fix: Raise the limit.\n"
         "  see: docs/troubleshooting.md#ledger\n"
-        f"::error title=stepcreds::The ledger cannot use {file}: the file may not grow any further\n"
     )
     dead = "stepcreds: migrate: proven dead{} (lease lookup and refused logins)\n"
     assert (
@@ -290,14 +287,13 @@ def test_a_command_that_removes_the_ledger(sweep: Sweep) -> None:
     folder = sweep.folder / ".stepcreds"
     run = sweep.run("exec", "migrate", "--", "sh", "-c", f"echo ran > {sweep.marker}; rm -r {folder}")
     what = f"The ledger cannot use {folder}/9000000001-1-deploy-HASH.jsonl: it is gone"
-    (name,) = {word for word in run.stderr.split() if word.startswith(str(folder))}
+    (name,) = {word for word in said(run.stderr).split() if word.startswith(str(folder))}
     digest = name.rpartition("-")[2].partition(".")[0]
     assert normalised(run.stderr).replace(digest, "HASH") == (
         f"{ISSUED}stepcreds: error: {what}\n"
         "  cause: Something removed it: a checkout with `clean: true`, say, deletes ignored folders of the workspace.\n"
         "  fix: Set ledger.path in stepcreds.yml to a folder outside the workspace.\n"
         "  see: docs/troubleshooting.md#ledger\n"
-        f"::error title=stepcreds::{what}\n"
         "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )
     assert (run.returncode, sweep.ran, sweep.alive()) == (121, True, set())

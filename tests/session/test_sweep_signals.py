@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from step_runs import Running, of_kind, until
+from step_runs import Running, of_kind, said, until
 from sweep_runs import Sweep, swept
 
 from faulty_vault import Fault
@@ -87,9 +87,8 @@ def test_asked_to_end_before_the_command(sweep: Sweep, stage: str) -> None:
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
         "  cause: The job was cancelled, or somebody pressed Ctrl-C.\n"
         "  see: docs/troubleshooting.md#cancelled\n"
-        "::error title=stepcreds::Ended by SIGTERM before the command ran\n"
     )
-    assert run.stderr == message
+    assert said(run.stderr) == message
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda number: number.name)

@@ -28,8 +28,8 @@ def main() -> NoReturn:
 
             code = run_command()
     except StepcredsError as error:
-        from stepcreds.cli.messages import coloured, render_error
+        from stepcreds.cli.surroundings import bare_voice
 
-        sys.stderr.write(render_error(error, coloured(sys.stderr)) + "\n")
+        bare_voice().fail(error)
         code = BEFORE_THE_COMMAND if is_exec or is_action else error.exit_code
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def command(
     profiles = profiles_of(config, names)
     given = operator or any(environment.get(name) for name in VARIABLES)
     return examine(
-        surroundings(config, environment, clock, new_uid()),
+        surroundings(config, environment, clock, new_uid(), started_by=os.getppid()),
         profiles,
         report=report,
         id_token_file=id_token_file,

@@ -51,6 +51,18 @@ def render_warning(text: str, colour: bool) -> str:
     return _mark("stepcreds: warning:", _YELLOW, colour) + _indented(text)
 
 
+def annotation(rendered: str) -> tuple[str, str]:
+    """Title and text of an annotation that says what `rendered` (without colour) says in the log.
+
+    The title is `stepcreds: <what>`, the text is what stands under it: cause, fix and where to read on. Where nothing
+    does, the text repeats what the title says, as no CI shows an annotation without one.
+    """
+    first, _, rest = rendered.partition("\n")
+    what = first.partition(": ")[2].partition(": ")[2]  # after "stepcreds: error: "
+    text = "\n".join(line[2:] if line.startswith("  ") else line for line in rest.split("\n"))
+    return f"stepcreds: {what}", text or what
+
+
 def _labelled(label: str, text: str, colour: bool) -> list[str]:
     return [f"  {_mark(f'{label}:', _BOLD, colour)}{_indented(text)}"] if text else []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from stepcreds.ci.detect import detect
 from stepcreds.cli.voice import LogVoice
-from stepcreds.clock import Clock
+from stepcreds.clock import Clock, SystemClock
+from stepcreds.config.environment import own_environment
 from stepcreds.config.model import Config
 from stepcreds.secret import Secret
 from stepcreds.session.step import Surroundings
@@ -24,5 +26,10 @@ def surroundings(
 ) -> Surroundings:
     """The surroundings of one command; `operator_token` is that of `--as-operator`."""
     ci = detect(environment, config.vault.id_token_variable)
-    voice = LogVoice(ci, quiet=quiet, started_by=started_by)
+    voice = LogVoice(ci, clock, quiet=quiet, started_by=started_by)
     return Surroundings(config, environment, ci, clock, voice, step_uid, operator_token)
+
+
+def bare_voice() -> LogVoice:
+    """A voice for what goes wrong before there is a configuration, or without one."""
+    return LogVoice(detect(own_environment()), SystemClock(), started_by=os.getppid())

@@ -1,12 +1,15 @@
-"""How a step speaks in a log: lines, the CI's masking commands and its annotations, all of them on stderr."""
+"""How a step speaks in a log: lines, the CI's masking commands, annotations and folds, all of them on stderr."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from stepcreds.ci.interface import CI, Level
 from stepcreds.cli.log_stream import runner_reads
-from stepcreds.cli.messages import coloured, render_error, render_warning
+from stepcreds.cli.messages import annotation, coloured, render_error, render_warning
+from stepcreds.clock import Clock
 from stepcreds.errors import StepcredsError
 from stepcreds.printable import printable
 
@@ -15,33 +18,68 @@ class LogVoice:
     """`session.step.Voice` on this process's stderr; stdout is the command's alone.
 
     `quiet` keeps back what is not a problem. `started_by` is the process that started stepcreds, 0 where nothing is to
-    be masked.
+    be masked, annotated or folded: what only the CI's runner understands goes nowhere else.
     """
 
-    def __init__(self, ci: CI, *, quiet: bool = False, started_by: int = 0) -> None:
+    def __init__(self, ci: CI, clock: Clock, *, quiet: bool = False, started_by: int = 0) -> None:
         self._ci = ci
+        self._clock = clock
         self._quiet = quiet
         self._started_by = started_by
         self._colour = coloured(sys.stderr)
+        self._title = ""  # of the lines that may be folded just now
+        self._folded_at = 0.0  # epoch seconds; 0 while no fold is open
 
     def say(self, text: str) -> None:
         if not self._quiet:
+            self._open_fold()
             self._write(f"stepcreds: {printable(text)}\n")
 
     def warn(self, text: str) -> None:
-        self._write(render_warning(text, self._colour) + "\n", self._annotation(text, "warning"))
+        self._close_fold()
+        self._write(render_warning(text, self._colour) + "\n", self._annotation(render_warning(text, False), "warning"))
 
     def fail(self, error: StepcredsError) -> None:
-        self._write(render_error(error, self._colour) + "\n", self._annotation(error.what, "error"))
+        self._close_fold()
+        self._write(render_error(error, self._colour) + "\n", self._annotation(render_error(error, False), "error"))
 
     def mask(self, commands: str) -> bool:
-        if not commands or not runner_reads(2, self._started_by):
+        if not commands or not self._is_read():
             return False
         self._write(commands)
         return True
 
-    def _annotation(self, text: str, level: Level) -> str:
-        return self._ci.annotate("stepcreds", printable(text), level)
+    @contextmanager
+    def folded(self, title: str) -> Iterator[None]:
+        """What is said meanwhile may be folded by the CI, under `title`; a warning or an error never is."""
+        self._title = title
+        try:
+            yield
+        finally:
+            self._close_fold()
+            self._title = ""
+
+    def _open_fold(self) -> None:
+        if self._title and not self._folded_at and self._is_read():
+            now = self._clock.now()
+            before, _ = self._ci.collapse(self._title, now, now)
+            if before:
+                self._folded_at = now
+                self._write(before)
+
+    def _close_fold(self) -> None:
+        if self._folded_at:
+            _, after = self._ci.collapse(self._title, self._folded_at, self._clock.now())
+            self._folded_at = 0.0
+            self._write(after)
+
+    def _annotation(self, rendered: str, level: Level) -> str:
+        title, text = annotation(rendered)
+        command = self._ci.annotate(title, text, level)
+        return command if command and self._is_read() else ""
+
+    def _is_read(self) -> bool:
+        return runner_reads(2, self._started_by)
 
     def _write(self, *texts: str) -> None:
         if sys.stderr is None:  # it was closed when we started

@@ -1,0 +1,147 @@
+"""What a step says in a CI's log: annotations with the words of the error, folds, and neither of them anywhere else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stepcreds.cli.messages import annotation, render_error, render_warning
+from stepcreds.errors import ConfigError, Problem, StepcredsError
+
+SPEAK = """
+import os, sys
+from stepcreds.ci.detect import detect
+from stepcreds.cli.voice import LogVoice
+from stepcreds.errors import StepcredsError
+class Clock:
+    times = iter([1795336000.25, 1795336002.5, 1795336003.5, 1795336004.5])
+    def now(self): return next(self.times)
+voice = LogVoice(detect({name: "true" for name in sys.argv[2:]}), Clock(), started_by=os.getppid())
+ERROR = StepcredsError("100% failed: a, b", cause="one\\ntwo", fix="Run:\\n  it", docs="vault-down")
+exec(sys.argv[1])
+"""
+PLAIN = (
+    "stepcreds: error: 100% failed: a, b\n"
+    "  cause: one\n"
+    "    two\n"
+    "  fix: Run:\n"
+    "      it\n"
+    "  see: docs/troubleshooting.md#vault-down\n"
+)
+GITHUB = (
+    "::error title=stepcreds%3A 100%25 failed%3A a%2C b::"
+    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: docs/troubleshooting.md#vault-down\n"
+)
+AZURE = (
+    "##vso[task.logissue type=error]stepcreds: 100%AZP25 failed: a, b%0A"
+    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: docs/troubleshooting.md#vault-down\n"
+)
+
+
+def speak(program: str, *markers: str, shell: str = "") -> str:
+    """What `program` says on a CI with `markers`; `shell` starts it, and has `$@` for its command line."""
+    command = [sys.executable, "-c", SPEAK, program, *markers]
+    if shell:
+        command = ["bash", "-c", f"{shell}; true", "bash", *command]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    ("marker", "command"), [("GITHUB_ACTIONS", GITHUB), ("TF_BUILD", AZURE), ("GITLAB_CI", ""), ("NONE", "")]
+)
+def test_an_error_says_in_its_annotation_what_it_says_in_the_log(marker: str, command: str) -> None:
+    assert speak("voice.fail(ERROR)", marker) == PLAIN + command
+    assert speak("voice.fail(ERROR)", marker, shell='"$@"') == PLAIN + command
+
+
+def test_a_warning_too() -> None:
+    assert speak("voice.warn('it is old\\nMend it.')", "GITHUB_ACTIONS") == (
+        "stepcreds: warning: it is old\n    Mend it.\n::warning title=stepcreds%3A it is old::  Mend it.\n"
+    )
+    assert speak("voice.warn('it is old')", "GITHUB_ACTIONS") == (
+        "stepcreds: warning: it is old\n::warning title=stepcreds%3A it is old::it is old\n"
+    )
+
+
+@pytest.mark.parametrize("redirected", ['"$@" 2>&1 | cat', 'x=$("$@" 2>&1); echo "$x"', '"$@" > FILE 2>&1; cat FILE'])
+def test_what_only_the_runner_understands_goes_nowhere_else(tmp_path: Path, redirected: str) -> None:
+    program = "\nwith voice.folded('stepcreds: revoke'):\n    voice.say('a')\n    voice.fail(ERROR)\n"
+    shell = redirected.replace("FILE", str(tmp_path / "file"))
+    assert speak(program, "GITHUB_ACTIONS", shell=shell) == "stepcreds: a\n" + PLAIN
+
+
+FOLDED = """
+with voice.folded("stepcreds: what earlier steps left"):
+    voice.say("a")
+    voice.say("b")
+    voice.fail(ERROR)
+    voice.say("c")
+voice.say("d")
+"""
+
+
+def test_what_is_ordinary_is_folded_and_an_error_never_is() -> None:
+    assert speak(FOLDED, "GITHUB_ACTIONS") == (
+        "::group::stepcreds: what earlier steps left\nstepcreds: a\nstepcreds: b\n::endgroup::\n"
+        + PLAIN
+        + GITHUB
+        + "::group::stepcreds: what earlier steps left\nstepcreds: c\n::endgroup::\n"
+        "stepcreds: d\n"
+    )
+    assert speak(FOLDED, "NONE") == "stepcreds: a\nstepcreds: b\n" + PLAIN + "stepcreds: c\nstepcreds: d\n"
+
+
+def test_gitlab_is_told_when_a_fold_begins_and_ends() -> None:
+    program = "\nwith voice.folded('title'):\n    voice.say('a')\n    voice.warn('b')\n    voice.say('c')\n"
+    assert speak(program, "GITLAB_CI") == (
+        "\x1b[0Ksection_start:1795336000:stepcreds_1795336000250[collapsed=true]\r\x1b[0Ktitle\n"
+        "stepcreds: a\n"
+        "\x1b[0Ksection_end:1795336002:stepcreds_1795336000250\r\x1b[0K\n"
+        "stepcreds: warning: b\n"
+        "\x1b[0Ksection_start:1795336004:stepcreds_1795336003500[collapsed=true]\r\x1b[0Ktitle\n"
+        "stepcreds: c\n"
+        "\x1b[0Ksection_end:1795336004:stepcreds_1795336003500\r\x1b[0K\n"
+    ).replace("\r", "\n")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "\nwith voice.folded('title'):\n    pass\n",
+        "\nvoice._quiet = True\nwith voice.folded('title'):\n    voice.say('a')\n",
+    ],
+)
+def test_there_is_no_fold_around_nothing(program: str) -> None:
+    assert speak(program, "GITHUB_ACTIONS") == ""
+
+
+def test_a_long_title_is_cut_and_the_text_has_all_of_it() -> None:
+    said = speak(f"voice.fail(StepcredsError({'x' * 400!r}))", "GITHUB_ACTIONS").splitlines()[1]
+    title, _, text = said.removeprefix("::error title=").partition("::")
+    assert (len(title) - len("%3A") + 1, title[-1], text) == (255, "…", "x" * 400)
+
+
+def test_no_text_becomes_a_command() -> None:
+    said = speak(
+        "voice.fail(StepcredsError('a\\n::add-mask::e', cause='##vso[task.complete]\\n::debug::'))", "GITHUB_ACTIONS"
+    )
+    assert [line for line in said.splitlines() if line.lstrip().startswith("::")] == [
+        "::error title=stepcreds%3A a::  \\::add-mask::e%0Acause: #\\#vso[task.complete]%0A  \\::debug::"
+    ]
+    assert "##vso" not in said
+
+
+def test_the_problems_of_a_configuration_are_annotated() -> None:
+    error = ConfigError([Problem("stepcreds.yml:12:5", "profiles.migrate.ttl", "it is too long", "Lower it.")])
+    assert annotation(render_error(error, False)) == (
+        "stepcreds: 1 problem in the configuration",
+        "stepcreds.yml:12:5: profiles.migrate.ttl: it is too long\n"
+        "fix: Lower it.\n"
+        "see: docs/troubleshooting.md#configuration",
+    )
+    assert annotation(render_error(StepcredsError("a: b: c"), False)) == ("stepcreds: a: b: c", "a: b: c")
+    assert annotation(render_warning("a: b: c", False)) == ("stepcreds: a: b: c", "a: b: c")
