@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from email.parser import Parser
 from pathlib import Path
 
 import click
@@ -171,6 +172,23 @@ def gitlab_inputs() -> str:
     return "\n".join(rows)
 
 
+def vendored() -> str:
+    """A table of what is in vendor/, from the metadata there."""
+    folder = REPOSITORY / "vendor"
+    rows = ["| package | version | licence | size |", "|---|---|---|---|"]
+    for about in sorted(folder.glob("*.dist-info")):
+        metadata = Parser().parsestr((about / "METADATA").read_text(encoding="utf-8"), headersonly=True)
+        classified = [
+            text.split(" :: ")[-1] for text in metadata.get_all("Classifier", []) if text.startswith("License")
+        ]
+        licence = metadata["License-Expression"] or metadata["License"] or " ".join(classified)
+        name = about.name.split("-")[0]
+        paths = folder.glob("*yaml/**/*" if name == "pyyaml" else f"{name}/**/*")
+        size = sum(path.stat().st_size for path in paths if path.is_file() and path.suffix != ".pyc")
+        rows.append(f"| {metadata['Name']} | {metadata['Version']} | {licence} | {size / 1000:.0f} kB |")
+    return "\n".join(rows)
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
@@ -182,6 +200,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/vault.md", "jwt role"): jwt_role,
     ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
     ("README.md", "exit codes"): exit_codes,
+    ("docs/dependencies.md", "vendored"): vendored,
 }
 FILES: dict[str, Callable[[], str]] = {
     "schema/stepcreds.schema.json": schema_file,
