@@ -54,7 +54,10 @@ class Redactor:
 
     def suspicious(self, text: bytes) -> bool:
         """Whether some pattern occurs in `text`."""
-        return any(probe in text for probe in self._probes)
+        for probe in self._probes:  # noqa: SIM110 - a generator takes twice as long
+            if probe in text:
+                return True
+        return False
 
     def redacted(self, text: bytes) -> bytes:
         """`text`, all of it, without what must not be seen."""

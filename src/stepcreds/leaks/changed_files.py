@@ -158,13 +158,10 @@ class _Walk:
             raise _OverError(f"{self._bounds.total >> 20} MiB were looked at")
         self.leaks += self._search.in_name(path)
         try:
-            fd = os.open(name, _READ, dir_fd=folder)
-            with open(fd, "rb", buffering=0) as stream:  # noqa: PTH123
-                text = stream.read(min(self._bounds.file, self._left)) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+            text = _beginning(name, folder, min(self._bounds.file, self._left))
         except OSError:
             self.unread += 1
             return
-        text = text or b""
         self._left -= len(text)
         self.partly += len(text) < status.st_size
         if self._search.occurs_in(text):
@@ -177,3 +174,11 @@ class _Walk:
             raise _OverError("the step was cancelled")
         if self._clock.monotonic() > self._deadline:
             raise _OverError(f"{self._bounds.seconds:g} s were up")
+
+
+def _beginning(name: str, folder: int | None, most: int) -> bytes:
+    fd = os.open(name, _READ, dir_fd=folder)  # non-blocking: should it be a pipe by now, nobody waits for it
+    try:
+        return os.read(fd, most)
+    finally:
+        os.close(fd)

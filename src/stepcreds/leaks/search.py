@@ -53,6 +53,8 @@ class Search:
     def in_name(self, path: str) -> list[Leak]:
         """Whether the path of a file holds a credential itself."""
         text = os.fsencode(path)
+        if not self.occurs_in(text):
+            return []
         return [
             Leak(holding.credential_uid, holding.profile, self.shown(path), 0, "", removed=False)
             for holding, redactor in self._wanted
