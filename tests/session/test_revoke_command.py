@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from step_runs import kinds, normalised, of_kind, root, token_is_gone, until, verdicts
+from step_runs import audited, kinds, normalised, of_kind, root, said, token_is_gone, until, verdicts
 
 from conftest import Step
 from stepcreds.ci.github import GitHub
@@ -22,6 +22,11 @@ from stepcreds.secret import Secret
 pytestmark = pytest.mark.usefixtures("alone")
 
 UNPROVEN = "The credential of profile migrate is not proven dead: revoked, not proven"
+
+
+def folded(text: str) -> str:
+    """`text` as GitHub's log folds it."""
+    return f"::group::stepcreds: what steps left\n{text}::endgroup::\n"
 
 
 class Left:
@@ -98,11 +103,13 @@ def test_the_last_step_of_this_job_alone(stack: Stack, step: Step, config_file: 
     last = Left(stack, config_file, "verify")
     run = step("revoke")
     assert run.returncode == 0, run.stderr
-    assert normalised(run.stderr) == "stepcreds: verify: proven dead (lease lookup and a witness)\n"
+    assert normalised(run.stderr) == folded("stepcreds: verify: proven dead (lease lookup and a witness)\n")
     assert {earlier.user, other.user, last.user} & stack.issued_roles() == {earlier.user, other.user}
     run = step("revoke", "--all")
     assert run.returncode == 0, run.stderr
     assert sorted(normalised(run.stderr).splitlines()) == [
+        "::endgroup::",
+        "::group::stepcreds: what steps left",
         "stepcreds: migrate: proven dead (lease lookup and a witness)",
         "stepcreds: verify: proven dead (lease lookup and a witness)",
     ]
@@ -137,13 +144,12 @@ def test_a_credential_that_was_requested_and_never_seen(stack: Stack, step: Step
     left = Left(stack, config_file, recorded="requested")
     run = step("revoke")
     assert run.returncode == 1
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {UNPROVEN}\n"
         "  cause: Proof: the answer to its request is not on record: neither its lease nor its user is known\n"
         f"  fix: Whatever was issued ends with the token that asked for it (accessor {left.accessor}), which is revoked. "
         "Whether anything was issued, Vault's audit log says.\n"
         "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{UNPROVEN}\n"
     )
     assert token_is_gone(stack, left.accessor)
     # OpenBao ends a token's leases after it has answered.
@@ -163,7 +169,7 @@ def test_one_lease_by_its_id(stack: Stack, step: Step, config_file: Path) -> Non
     first, second = Left(stack, config_file, job="other"), Left(stack, config_file)
     run = step("revoke", "--lease", first.lease)
     assert run.returncode == 0, run.stderr
-    assert normalised(run.stderr) == "stepcreds: migrate: proven dead (lease lookup and a witness)\n"
+    assert normalised(run.stderr) == folded("stepcreds: migrate: proven dead (lease lookup and a witness)\n")
     assert {first.user, second.user} & stack.issued_roles() == {second.user}
     assert step("revoke").returncode == 0
 
@@ -172,13 +178,12 @@ def test_a_lease_that_no_ledger_knows(stack: Stack, step: Step, config_file: Pat
     left = Left(stack, config_file, recorded="")
     run = step("revoke", "--lease", left.lease)
     assert run.returncode == 1
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {UNPROVEN}\n"
         "  cause: Proof: no ledger here knows the database user: only that of its own step could\n"
         f"  fix: The lease is {left.lease}; when it expires is not known. End it and prove it, in a step of the same job:\n"
         f"      stepcreds revoke --lease {left.lease}\n"
         "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{UNPROVEN}\n"
     )
     assert left.user not in stack.issued_roles()
     assert verdicts(config_file) == ["revoked, not proven"]
@@ -188,20 +193,19 @@ def test_a_lease_of_no_profile(step: Step) -> None:
     run = step("revoke", "--lease", "aws/creds/other/0123456789")
     assert run.returncode == 2
     text = "No profile of this configuration issues such a lease"
-    assert run.stderr == (
+    assert said(run.stderr) == (
         f"stepcreds: error: {text}\n"
         "  cause: The lease id begins with the creds path of the profile it was issued for, and none of these match: "
         "database/creds/app-migrate, database/creds/app-verify\n"
         "  fix: Use the stepcreds.yml of the step that held it.\n"
         "  see: docs/troubleshooting.md#revoke\n"
-        f"::error title=stepcreds::{text}\n"
     )
 
 
 def test_a_lease_and_all_exclude_each_other(step: Step) -> None:
     run = step("revoke", "--all", "--lease", "database/creds/app-migrate/0123456789")
     assert run.returncode == 2
-    assert run.stderr == (
+    assert said(run.stderr) == (
         "Usage: stepcreds revoke [OPTIONS]\n"
         "Try 'stepcreds revoke --help' for help.\n\n"
         "Error: --lease and --all exclude each other: --all ends every lease of this run attempt\n"
@@ -225,7 +229,6 @@ def test_a_role_that_is_there_again_is_no_dead_one(stack: Stack, step: Step, con
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
         "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{UNPROVEN}\n"
     )
     assert "chain.closed" not in kinds(config_file)
     assert step("revoke", "--all").returncode == 0
@@ -252,7 +255,6 @@ def test_a_revocation_that_fails_is_said(stack: Stack, step: Step, config_file: 
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
         "  see: docs/troubleshooting.md#not-proven-dead\n"
-        f"::error title=stepcreds::{text}\n"
     )
     run = step("revoke")
     assert run.returncode == 0, run.stderr
@@ -260,6 +262,32 @@ def test_a_revocation_that_fails_is_said(stack: Stack, step: Step, config_file: 
 
 
 def test_without_an_identity(stack: Stack, step: Step, config_file: Path) -> None:
+    """Where something is left it is named; where nothing is, nobody has to be asked."""
+    run = step("revoke", "--all", ACTIONS_ID_TOKEN_REQUEST_URL=None)
+    assert (run.returncode, run.stderr) == (0, "stepcreds: nothing to revoke: no credential is open in this ledger\n")
+    left = Left(stack, config_file)
+    before = len(stack.audit())
     run = step("revoke", ACTIONS_ID_TOKEN_REQUEST_URL=None)
     assert run.returncode == 1
     assert run.stderr.startswith("stepcreds: error: GitHub Actions gives this job no ID token\n")
+    assert "stepcreds: error: The credential of profile migrate is not proven dead: expires at " in run.stderr
+    assert f"      stepcreds revoke --lease {left.lease}\n" in run.stderr
+    assert audited(stack, before) == []
+    assert step("revoke").returncode == 0
+    assert step("revoke", VAULT_ADDR="http://127.0.0.1:9", ACTIONS_ID_TOKEN_REQUEST_URL=None).returncode == 0
+
+
+def test_the_token_that_asked_goes_too(stack: Stack, step: Step, config_file: Path) -> None:
+    """It has nothing left to give; but one that lives for hours is not to be left lying about."""
+    left = Left(stack, config_file)
+    assert not token_is_gone(stack, left.accessor)
+    assert step("revoke").returncode == 0
+    assert token_is_gone(stack, left.accessor)
+    # One that has ended by itself is none to complain about.
+    left = Left(stack, config_file)
+    assert root(stack, "POST", "auth/token/revoke-accessor", accessor=left.accessor) == 204
+    run = step("revoke")
+    assert (run.returncode, normalised(run.stderr)) == (
+        0,
+        folded("stepcreds: migrate: proven dead (lease lookup and a witness)\n"),
+    )

@@ -1,12 +1,175 @@
-"""The end of a job on GitHub: nothing that stepcreds issued in it may be left alive, and its chain is closed."""
+"""The end of a job on GitHub: nothing that stepcreds issued in it may be left alive; its chain is closed and copied.
+
+A job with several uses of the Action has several ends, the last use's first. Each ends whatever is left of the job, so
+that the first of them usually does it all; and each goes by what its own step told the runner (`state`), because later
+steps can rewrite the workspace and the ledger. What a step told of what it held is looked up at Vault, whatever the
+ledger says of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from stepcreds import recovery
 from stepcreds.action.inputs import Inputs
-from stepcreds.session.step import Surroundings
+from stepcreds.action.state import Saved
+from stepcreds.ci.interface import CI
+from stepcreds.clock import Clock
+from stepcreds.config.load import load_config
+from stepcreds.config.model import Config, LedgerSettings
+from stepcreds.errors import LedgerError, StepcredsError
+from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.reading import unclosed
+from stepcreds.ledger.verify import verify
+from stepcreds.recovery.ending import NOTHING_DONE
+from stepcreds.recovery.handed_out import forget
+from stepcreds.recovery.leftover import find
+from stepcreds.session import words
+from stepcreds.session.step import Surroundings, Voice
+from stepcreds.shipping import ship
+
+FAILED = 1
 
 
-def end_job(inputs: Inputs, around: Surroundings) -> int:
-    """End what is left of this job; 0 when all of it is proven dead, 1 when something is not."""
-    return recovery.run(recovery.Task(everything=True), around)
+def configuration(
+    path: Path | None, saved: Saved, environment: Mapping[str, str], folder: Path, clock: Clock
+) -> Config:
+    """What the step went by; where it told the runner nothing, what there is now. Raises `ConfigError`."""
+    if not saved.path:
+        return load_config(path, environment, folder, clock)
+    data = None if saved.text is None else saved.text.encode()
+    return load_config(Path(saved.path), environment, folder, clock, data=data)
+
+
+def has_changed(saved: Saved) -> bool:
+    """Whether the configuration is another now than the step went by. One that is gone has not changed."""
+    if not saved.path or saved.text is None:
+        return False
+    try:
+        return Path(saved.path).read_bytes() != saved.text.encode()
+    except OSError:
+        return False
+
+
+def end_job(inputs: Inputs, saved: Saved, around: Surroundings) -> int:
+    """End what is left of this job, close its chain, copy it; the code to exit with: 0, or 1 where something failed."""
+    if has_changed(saved):
+        around.voice.warn(
+            f"{saved.path} has changed since the step that got the credential: the end of the job goes by what it said "
+            "then"
+        )
+    task = recovery.Task(
+        reach="job",
+        close=True,
+        remembered=saved.credentials,
+        job_is_over=True,
+        speaks=False,
+        without_proof=inputs.on_revoke_failure or "profile",
+    )
+    return recovery.run(task, around, lambda report: _conclude(report, saved, around))
+
+
+def _conclude(report: recovery.Report, saved: Saved, around: Surroundings) -> int:
+    voice = around.voice
+    forget(around, report)
+    failures = 0 if report.tolerable else 1
+    for error in (*_gone(saved, around.clock), *_altered(report.chains)):
+        failures += 1
+        voice.fail(error)
+    places, lost = _copy(report, around)
+    failures += lost
+    if report.proven and not failures:
+        ending = f"{'; '.join(f.name for f in report.closed)} is closed" if report.closed else ""
+        where = f"copied to {' and '.join(places)}" if places else ""
+        voice.say("; ".join(filter(None, ("the job is over, and nothing of it is alive", ending, where))))
+    return FAILED if failures else 0
+
+
+def _gone(saved: Saved, clock: Clock) -> list[StepcredsError]:
+    """The failure of a job whose ledger somebody removed or replaced, so that nobody knows of its other steps."""
+    if not saved.ledger:
+        return []
+    try:
+        if Journal.at(Path(saved.ledger), clock=clock).chain_uid == saved.chain_uid:
+            return []
+        cause = "There is another chain in its file"
+    except LedgerError as error:
+        cause = error.what
+    return [
+        LedgerError(
+            "The ledger that this job's steps wrote is not there any more",
+            cause=f"{cause}. Something removed or replaced it after the step.",
+            fix="What this step itself held is ended. Whether a step with `shell: stepcreds exec …` left something, "
+            "only Vault's audit log can tell. Set ledger.path to a folder that no step cleans, and ledger.push.",
+            docs="altered-ledger",
+        )
+    ]
+
+
+def _altered(chains: tuple[Path, ...]) -> list[StepcredsError]:
+    """The failure of a job with a chain in which somebody wrote what stepcreds does not write."""
+    found = [finding for result in verify(chains) for finding in result.findings if finding.certainty == "tampered"]
+    if not found:
+        return []
+    lines = [f"{Path(f.file).name}:{f.line}: {f.layer}/{f.code}: {f.meaning}" for f in found[:5]]
+    return [
+        LedgerError(
+            "The ledger of this job was altered",
+            cause="\n".join(lines),
+            fix="Keep the file as evidence, and look at the steps of this job. What was in the lines that were altered "
+            "may have been a credential: Vault's audit log knows.",
+            docs="altered-ledger",
+        )
+    ]
+
+
+def _copy(report: recovery.Report, around: Surroundings) -> tuple[list[str], int]:
+    """Where the chains went, and how many failures of the job it is that one did not."""
+    settings, voice = around.config.ledger, around.voice
+    if settings.push is None:
+        # Once, by the end that closes it; what is somewhere else than the runner's own folder is its owner's to keep.
+        if report.closed and _is_temporary(settings, around.environment):
+            voice.warn(
+                "the ledger of this job ends with its runner, because nothing says where to copy it. Set ledger.push "
+                "in stepcreds.yml: to artifact, or to a folder"
+            )
+        return [], 0
+    places, failures = [], 0
+    for file in report.chains:
+        try:
+            place = ship(file, settings, around.environment, around.clock)
+        except StepcredsError as error:
+            if settings.on_push_failure == "fail":
+                failures += 1
+                voice.fail(error)
+            else:
+                voice.warn("\n".join(text for text in (error.what, error.cause, error.fix) if text))
+        else:
+            places += [place] if place else []
+    return places, failures
+
+
+def _is_temporary(settings: LedgerSettings, environment: Mapping[str, str]) -> bool:
+    temporary = environment.get("RUNNER_TEMP", "")
+    return bool(temporary) and settings.path.is_relative_to(temporary)
+
+
+def end_without_configuration(
+    error: StepcredsError, saved: Saved, environment: Mapping[str, str], ci: CI, voice: Voice
+) -> int:
+    """The end of a job whose configuration cannot be read: fine if there is nothing to end, and loud if there is."""
+    temporary = environment.get("RUNNER_TEMP", "")
+    settings = LedgerSettings(Path(saved.ledger).parent if saved.ledger else Path(temporary, "stepcreds"), None)
+    job = ci.job({}, environment)
+    views, errors = unclosed(settings, job, by_environment=True)
+    if not views and not errors and not saved.credentials:
+        voice.say("the job is over, and nothing of it is alive")
+        return 0
+    voice.fail(error)
+    for failure in errors:
+        voice.fail(failure)
+    task = recovery.Task(reach="job", remembered=saved.credentials)
+    for leftover in find(task, settings, {}, job, "", by_environment=True)[0]:
+        voice.fail(words.unproven(leftover.holding, NOTHING_DONE, job_is_over=True))
+    return FAILED

@@ -65,21 +65,21 @@ class RequestsHTTP:
         self._deadline = deadline
         self._jitter = jitter
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         until = self._clock.monotonic() + self._deadline
         tries = 0
         with _session(url.startswith("https:")) as session:
             session.headers.update(headers)
             while True:
                 tries += 1
-                answer, again, wait = self._once(session, method, url, tries=tries, until=until)
+                answer, again, wait = self._once(session, method, url, body, tries=tries, until=until)
                 pause = max(wait, min(_LONGEST_PAUSE, 0.5 * 2 ** (tries - 1)) * self._half_to_whole())
                 if not again or self._clock.monotonic() + pause >= until:
                     return answer
                 self._clock.sleep(pause)
 
     def _once(
-        self, session: requests.Session, method: str, url: str, *, tries: int, until: float
+        self, session: requests.Session, method: str, url: str, sent: bytes | None, *, tries: int, until: float
     ) -> tuple[Answer, bool, float]:
         """The answer, whether another try may help, and how many seconds the endpoint asks to wait before it."""
         from urllib3.exceptions import HTTPError
@@ -91,6 +91,7 @@ class RequestsHTTP:
             with session.request(
                 method,
                 url,
+                data=sent,
                 proxies={"https": proxy} if proxy else {},
                 timeout=min(_TIMEOUT, left),
                 allow_redirects=False,

@@ -13,8 +13,10 @@ from pathlib import Path
 from stepcreds.action.inputs import Inputs, read_inputs
 from stepcreds.cli.start import run_step
 from stepcreds.config.environment import environment
-from stepcreds.errors import UsageError
+from stepcreds.config.model import Config
+from stepcreds.errors import ConfigError, UsageError
 from stepcreds.printable import one_line
+from stepcreds.session.handed_out import is_any
 from stepcreds.session.request import Order, Request
 
 GRACE = "4s"  # GitHub kills everything of a cancelled job after 10 seconds, and the proof needs its share
@@ -23,24 +25,37 @@ GRACE = "4s"  # GitHub kills everything of a cancelled job after 10 seconds, and
 def run_action(stage: str) -> int:
     """One use of the Action, or the end of its job; the code to exit with. Raises `StepcredsError`."""
     variables = environment()
-    inputs = read_inputs(variables)
     workspace = Path(variables.get("GITHUB_WORKSPACE") or Path.cwd())
-    _change_folder(inputs, workspace)
     if stage == "post":
-        return _end_job(inputs, workspace)
+        return _end_job(workspace, variables)
+    inputs = read_inputs(variables)
+    _change_folder(inputs, workspace)
     return _Use(inputs, workspace, variables).run()
 
 
-def _end_job(inputs: Inputs, workspace: Path) -> int:
-    from stepcreds.action.post import end_job
-    from stepcreds.cli.options import load
+def _end_job(workspace: Path, variables: Mapping[str, str]) -> int:
+    from stepcreds.action.post import configuration, end_job, end_without_configuration
+    from stepcreds.action.state import saved
+    from stepcreds.ci.detect import detect
     from stepcreds.cli.surroundings import surroundings
+    from stepcreds.cli.voice import LogVoice
     from stepcreds.clock import SystemClock
     from stepcreds.ledger.record import new_uid
 
-    clock = SystemClock()
-    config, variables = load(_config(inputs, workspace), clock)
-    return end_job(inputs, surroundings(config, variables, clock, new_uid(), started_by=os.getppid()))
+    clock, started_by, told = SystemClock(), os.getppid(), saved(variables)
+    try:
+        inputs = read_inputs(variables)
+    except UsageError:
+        inputs = Inputs("install")  # `main` has said so, and did nothing
+    folder = workspace / inputs.working_directory
+    with suppress(OSError):  # the job may have removed it
+        os.chdir(folder)
+    try:
+        config = configuration(_config(inputs, workspace), told, variables, folder, clock)
+    except ConfigError as error:
+        ci = detect(variables, "")
+        return end_without_configuration(error, told, variables, ci, LogVoice(ci, clock, started_by=started_by))
+    return end_job(inputs, told, surroundings(config, variables, clock, new_uid(), started_by=started_by))
 
 
 class _Use:
@@ -52,11 +67,10 @@ class _Use:
         self.variables = variables
 
     def run(self) -> int:
+        if self.inputs.mode == "revoke":
+            return self.revoke(self.inputs.revoke)
         if self.inputs.mode == "install":
-            from stepcreds.action.install import install
-
-            install(self.variables)
-            return 0
+            return self.install()
         if self.inputs.mode == "outputs":
             return run_step(lambda: self.order(()), bound_to_parent=True)
         from stepcreds.action.script import script_of
@@ -70,15 +84,56 @@ class _Use:
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - a text, as the command line has it
 
+    def install(self) -> int:
+        from stepcreds.action.install import install
+        from stepcreds.action.state import save_config
+        from stepcreds.config.file import find_config
+
+        code = self.revoke(("all",), speaks=False) if is_any(self.variables) else 0
+        with suppress(ConfigError):  # there may be none yet: a checkout comes later
+            save_config(find_config(_config(self.inputs, self.workspace), self.variables, Path.cwd()), self.variables)
+        install(self.variables)
+        return code
+
+    def revoke(self, names: tuple[str, ...], *, speaks: bool = True) -> int:
+        """End what earlier steps handed out: 0, or 1 where something of it is not proven dead."""
+        from stepcreds import recovery
+        from stepcreds.cli.options import profiles_of
+        from stepcreds.cli.surroundings import surroundings
+        from stepcreds.clock import SystemClock
+        from stepcreds.ledger.record import new_uid
+        from stepcreds.recovery.handed_out import forget
+
+        config = self.config()
+        profiles = () if names == ("all",) else tuple(each.name for each in profiles_of(config, names))
+        around = surroundings(config, self.variables, SystemClock(), new_uid(), started_by=os.getppid())
+
+        def conclude(report: recovery.Report) -> int:
+            forget(around, report)
+            return 0 if report.tolerable else recovery.exit_code(report)
+
+        rule = self.inputs.on_revoke_failure or "profile"
+        task = recovery.Task(reach="job", handed_out=True, profiles=profiles, speaks=speaks, without_proof=rule)
+        return recovery.run(task, around, conclude)
+
+    def config(self) -> Config:
+        """The configuration, which the runner is told for the end of the job. Raises `StepcredsError`."""
+        from stepcreds.action.state import save_config
+        from stepcreds.cli.options import load
+        from stepcreds.clock import SystemClock
+
+        config, _ = load(_config(self.inputs, self.workspace), SystemClock())
+        save_config(config.source, self.variables)
+        return config
+
     def order(self, argv: tuple[str, ...]) -> Order:
         """In the front, while the worker is still importing. Raises `StepcredsError`."""
-        from stepcreds.cli.options import load, profiles_of
-        from stepcreds.clock import SystemClock
+        from stepcreds.cli.options import profiles_of
         from stepcreds.config.duration import seconds
         from stepcreds.ledger.record import new_uid
 
         inputs = self.inputs
-        config, _ = load(_config(inputs, self.workspace), SystemClock())
+        config = self.config()
         grace = seconds(inputs.grace or GRACE)
         if grace is None:
             raise UsageError(
@@ -91,8 +146,9 @@ class _Use:
             inherit=inputs.inherit,
             grace=grace,
             reason=inputs.reason or None,
+            delivery="outputs" if inputs.mode == "outputs" else "exec",
         )
-        return Order(request, config, new_uid())
+        return Order(request, config, new_uid(), ends_handed_out=is_any(self.variables), keeps_state=True)
 
 
 def _config(inputs: Inputs, workspace: Path) -> Path | None:

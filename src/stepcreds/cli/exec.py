@@ -65,7 +65,7 @@ class CommandAfterProfile(click.Command):
     "--grace",
     callback=as_seconds,
     metavar="DURATION",
-    default="5s",
+    default="4s",
     show_default=True,
     help="Time between the signal that ends the command and SIGKILL.",
 )

@@ -1,4 +1,4 @@
-"""`stepcreds ledger`: shows what is on record, and checks it; it writes nothing."""
+"""`stepcreds ledger`: shows what is on record, checks it, and copies it; it changes nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option, working_folder
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
-from stepcreds.errors import UsageError
+from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.folder import chain_files
-from stepcreds.ledger.reading import CredentialView, read_chains
+from stepcreds.ledger.reading import CredentialView, read_chain, read_chains
 from stepcreds.ledger.verify import verify as verify_files
 from stepcreds.printable import one_line
 
@@ -133,6 +133,44 @@ def verify(paths: tuple[Path, ...], config_path: Path | None, json_output: bool)
     else:
         click.echo(UNSIGNED)
     return 1 if any(result.findings for result in results) else 0
+
+
+@command.command(
+    "push",
+    epilog="""\b
+Examples:
+  stepcreds ledger push
+  stepcreds ledger push .stepcreds/4711-1-deploy-0f3a9c21d8b4.jsonl
+\b
+On GitHub the Action does it at the end of the job. Exits with 0 when all is copied, 1 when something is not, 2 for
+wrong usage or configuration.
+""",
+)
+@paths_argument
+@config_option
+def push(paths: tuple[Path, ...], config_path: Path | None) -> int:
+    """Copy ledgers to where the configuration says (ledger.push). Nothing there is ever overwritten.
+
+    A chain that is not closed is left for later: `stepcreds revoke --all` closes it. What was copied already, and has
+    not changed since, is not copied again.
+    """
+    from stepcreds.cli.options import load
+    from stepcreds.shipping import ship
+
+    clock = SystemClock()
+    config, variables = load(config_path, clock)
+    code = 0
+    for file in _files(paths or (config.ledger.path,), None):
+        try:
+            if read_chain(file).closed:
+                place = ship(file, config.ledger, variables, clock)
+                click.echo(f"{file.name}: " + (f"copied to {place}" if place else "is copied already"))
+            else:
+                click.echo(f"{file.name}: is not closed, and not copied yet")
+        except LedgerError as error:
+            code = 1
+            click.echo(render_error(error, coloured(sys.stderr)), err=True)
+    return code
 
 
 def _files(paths: Sequence[Path], config_path: Path | None) -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -52,5 +54,8 @@ def command(
     clock = SystemClock()
     config, environment = load(config_path, clock)
     token = operator_token(environment) if as_operator else None
-    around = surroundings(config, environment, clock, new_uid(), quiet=quiet, operator_token=token)
-    return recovery.run(recovery.Task(lease, everything, id_token_file), around)
+    around = surroundings(
+        config, environment, clock, new_uid(), quiet=quiet, started_by=os.getppid(), operator_token=token
+    )
+    reach: Literal["run", "step"] = "run" if everything else "step"
+    return recovery.run(recovery.Task(lease, reach, id_token_file=id_token_file, close=everything), around)

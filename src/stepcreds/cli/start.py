@@ -87,7 +87,17 @@ class _Step:
         import pickle
 
         self.order = pickle.loads(message)  # noqa: S301 - from our other half, through a pipe nobody else holds
-        return live(self.order.request, self.around(), worker)
+        around = self.around()
+        if self.order.ends_handed_out:
+            from stepcreds.recovery.handed_out import end_handed_out
+
+            if not end_handed_out(around, worker):
+                return BEFORE_THE_COMMAND
+        if self.order.request.delivery == "outputs":
+            from stepcreds.session.handout import hand_out
+
+            return hand_out(self.order.request, around, worker)
+        return live(self.order.request, around, worker)
 
     def take_over(self, custody: Custody) -> int:
         """In whichever process is left."""
@@ -106,12 +116,18 @@ class _Step:
         order = self.order
         assert order is not None  # noqa: S101 - asked only for an order
         token = Secret(order.operator_token) if order.operator_token is not None else None
-        return surroundings(
+        variables = environment()
+        around = surroundings(
             order.config,
-            environment(),
+            variables,
             self.clock,
             order.step_uid,
             quiet=order.quiet,
             started_by=self.started_by,
             operator_token=token,
         )
+        if order.keeps_state:
+            from stepcreds.action.state import State
+
+            return around._replace(notebook=State(variables))
+        return around

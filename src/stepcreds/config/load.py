@@ -9,7 +9,7 @@ from pathlib import Path
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.document import read_document
 from stepcreds.config.file import find_config, read_config, shown
-from stepcreds.config.model import Config, LedgerSettings, Profile
+from stepcreds.config.model import ARTIFACT, Config, LedgerSettings, Profile
 from stepcreds.config.problems import Problems
 from stepcreds.config.profiles import read_profile
 from stepcreds.config.schema import ROOT
@@ -17,15 +17,17 @@ from stepcreds.config.shape import Value, read_value
 from stepcreds.config.vault_settings import vault_settings
 
 
-def load_config(path: Path | None, environment: Mapping[str, str], cwd: Path, clock: Clock) -> Config:
-    """The configuration of `path`, or of the file that `find_config` finds.
+def load_config(
+    path: Path | None, environment: Mapping[str, str], cwd: Path, clock: Clock, *, data: bytes | None = None
+) -> Config:
+    """The configuration of `path`, or of the file that `find_config` finds; `data` is what it said at another time.
 
     Reads the file, and looks whether the files that it names exist; asks no server. Raises `ConfigError` with every
     problem, in the order of the file.
     """
     source = find_config(path, environment, cwd)
     problems = Problems(shown(source, cwd))
-    node = read_document(read_config(source, cwd), problems)
+    node = read_document(read_config(source, cwd) if data is None else data, problems)
     given = read_value(node, ROOT, "", problems) if node is not None else None
     if not isinstance(given, dict):
         problems.raise_all()
@@ -59,5 +61,15 @@ def _ledger(given: Mapping[str, Value], environment: Mapping[str, str], base_fol
         folder = Path(environment["RUNNER_TEMP"]) / "stepcreds"
     else:
         folder = base_folder / ".stepcreds"
-    key = given.get("key")
-    return LedgerSettings(path=Path(os.path.normpath(folder)), key=None if key is None else str(key))
+    key, push = given.get("key"), given.get("push")
+    target = None if push is None else Path(os.path.normpath(base_folder / str(push)))
+    return LedgerSettings(
+        path=Path(os.path.normpath(folder)),
+        key=None if key is None else str(key),
+        push=ARTIFACT
+        if push == ARTIFACT
+        else None
+        if push is None
+        else Path(os.path.normpath(base_folder / str(push))),
+        on_push_failure="fail" if given.get("on_push_failure") == "fail" else "warn",
+    )

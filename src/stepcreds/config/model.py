@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 NONE: Mapping[str, str] = {}  # nobody writes to it: the fields below are read only
 Access = Literal["read-only", "read-write", "ddl"]
@@ -74,11 +74,16 @@ class VaultSettings(NamedTuple):
         return f"VaultSettings({self.addresses!r}, …)"  # a proxy's URL may hold a password
 
 
+ARTIFACT: Final = "artifact"
+
+
 class LedgerSettings(NamedTuple):
     """Where the record of every step is kept."""
 
     path: Path  # a folder
     key: str | None  # transit key that signs checkpoints
+    push: Path | Literal["artifact"] | None = None  # where a closed chain is copied: a folder, an artifact of the run
+    on_push_failure: Literal["fail", "warn"] = "warn"
 
 
 class Config(NamedTuple):

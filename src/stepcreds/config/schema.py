@@ -110,6 +110,24 @@ _LEDGER = (
         pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/[A-Za-z0-9_.-]+$",
         rule="must be the path of a Transit key: <mount>/keys/<name>",
     ),
+    Key(
+        "push",
+        "text",
+        "Where the ledger of a job is copied at its end: a folder, or `artifact` for an artifact of the run (GitHub). "
+        "Nothing there is ever overwritten.",
+        default="nowhere",
+        example="artifact",
+        pattern=r"^(?![A-Za-z][A-Za-z0-9+.-]*:)[^\r\n]+$",
+        rule="must be a folder, or `artifact`; object stores (s3://…) are for a later version",
+    ),
+    Key(
+        "on_push_failure",
+        "choice",
+        "Whether a ledger that cannot be copied fails the job.",
+        needs=("push",),
+        default="`warn`",
+        choices=("warn", "fail"),
+    ),
 )
 
 _ALLOW = (

@@ -22,19 +22,30 @@ from stepcreds.ledger.record import Record, job_identity
 from stepcreds.ledger.view import ChainView, CredentialView, text_of
 from stepcreds.model import Job
 
-__all__ = ["ChainView", "CredentialView", "read_chain", "read_chains", "stored_lines", "unclosed", "with_lease"]
+__all__ = [
+    "ChainView",
+    "CredentialView",
+    "chains_of",
+    "read_chain",
+    "read_chains",
+    "stored_lines",
+    "unclosed",
+    "with_lease",
+]
 
 
 def read_chain(file: Path) -> ChainView:
     """The chain in `file`. Raises `LedgerError` where it cannot be read at all."""
     job: dict[str, str] = {}
     found: dict[str, dict[str, list[Record]]] = {}
-    unreadable = 0
+    unreadable, closed = 0, False
     for line in stored_lines(file):
         record = _record(line)
         kind, uid = record.get("kind"), record.get("credential_uid")
         if not isinstance(kind, str):
             unreadable += 1
+        elif kind == "chain.closed":
+            closed = True
         elif kind == "chain.opened" and isinstance(value := record.get("job"), dict):
             job = job or {name: text for name, text in value.items() if isinstance(text, str)}
         elif kind.startswith("credential.") and isinstance(uid, str):
@@ -51,7 +62,7 @@ def read_chain(file: Path) -> ChainView:
         )
         for uid, records in found.items()
     )
-    return ChainView(file, job, credentials, unreadable)
+    return ChainView(file, job, credentials, unreadable, closed)
 
 
 def read_chains(files: Iterable[Path]) -> tuple[list[ChainView], list[LedgerError]]:
@@ -66,23 +77,35 @@ def read_chains(files: Iterable[Path]) -> tuple[list[ChainView], list[LedgerErro
     return chains, errors
 
 
-def unclosed(
-    settings: LedgerSettings, job: Job, *, whole_run: bool = False
-) -> tuple[list[CredentialView], list[LedgerError]]:
-    """The credentials of this job attempt that may be alive, oldest first; and why a chain could not be read.
+def chains_of(
+    settings: LedgerSettings, job: Job, *, whole_run: bool = False, by_environment: bool = False
+) -> tuple[list[ChainView], list[LedgerError]]:
+    """The chains of this job attempt in the ledger's folder; and why a chain could not be read.
 
-    They are those that were requested and not closed, and those whose closing tried to end them and has no proof.
-    `whole_run`: those of every job of this run attempt whose chain is in the ledger's folder. A leg of a matrix leaves
-    the other legs alone: they run at the same time, and what they hold is in use.
+    `whole_run`: those of every job of this run attempt. A leg of a matrix leaves the other legs alone: they run at the
+    same time, and what they hold is in use. `by_environment`: nobody asked for an identity, so that `job` does not know
+    its issuer.
     """
     mine = job_identity(job)
     if whole_run:
         del mine["job"]
+    if by_environment:
+        del mine["iss"]
     chains, errors = read_chains(chain_files(settings.path))
+    return [chain for chain in chains if mine.items() <= chain.job.items() and not _another_leg(job, chain)], errors
+
+
+def unclosed(
+    settings: LedgerSettings, job: Job, *, whole_run: bool = False, by_environment: bool = False
+) -> tuple[list[CredentialView], list[LedgerError]]:
+    """The credentials in `chains_of` this job that may be alive, oldest first; and why a chain could not be read.
+
+    They are those that were requested and not closed, and those whose closing tried to end them and has no proof.
+    """
+    chains, errors = chains_of(settings, job, whole_run=whole_run, by_environment=by_environment)
     left = [
         credential
         for chain in chains
-        if mine.items() <= chain.job.items() and not _another_leg(job, chain)
         for credential in chain.credentials
         if text_of(credential.closed, "revoke", "status") not in ("not_issued", "impossible") and not credential.proven
     ]

@@ -59,6 +59,11 @@ class CredentialView:
         return text_of(self.requested, "database").rpartition("/")[0]
 
     @property
+    def delivery(self) -> str:
+        """How it was handed over: "exec", "outputs", "witness"."""
+        return text_of(self.requested, "delivery")
+
+    @property
     def token_accessor(self) -> str:
         return text_of(self.requested, "token_accessor")
 
@@ -122,6 +127,7 @@ class ChainView:
     job: Mapping[str, str]
     credentials: tuple[CredentialView, ...]
     unreadable: int  # lines that are no records
+    closed: bool = False  # whether it says that nothing follows
 
 
 def text_of(record: Record, *names: str) -> str:

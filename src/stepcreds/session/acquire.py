@@ -19,26 +19,29 @@ from stepcreds.ledger.record import new_uid
 from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
+from stepcreds.session.lifetime import shorten, stretch
 from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.client import Vault
 
 
-def acquire(step: Step, profile: Profile) -> Credential:
+def acquire(step: Step, profile: Profile, *, lasting: bool = False) -> Credential:
     """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`.
+
+    `lasting`: of `profile.max_ttl` instead, and not less, because nobody will renew it.
 
     Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
     what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
     it may have been given. Where that fails there is no second try: one credential that nobody knows is enough.
     """
-    first = _Attempt(step, profile)
+    first = _Attempt(step, profile, lasting)
     try:
         return first.run()
     except LostAnswerError as error:
         if first.ending is None or is_left(first.ending) or not first.ending.recorded:
             raise
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
-        return _Attempt(step, profile).run()
+        return _Attempt(step, profile, lasting).run()
 
 
 def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Vault) -> Login:
@@ -65,9 +68,10 @@ def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Va
 class _Attempt:
     """One login and, on its token, one request to issue."""
 
-    def __init__(self, step: Step, profile: Profile) -> None:
+    def __init__(self, step: Step, profile: Profile, lasting: bool) -> None:
         self.step = step
         self.profile = profile
+        self.lasting = lasting
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
@@ -105,6 +109,9 @@ class _Attempt:
     def hold(self, **changes: object) -> None:
         self.holding = self.holding._replace(**changes)  # type: ignore[arg-type]
         self.step.keeper.hold(self.holding)
+        around = self.step.around
+        if around.notebook is not None:
+            around.notebook.note(self.holding, self.profile, self.step.delivery, around.step_uid)
 
     def record_intent(self) -> None:
         step, around = self.step, self.step.around
@@ -123,11 +130,11 @@ class _Attempt:
         )
 
     def obtain(self, login: Login) -> Lease:
-        """A lease of the profile's ttl; on record also where it is not to be kept, for whoever has to end it later."""
+        """A lease that lasts as it should; on record also where it is not to be kept, for whoever has to end it."""
         try:
             with self.step.keeper.cancellation.interruptible():
                 lease = self.ask(login)
-                self.shorten(login, lease)
+                self.limit(login, lease)
         finally:
             if self.lease is not None and self.issue != "refused":
                 self.record_issue(login, self.lease)
@@ -165,25 +172,12 @@ class _Attempt:
             )
         return lease
 
-    def shorten(self, login: Login, lease: Lease) -> None:
-        """The creds path ignores a ttl; renewing with a smaller increment does shorten the lease and `VALID UNTIL`."""
-        ttl = self.profile.ttl
-        if not lease.lease_id or lease.duration <= ttl:
-            return
-        try:
-            duration = self.vault.renew_lease(lease.lease_id, ttl)
-        except VaultError as error:
-            raise VaultError(
-                f"The lease of {self.profile.creds} lasts {lease.duration:.0f} s and could not be shortened to the "
-                f"profile's ttl of {ttl:.0f} s: {error.what}",
-                status=error.status,
-                errors=error.errors,
-                cause="The role's policy does not allow sys/leases/renew, or this engine's leases cannot be renewed.",
-                fix='Allow it (path "sys/leases/renew" { capabilities = ["update"] }); or set default_ttl of the creds '
-                f"role to {ttl:.0f}s; or raise profiles.{self.profile.name}.ttl.",
-                docs="lease-not-shortened",
-            ) from None
-        self.hold(expire_time=min(self.clock.now() + duration, login.time + login.ttl))
+    def limit(self, login: Login, lease: Lease) -> None:
+        """As long as the profile says, and no longer."""
+        if self.lasting and lease.lease_id:
+            self.hold(expire_time=stretch(self.vault, self.profile, login, lease, self.clock))
+        elif (end := shorten(self.vault, self.profile, lease, self.clock)) is not None:
+            self.hold(expire_time=min(end, login.time + login.ttl))
 
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding

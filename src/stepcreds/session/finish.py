@@ -132,6 +132,8 @@ def _close(
         give_back(closing, vault, holding)
     vault.close()
     closing.keeper.release(holding.credential_uid)
+    if around.notebook is not None and ending.recorded and not is_left(ending):
+        around.notebook.strike(holding.credential_uid)
     return ending
 
 

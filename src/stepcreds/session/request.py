@@ -1,5 +1,5 @@
-"""One call of `stepcreds exec` as its flags and its configuration say it; light, because the front makes it while the
-worker is still importing."""
+"""One `stepcreds exec`, or one use of the Action, as flags and configuration say it; light, because the front makes it
+while the worker is still importing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class Request(NamedTuple):
     profiles: tuple[Profile, ...]  # the first, then each --also
     argv: tuple[str, ...]
     inherit: Literal["all", "clean"] = "all"
-    grace: float = 5.0  # seconds between the first signal and SIGKILL
+    grace: float = 4.0  # seconds between the first signal and SIGKILL
     redact: bool | None = None  # None: unless the CI was told to mask, or a person watches
     reason: str | None = None  # for the ledger, in the author's words
     id_token_file: Path | None = None
     leak_scan: bool = True  # look for the credential in files that the command changed
+    delivery: Literal["exec", "outputs"] = "exec"  # to one command, or to the job's later steps
     summary: bool = True  # write a table to the page of the run, where the CI has one
 
 
@@ -31,6 +32,8 @@ class Order(NamedTuple):
     step_uid: str
     quiet: bool = False
     operator_token: str | None = None  # in clear, as everything that the two tell each other
+    ends_handed_out: bool = False  # what earlier steps of the job handed out ends before anything else
+    keeps_state: bool = False  # the CI's runner is told what is held, for the end of the job
 
     def __repr__(self) -> str:
         return "Order(***)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from stepcreds.ci.interface import CI
@@ -36,6 +37,10 @@ class Voice(Protocol):
         """The CI's own masking commands, before the command can print what they hide; whether they reach the CI."""
         ...
 
+    def folded(self, title: str) -> AbstractContextManager[None]:
+        """What is said meanwhile may be folded in the log, under `title`; a warning or an error never is."""
+        ...
+
 
 class Keeper(Protocol):
     """The other half of the pair of processes, as a step sees it: what it is told, it ends if this half dies."""
@@ -48,6 +53,18 @@ class Keeper(Protocol):
     def release(self, credential_uid: str) -> None: ...
 
 
+class Notebook(Protocol):
+    """What is kept, outside the ledger and out of later steps' reach, of each credential that this step holds."""
+
+    def note(self, holding: Holding, profile: Profile, delivery: str, step_uid: str) -> None:
+        """It may exist, and this is what is known of it; replaces what was noted of it before."""
+        ...
+
+    def strike(self, credential_uid: str) -> None:
+        """It is dead, and that is on record."""
+        ...
+
+
 class Surroundings(NamedTuple):
     """What a step is handed by the command line: nothing below it asks the machine for any of this."""
 
@@ -58,6 +75,7 @@ class Surroundings(NamedTuple):
     voice: Voice
     step_uid: str
     operator_token: Secret | None = None  # `--as-operator`: the caller's own Vault token stands for an identity
+    notebook: Notebook | None = None
 
     def __repr__(self) -> str:
         return "Surroundings(***)"  # the environment of a job holds whatever the job holds

@@ -22,6 +22,15 @@ def handed_over(grant: Grant, holding: Holding) -> str:
     )
 
 
+def handed_out(grant: Grant, holding: Holding) -> str:
+    """One line: what later steps of the job can name, and until when it lives if nobody ends it."""
+    user = f" as {holding.username}" if holding.username else ""
+    return (
+        f"{grant.profile.name}: issued {grant.profile.creds}{user}, handed out as outputs; ends at "
+        f"{rfc3339(holding.expire_time)}, or with the next use of stepcreds in this job, whichever is first"
+    )
+
+
 def remarks(outcome: Outcome) -> list[str]:
     """What the log should say about how the command ended, beside its exit code."""
     texts = []
@@ -66,8 +75,11 @@ def tampering(holding: Holding, ending: Ending) -> str | None:
     return f"{holding.profile}: {lock.detail}" if found else None
 
 
-def unproven(holding: Holding, ending: Ending) -> StepcredsError:
-    """The failure of a step whose credential may still be alive: which, until when, and what to run."""
+def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> StepcredsError:
+    """The failure of a step whose credential may still be alive: which, until when, and what to run.
+
+    `job_is_over`: nobody can run anything in a step of the same job any more.
+    """
     details = [
         f"{what}: {detail}"
         for what, detail in (
@@ -81,12 +93,18 @@ def unproven(holding: Holding, ending: Ending) -> StepcredsError:
     until = "it never expires"
     if expiry != math.inf:
         until = f"it expires at {rfc3339(expiry)}" if expiry else "when it expires is not known"
-    if holding.lease_id:
+    if holding.lease_id and job_is_over:
+        fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, with a Vault token of your own:"
+        fix += f"\n  stepcreds revoke --as-operator --lease {holding.lease_id}"
+    elif holding.lease_id:
         fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, in a step of the same job:"
         fix += f"\n  stepcreds revoke --lease {holding.lease_id}"
     elif ending.revocation.status == "revoked":
         fix = f"Whatever was issued ends with the token that asked for it (accessor {holding.accessor}), which is "
         fix += "revoked. Whether anything was issued, Vault's audit log says."
+    elif job_is_over:
+        fix = "Its lease is not known. End the token that asked for it, with a Vault token of your own:"
+        fix += f"\n  vault token revoke -accessor {holding.accessor}"
     else:
         fix = "Its lease is not known. End it, in a step of the same job:\n  stepcreds revoke"
     return UnprovenError(
@@ -94,6 +112,17 @@ def unproven(holding: Holding, ending: Ending) -> StepcredsError:
         cause="\n".join(details),
         fix=fix,
         docs="not-proven-dead",
+    )
+
+
+def was_said_dead(holding: Holding) -> StepcredsError:
+    """The failure of a job in whose ledger somebody wrote what is not so."""
+    return UnprovenError(
+        f"The ledger says that the credential of profile {holding.profile} was dead, and Vault still had its lease "
+        f"{holding.lease_id}",
+        cause="Something other than stepcreds has written to the ledger, or something put the lease back.",
+        fix="The credential is dead now. Look at the steps between, and keep the ledger as evidence.",
+        docs="altered-ledger",
     )
 
 

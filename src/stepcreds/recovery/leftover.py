@@ -1,0 +1,140 @@
+"""What may still be alive, by the ledger and by what a step told the CI's runner; it asks no server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stepcreds.config.model import LedgerSettings, Profile
+from stepcreds.errors import LedgerError, UsageError
+from stepcreds.ledger.credential import server_of
+from stepcreds.ledger.reading import CredentialView, chains_of, unclosed, with_lease
+from stepcreds.ledger.record import new_uid
+from stepcreds.ledger.view import text_of
+from stepcreds.model import Holding, Job
+from stepcreds.recovery.task import Remembered, Task
+from stepcreds.secret import Secret
+
+OUTPUTS = "outputs"  # how the ledger calls the delivery of what was handed out
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A credential that may still be alive."""
+
+    holding: Holding  # without token and password: they are lost
+    profile: Profile
+    server: str  # as `ledger.credential.server_of` names it, "" where it is no database's
+    file: Path | None  # the chain it is on record in; None: in none that is here
+    step_uid: str
+    said_dead: bool = False  # the ledger says so, and the step that held it never heard of it
+
+
+def find(
+    task: Task,
+    settings: LedgerSettings,
+    profiles: Mapping[str, Profile],
+    job: Job,
+    step_uid: str,
+    *,
+    by_environment: bool,
+) -> tuple[list[Leftover], list[LedgerError]]:
+    """What `task` is about, oldest first; and why a chain could not be read. `by_environment`: see `chains_of`.
+
+    Raises `UsageError` for a lease that no profile can have issued.
+    """
+    if task.lease is not None:
+        view = with_lease(settings, task.lease)
+        return [_recorded(view, profiles) if view is not None else _unrecorded(task.lease, profiles, step_uid)], []
+    views, errors = unclosed(settings, job, whole_run=task.reach == "run", by_environment=by_environment)
+    views = [view for view in views if not _went_with_its_token(view)]
+    if task.handed_out:
+        views = [
+            view for view in views if view.delivery == OUTPUTS and (not task.profiles or view.profile in task.profiles)
+        ]
+    if task.reach == "step":
+        views = [view for view in views if view.step_uid == views[-1].step_uid]
+    left = {view.credential_uid: _recorded(view, profiles) for view in views}
+    if task.remembered:
+        chains, _ = chains_of(settings, job, by_environment=by_environment)
+        known = {view.credential_uid: view for chain in chains for view in chain.credentials}
+        for each in task.remembered:
+            found = left.get(each.credential_uid)
+            left[each.credential_uid] = (
+                _completed(found, each) if found else _remembered(each, known.get(each.credential_uid), profiles)
+            )
+    return list(left.values()), errors
+
+
+def _recorded(view: CredentialView, profiles: Mapping[str, Profile]) -> Leftover:
+    holding = Holding(
+        view.credential_uid,
+        view.profile,
+        Secret(""),
+        view.token_accessor,
+        lease_id=view.lease_id,
+        username=view.db_user,
+        issue_time=view.issue_time or 0.0,
+        expire_time=view.expire_time or 0.0,
+    )
+    return Leftover(
+        holding, _profile(view.profile, view.role, view.creds, profiles), view.server, view.file, view.step_uid
+    )
+
+
+def _remembered(each: Remembered, view: CredentialView | None, profiles: Mapping[str, Profile]) -> Leftover:
+    holding = Holding(
+        each.credential_uid,
+        each.profile,
+        Secret(""),
+        each.accessor,
+        lease_id=each.lease_id,
+        username=each.username,
+        issue_time=each.issue_time,
+        expire_time=each.expire_time,
+    )
+    profile = _profile(each.profile, each.role, each.creds, profiles)
+    file = view.file if view is not None else None
+    return Leftover(holding, profile, each.server, file, each.step_uid, said_dead=view is not None)
+
+
+def _completed(found: Leftover, each: Remembered) -> Leftover:
+    """What the step was given, it told the runner before it wrote it down: it may have been killed in between."""
+    if found.holding.lease_id or not each.lease_id:
+        return found
+    holding = found.holding._replace(
+        lease_id=each.lease_id,
+        username=each.username,
+        issue_time=each.issue_time,
+        expire_time=each.expire_time,
+    )
+    return replace(found, holding=holding)
+
+
+def _profile(name: str, role: str, creds: str, profiles: Mapping[str, Profile]) -> Profile:
+    """The profile by which it was issued, as far as a login needs it: the configuration may have changed since."""
+    known = profiles.get(name) or Profile(name, "", "", None, None)
+    return known._replace(role=role, creds=creds)
+
+
+def _unrecorded(lease_id: str, profiles: Mapping[str, Profile], step_uid: str) -> Leftover:
+    """A lease that no ledger here knows: the profile whose creds path it is under says how to end it."""
+    for profile in profiles.values():
+        if lease_id.startswith(profile.creds + "/"):
+            holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id)
+            server = server_of(profile.database) if profile.database is not None else ""
+            return Leftover(holding, profile, server, None, step_uid)
+    raise UsageError(
+        "No profile of this configuration issues such a lease",
+        cause="The lease id begins with the creds path of the profile it was issued for, and none of these match: "
+        + ", ".join(sorted({profile.creds for profile in profiles.values()})),
+        fix="Use the stepcreds.yml of the step that held it.",
+        docs="revoke",
+    )
+
+
+def _went_with_its_token(view: CredentialView) -> bool:
+    """Whether nothing is left to ask: its lease is not known, and what asked for it has been revoked."""
+    method, status = (text_of(view.closed, "revoke", name) for name in ("method", "status"))
+    return method in ("token", "accessor") and status == "revoked"
