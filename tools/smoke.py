@@ -1,6 +1,6 @@
 """OpenBao and PostgreSQL for a workflow that tries the Action with the identity of its own job.
 
-    python tools/smoke.py FOLDER    # FOLDER/stepcreds.yml appears when they are ready; SIGTERM ends them
+    python tools/smoke.py FOLDER    # FOLDER/stepcreds.yml appears when they are ready; SIGTERM, or time, ends them
 
 The job's own token says who its issuer is (GitHub, an Enterprise Server, a test's) and what the roles are bound to. At
 the end it says how many credentials were issued and which are alive, and its status is 1 if there is one.
@@ -20,6 +20,8 @@ import requests
 
 from stepcreds.devstack.stack import Stack
 
+LONGEST = 900  # seconds that the job may take
+
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
@@ -34,7 +36,8 @@ def main() -> int:
         config.with_suffix(".tmp").write_text(stack.config_text(folder / ".stepcreds"))
         config.with_suffix(".tmp").rename(config)
         print(f"ready, for the jobs of {claims['sub']}", flush=True)
-        signal.sigwait({signal.SIGTERM})
+        # A job that was cut off asks for nothing any more.
+        signal.sigtimedwait({signal.SIGTERM}, LONGEST)
         issued = sum(
             entry["type"] == "response" and entry["request"]["path"].startswith("database/creds/")
             for entry in stack.audit()
@@ -49,7 +52,7 @@ def own_claims() -> dict[str, Any]:
     try:
         url, token = os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"], os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]
     except KeyError as name:
-        raise SystemExit(f"tools/smoke.py: no {name}: the job needs `permissions: id-token: write`") from None
+        raise SystemExit(f"tools/smoke.py: no {name.args[0]}: the job needs `permissions: id-token: write`") from None
     answer = requests.get(url, params={"audience": "smoke"}, headers={"Authorization": f"bearer {token}"}, timeout=30)
     answer.raise_for_status()
     payload = answer.json()["value"].split(".")[1]
