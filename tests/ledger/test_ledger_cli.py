@@ -19,6 +19,7 @@ from ledger_samples import (
     UNPROVEN,
     closed,
     issued,
+    leaked,
     open_journal,
     records,
     relinked,
@@ -341,3 +342,15 @@ def test_help_says_what_the_commands_are_for(tmp_path: Path) -> None:
         assert (code, err) == (0, "")
         assert out.startswith(f"Usage: stepcreds ledger {name} [OPTIONS] [PATHS]...\n")
         assert f"\n  Examples:\n    stepcreds ledger {name}\n" in out
+
+
+def test_a_leak_is_seen_in_the_table_and_in_json(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "ledger")
+    for event in (requested(UIDS[0]), issued(UIDS[0]), closed(UIDS[0]), leaked(UIDS[0])):
+        journal.append(event)
+    code, out, err = ledger(tmp_path, "show", "ledger")
+    assert (code, err) == (0, "")
+    assert "  proven dead at 2026-11-22T08:26:45Z; leaked  v-app-migrate-1\n" in out
+    (shown,) = json.loads(ledger(tmp_path, "show", "--json", "ledger")[1])
+    assert shown["leaked"] == [records(journal.path)[4]]
+    assert ledger(tmp_path, "verify", "ledger")[0] == 0
