@@ -163,6 +163,21 @@ def test_a_file_that_must_not_be_written(path: Path) -> None:
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (CLEAN, 0o400)
 
 
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0, 0o755), (0o400, 0o555), (0o600, 0), (0, 0)])
+def test_rights_that_were_taken_away(path: Path, file_mode: int, folder_mode: int) -> None:
+    """Root is not stopped by them; anybody else gets them back, and there nothing but an empty file is left."""
+    file = runner_file(path)
+    path.write_bytes(TEXT)
+    path.chmod(file_mode)
+    path.parent.chmod(folder_mode)
+    cleaned = clean([file], search())
+    path.parent.chmod(0o755)
+    path.chmod(0o600)
+    assert cleaned.leaks or cleaned.misplaced
+    assert all(leak.removed for leak in cleaned.leaks)
+    assert path.read_bytes() in (CLEAN, b"")
+
+
 def test_a_file_of_enormous_size(path: Path) -> None:
     file = runner_file(path)
     with path.open("wb") as stream:

@@ -137,7 +137,13 @@ def _overwrite(file: RunnerFile, text: bytes) -> None:
 def _empty(file: RunnerFile) -> str:
     """Put an empty file in its place; why that failed, "" if it did not."""
     try:
-        _replace(file.path, b"", None)
+        try:
+            _replace(file.path, b"", None)
+        except PermissionError:
+            folder = os.path.dirname(file.path)  # noqa: PTH120
+            # The command may have taken our own rights to it away.
+            os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)  # noqa: PTH101, PTH116
+            _replace(file.path, b"", None)
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
