@@ -174,3 +174,30 @@ def test_values_that_are_not_quite_unicode(value: str) -> None:
 
 def test_a_redactor_does_not_show_what_it_looks_for() -> None:
     assert repr(Redactor([Secret(PASSWORD)])) == f"Redactor({len(forms(PASSWORD))} patterns)"
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(letters, min_size=1, max_size=3), st.data())
+def test_the_lines_and_the_whole_of_a_text(values: list[str], data: st.DataObject) -> None:
+    patterns = set().union(*map(forms, values))
+    pieces = st.sampled_from([*sorted(patterns), b"\n", b"\n\n", b"x"])
+    text = b"".join(data.draw(st.lists(pieces, max_size=12)))
+    redactor = Redactor(map(Secret, values))
+    assert redactor.redacted(text) == by_the_book(text, patterns)
+    starts = {at for at in range(len(text)) for pattern in patterns if text.startswith(pattern, at)}
+    # A pattern of several lines is looked for again in the line after the one in which it begins.
+    expected = sorted({text.count(b"\n", 0, at) + 1 for at in starts})
+    assert redactor.lines(text, 1000) == expected
+    assert redactor.lines(text, 2) == expected[:2]
+
+
+def test_a_long_text_is_redacted_in_pieces() -> None:
+    text = b"x" * (1 << 20) + PASSWORD.encode() + b"\n"
+    for cut in (0, 5, 19):
+        assert Redactor([Secret(PASSWORD)]).redacted(text[cut:]) == text[cut : 1 << 20] + b"***\n"
+
+
+def test_forms_that_are_spared() -> None:
+    redactor = Redactor([Secret(KEY)], spared=lambda form: form.startswith(b"-----") and b"\n" not in form)
+    assert redactor.redacted(b"-----BEGIN KEY-----\nother\n") == b"-----BEGIN KEY-----\nother\n"
+    assert redactor.redacted(KEY.encode()) == b"***\n"
