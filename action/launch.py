@@ -117,7 +117,7 @@ def locale_before(environment):
 
 
 def private_folder(environment):
-    """A folder that no other user can write to, or None."""
+    """A folder that nobody but this user, or root, can write to; or None."""
     for name in FOLDERS:
         above = environment.get(name, "")
         folder = os.path.join(above, "stepcreds-python")
@@ -133,7 +133,8 @@ def private_folder(environment):
         except OSError:
             continue
         replaceable = parent.st_mode & 0o022 and not parent.st_mode & stat.S_ISVTX
-        ours = stat.S_ISDIR(there.st_mode) and there.st_uid == os.geteuid() and not there.st_mode & 0o077
+        # In an image root has compiled everything: that is as good as the interpreter, which is root's as well.
+        ours = stat.S_ISDIR(there.st_mode) and there.st_uid in (os.geteuid(), 0) and not there.st_mode & 0o022
         if ours and not replaceable:
             return folder
     return None
@@ -171,25 +172,29 @@ def use_bytecode(own, private):
     """Makes the import system compile what is below `own` into `private`, or into nothing.
 
     sys.pycache_prefix would hold for the standard library too, and compile that anew: twice the time of a first step.
-    That is right where it has no bytecode of its own, as in the official images of Python.
+    That is right where it has no bytecode of its own, as in the official images of Python: their folders are empty.
     """
     if private is None:
         sys.dont_write_bytecode = True
-    elif not os.path.isdir(os.path.join(os.path.dirname(stat.__file__), "__pycache__")):
+    elif not os.path.exists(
+        os.path.join(os.path.dirname(stat.__file__), "__pycache__", "stat." + sys.implementation.cache_tag + ".pyc")
+    ):
         sys.pycache_prefix = private
         return
     from importlib.machinery import FileFinder, SourceFileLoader
 
+    def place(path):
+        """Where sys.pycache_prefix would have it, so that both ways find what the other has compiled."""
+        if private is None:
+            raise FileNotFoundError(path)
+        return private + path.replace("/__pycache__/", "/")
+
     class Loader(SourceFileLoader):
         def get_data(self, path):
-            if path.endswith(".pyc"):
-                if private is None:
-                    raise FileNotFoundError(path)
-                path = private + path
-            return SourceFileLoader.get_data(self, path)
+            return SourceFileLoader.get_data(self, place(path) if path.endswith(".pyc") else path)
 
         def set_data(self, path, data, **mode):
-            SourceFileLoader.set_data(self, private + path, data, **mode)
+            SourceFileLoader.set_data(self, place(path), data, **mode)
 
     def finder(path):
         if path.startswith(own):

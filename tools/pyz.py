@@ -29,15 +29,13 @@ echo 'stepcreds: error: there is no python3 on PATH, and stepcreds needs Python 
 case "$1" in exec|action) exit 125 ;; esac
 exit 2
 """
-_SUFFIXES = {".py", ".json", ".sql"}
 _PLACEHOLDER = 'BUILD = ""\n'
 
 
 def contents() -> dict[str, bytes]:
     """The members by name; `__main__.py` is action/launch.py, with the digest of all others."""
-    sources = (path for path in (REPOSITORY / "src/stepcreds").rglob("*") if path.suffix in _SUFFIXES)
-    vendored = (path for path in (REPOSITORY / "vendor").rglob("*") if path.is_file())
-    paths = [path for path in (*sources, *vendored) if "__pycache__" not in path.parts]
+    found = [*(REPOSITORY / "src/stepcreds").rglob("*"), *(REPOSITORY / "vendor").rglob("*")]
+    paths = [path for path in found if path.is_file() and "__pycache__" not in path.parts]
     files = {path.relative_to(REPOSITORY).as_posix(): path.read_bytes() for path in [*paths, REPOSITORY / "LICENSE"]}
     launcher = (REPOSITORY / "action/launch.py").read_text(encoding="utf-8")
     before, after = launcher.split(_PLACEHOLDER)

@@ -67,10 +67,11 @@ def test_the_wheel_has_the_package_and_no_more(checkout: Path, dist: Path) -> No
     with ZipFile(dist / NAMES[0]) as wheel:
         names = {name for name in wheel.namelist() if not name.startswith(f"stepcreds-{__version__}.dist-info/")}
         assert {member.external_attr >> 16 for member in wheel.infolist()} == {0o100644}
-    kinds = {".py", ".json", ".sql", ".typed"}
     package = checkout / "src"
     wanted = {
-        path.relative_to(package).as_posix() for path in (package / "stepcreds").rglob("*") if path.suffix in kinds
+        path.relative_to(package).as_posix()
+        for path in (package / "stepcreds").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
     assert names == wanted - {"stepcreds/stray.py"}
 

@@ -229,7 +229,7 @@ def test_the_job_s_own_folder_for_bytecode(tmp_path: Path) -> None:
 
 def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
     folder = tmp_path / "stepcreds-python"
-    for mode in (0o777, 0o770, 0o755, 0o720):
+    for mode in (0o777, 0o770, 0o702, 0o720):
         folder.mkdir()
         folder.chmod(mode)
         assert private_folder(RUNNER_TEMP=str(tmp_path)) is None
@@ -242,9 +242,23 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert private_folder(RUNNER_TEMP=str(tmp_path)) is not None
-    own = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
-    assert private_folder(RUNNER_TEMP=str(tmp_path)) is None
+    folder = tmp_path / "stepcreds-python"
+    owners = {
+        0: str(folder),
+        os.geteuid(): str(folder),
+    }  # root's is as good as the interpreter, which is root's as well
+    real = os.lstat
+    for owner in (0, os.geteuid(), 4711):
+        monkeypatch.setattr(os, "lstat", lambda path, owner=owner: Owned(real(path), owner))
+        assert private_folder(RUNNER_TEMP=str(tmp_path)) == owners.get(owner)
+
+
+class Owned:
+    """What lstat(2) says, of a file with another owner."""
+
+    def __init__(self, found: os.stat_result, owner: int) -> None:
+        self.st_mode = found.st_mode
+        self.st_uid = owner
 
 
 def test_what_a_link_leads_to_is_not_used(tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ def test_what_is_in_it(pyz: Path) -> None:
     assert {member.compress_type for member in members} == {ZIP_STORED}
     assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}
     assert {member.external_attr >> 16 for member in members} == {0o100644}
-    package = REPOSITORY / "src/stepcreds"
-    ours = {path.relative_to(REPOSITORY).as_posix() for path in package.rglob("*.py")}
-    assert ours <= set(names)
-    vendored = {
-        path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "vendor").rglob("*") if path.is_file()
+    wanted = {
+        path.relative_to(REPOSITORY).as_posix()
+        for folder in ("src/stepcreds", "vendor")
+        for path in (REPOSITORY / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {name for name in vendored if "__pycache__" not in name} <= set(names)
+    assert set(names) == wanted | {"__main__.py", "LICENSE"}
 
 
 @pytest.mark.usefixtures("alone")
