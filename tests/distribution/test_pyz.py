@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from trees import ISOLATED, REPOSITORY, bytecode, copied, plain, started
 from processes import descendants
 from stepcreds.devstack.stack import Stack
 
-BUILD = REPOSITORY / "tools/pyz.py"
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("elsewhere") / "checkout")
 
 
 @pytest.fixture(scope="module")
-def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(REPOSITORY, tmp_path_factory.mktemp("dist"))
+def pyz(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(checkout, tmp_path_factory.mktemp("dist"))
 
 
 def built(checkout: Path, folder: Path, **variables: str) -> Path:
@@ -32,23 +36,24 @@ def built(checkout: Path, folder: Path, **variables: str) -> Path:
     return target
 
 
-def test_two_builds_are_the_same_bytes(pyz: Path, tmp_path: Path) -> None:
+def test_two_builds_are_the_same_bytes(checkout: Path, pyz: Path, tmp_path: Path) -> None:
     """In another place, with files of another time and mode, by another user's settings."""
-    checkout = copied(tmp_path / "other")
-    for number, path in enumerate(sorted(checkout.rglob("*"))):
+    other = tmp_path / "other"
+    shutil.copytree(checkout, other)
+    for number, path in enumerate(sorted(other.rglob("*"))):
         path.chmod(0o700)
         os.utime(path, (number, number))
-    (checkout / "src/stepcreds/__pycache__").mkdir()
-    (checkout / "src/stepcreds/__pycache__/model.cpython-311.pyc").touch()
+    (other / "src/stepcreds/__pycache__").mkdir()
+    (other / "src/stepcreds/__pycache__/model.cpython-311.pyc").touch()
     old = os.umask(0o077)
     try:
-        again = built(checkout, tmp_path, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="1")
+        again = built(other, tmp_path, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="1")
     finally:
         os.umask(old)
     assert again.read_bytes() == pyz.read_bytes()
 
 
-def test_what_is_in_it(pyz: Path) -> None:
+def test_what_is_in_it(checkout: Path, pyz: Path) -> None:
     with ZipFile(pyz) as archive:
         members = archive.infolist()
         assert archive.testzip() is None
@@ -59,10 +64,10 @@ def test_what_is_in_it(pyz: Path) -> None:
     assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}
     assert {member.external_attr >> 16 for member in members} == {0o100644}
     wanted = {
-        path.relative_to(REPOSITORY).as_posix()
+        path.relative_to(checkout).as_posix()
         for folder in ("src/stepcreds", "vendor")
-        for path in (REPOSITORY / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for path in (checkout / folder).rglob("*")
+        if path.is_file()
     }
     assert set(names) == wanted | {"__main__.py", "LICENSE"}
 
