@@ -385,7 +385,7 @@ def test_a_command_that_never_ran_is_not_looked_after(step: Step, config_file: P
 
 def test_a_cancelled_step_is_cleaned_and_not_searched(stack: Stack, config_file: Path, job: Job) -> None:
     then = "put('GITHUB_ENV', f'A={password}\\n'); put(env['GITHUB_WORKSPACE'] + '/.env', password)\n"
-    then += "open(env['HOME'] + '/ready', 'w').close()\nimport signal\nsignal.signal(2, signal.SIG_DFL)\n" + STAYING
+    then += "import signal\nsignal.signal(2, signal.SIG_DFL)\nopen(env['HOME'] + '/ready', 'w').close()\n" + STAYING
     with Running(stack, config_file, "exec", "verify", "--", *job.command(then), **job.variables) as running:
         ready(job)
         running.process.send_signal(2)
