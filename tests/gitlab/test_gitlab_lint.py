@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gitlab_runs import COMPONENT, EXAMPLES, Project
 
+from gitlab_runs import COMPONENT, EXAMPLES, Project
 from stepcreds.devstack.stack import Stack
 
 VALID = "json schema validated in"
@@ -70,8 +70,9 @@ def test_the_component_is_one_file_in_the_folder_that_the_catalogue_reads() -> N
 def documented(first: str) -> str:
     """The block of YAML in docs/gitlab.md whose first line is `first`."""
     text = (EXAMPLES.parent.parent / "docs/gitlab.md").read_text()
-    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith(first)]
-    return block
+    blocks: list[str] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (found,) = [block for block in blocks if block.startswith(first)]
+    return found
 
 
 @pytest.mark.parametrize("first", ["include:\n", "migrate:\n", "# .gitlab-ci.yml of the mirror\n"])

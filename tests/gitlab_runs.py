@@ -27,7 +27,7 @@ from stepcreds.setup import vault
 
 T = TypeVar("T")
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 COMPONENT = REPOSITORY / "templates/stepcreds.yml"
 EXAMPLES = REPOSITORY / "examples/gitlab"
 PROGRAM = Path(sys.prefix) / "node/node_modules/gitlab-ci-local/dist/index.js"

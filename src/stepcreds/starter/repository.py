@@ -1,0 +1,98 @@
+"""What there is to see in a repository: names of files, and the text of small ones; it runs nothing, not even git."""
+
+from __future__ import annotations
+
+import os
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+_DEPTH = 4  # folders deep; a monorepo's services/api/src/main is further than anybody looks
+_FILES = 20_000
+_BYTES = 256 * 1024
+# What others wrote, and what was built.
+_ELSEWHERE = frozenset(
+    {
+        ".git",
+        ".venv",
+        "venv",
+        "node_modules",
+        "vendor",
+        "target",
+        "dist",
+        "build",
+        "__pycache__",
+        ".tox",
+        "site-packages",
+    }
+)
+
+
+class Repository(NamedTuple):
+    """A folder and the regular files in it, by path from there with slashes, nearest to the root first."""
+
+    root: Path
+    files: tuple[str, ...]
+    branch: str  # the default one, as far as the clone says; else "main"
+    host: str  # of the remote "origin", in lower case; "" if there is none
+
+    def first(self, *patterns: str) -> str:
+        """The first file that one of `patterns` fits, "" if none does. A pattern without a slash fits in any folder."""
+        for pattern in patterns:
+            for file in self.files:
+                if fnmatchcase(file, pattern) or ("/" not in pattern and fnmatchcase(file.rpartition("/")[2], pattern)):
+                    return file
+        return ""
+
+    def text(self, file: str) -> str:
+        """The first 256 KiB of `file`; "" where it cannot be read."""
+        try:
+            with (self.root / file).open("rb") as opened:
+                return opened.read(_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
+
+
+def survey(folder: Path) -> Repository:
+    """The repository that `folder` (absolute) is in: the nearest folder with a `.git`, or else `folder` itself."""
+    root = next((above for above in (folder, *folder.parents) if os.path.lexists(above / ".git")), folder)
+    branch = re.fullmatch(r"ref: refs/remotes/origin/(\S+)\s*", _git(root, "refs/remotes/origin/HEAD"))
+    remote = re.search(r'^\[remote "origin"\]\n(?:[ \t].*\n)*?[ \t]*url = (.*)$', _git(root, "config"), re.MULTILINE)
+    named = branch[1] if branch and re.fullmatch(r"[A-Za-z0-9._/-]+", branch[1]) else "main"
+    return Repository(root, tuple(_files(root)), named, _host(remote[1]) if remote else "")
+
+
+def _files(root: Path) -> list[str]:
+    found: list[str] = []
+    level = [""]
+    for _ in range(_DEPTH):
+        below: list[str] = []
+        for folder in level:
+            try:
+                entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    below += [path] if entry.name not in _ELSEWHERE else []
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(path)
+        if len(found) > _FILES:
+            break
+        level = below
+    return found[:_FILES]
+
+
+def _git(root: Path, file: str) -> str:
+    try:
+        return (root / ".git" / file).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _host(url: str) -> str:
+    """`url` is git's: https://host/…, ssh://user@host:port/…, or user@host:path (git-clone(1), "GIT URLS")."""
+    match = re.match(r"(?:[a-z+]+://)?(?:[^@/\s]*@)?([A-Za-z0-9.-]+)", url)
+    return match[1].lower() if match else ""

@@ -1,0 +1,55 @@
+// Written by `stepcreds init`. Lines that say `change` are yours to look at.
+// https://github.com/stepcreds/stepcreds/blob/v1/docs/identity.md#jenkins
+//
+// change: with the plugin "OpenID Connect Provider", add to the folder of this job a credential of the kind "OpenID
+// Connect id token" with the id vault-id-token and the audience <<address>>
+pipeline {
+  // change: an image with what your migrations need, and Python 3.10 or newer.
+  agent { docker { image 'python:3.13' } }
+  options { disableConcurrentBuilds() }
+  stages {
+    // Before the credential exists: what is installed here never sees it.
+    stage('Install') {
+      steps {
+        sh '''
+          python -m venv .venv
+          . .venv/bin/activate
+          pip install --quiet '<<package>>'
+          <<setup_lines>>
+        '''
+      }
+    }
+    stage('Migrate') {
+      when { branch '<<branch_name>>' }
+      steps {
+        withCredentials([string(credentialsId: 'vault-id-token', variable: 'VAULT_ID_TOKEN')]) {
+          // exec: the signal of an aborted build reaches stepcreds instead of the shell.
+          sh '''
+            . .venv/bin/activate
+            exec <<exec_migrate>>
+          '''
+        }
+      }
+    }
+    stage('Verify') {
+      when { branch '<<branch_name>>' }
+      steps {
+        withCredentials([string(credentialsId: 'vault-id-token', variable: 'VAULT_ID_TOKEN')]) {
+          // change: this asks whether every migration was applied; add what else has to be true.
+          sh '''
+            . .venv/bin/activate
+            exec <<exec_verify>>
+          '''
+        }
+      }
+    }
+  }
+  post {
+    // What a killed build left behind is ended here.
+    always {
+      withCredentials([string(credentialsId: 'vault-id-token', variable: 'VAULT_ID_TOKEN')]) {
+        sh '.venv/bin/stepcreds revoke --all'
+      }
+    }
+  }
+}

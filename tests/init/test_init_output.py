@@ -1,0 +1,167 @@
+"""What `stepcreds init` writes, for each CI and each tool: it is valid, passes the linters, and runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from starters import SYSTEMS, TOOLS, init, made, pipeline_of, repository
+
+from ci_tools import actionlint, shellcheck, zizmor
+from gitlab_runs import COMPONENT, Project, gitlab_project, places, refusal, reported, reporting
+from stepcreds.clock import SystemClock
+from stepcreds.config.load import load_config
+from stepcreds.devstack.config import location
+from stepcreds.devstack.stack import Stack
+
+EVERY = [(system, tool) for system in SYSTEMS for tool in TOOLS]
+YAML = [(system, tool) for system, tool in EVERY if system != "jenkins"]
+MYSQL = "mysql://db.example.com:3306/shop"
+
+
+@pytest.mark.parametrize(("system", "tool"), EVERY)
+@pytest.mark.parametrize("database", ["", MYSQL, "postgresql://db.example.com/shop?sslmode=require"])
+def test_the_configuration_is_valid(tmp_path: Path, system: str, tool: str, database: str) -> None:
+    root = repository(tmp_path, {**SYSTEMS[system], **TOOLS[tool]})
+    plan = made(root, system=system, tool=tool, database=database)
+    (root / "stepcreds.yml").write_text(plan.files[0].text)
+    environment = {"STEPCREDS_VAULT_ADDR": "https://vault.example.com"} if system == "azure" else {}
+    config = load_config(root / "stepcreds.yml", environment, root, SystemClock())
+    assert [(profile.name, profile.access) for profile in config.profiles.values()] == [
+        ("migrate", "ddl"),
+        ("verify", "read-only"),
+    ]
+    assert "<<" not in plan.files[0].text + pipeline_of(plan)
+    assert all(len(line) <= 120 for line in plan.files[0].text.splitlines())
+
+
+@pytest.mark.parametrize(("system", "tool"), YAML)
+def test_the_pipeline_has_two_jobs_that_call_stepcreds(tmp_path: Path, system: str, tool: str) -> None:
+    root = repository(tmp_path, {**SYSTEMS[system], **TOOLS[tool]})
+    commands = list(_commands(yaml.safe_load(pipeline_of(made(root)))))
+    profiles = [match[1] for line in commands if (match := re.match(r"(?:exec )?stepcreds exec (\w+) -- ", line))]
+    if system == "github":
+        profiles = re.findall(r"profile: (\w+)", pipeline_of(made(root)))
+    assert profiles == ["migrate", "verify"]
+    # A shell that reads $DATABASE_URL before stepcreds does would hand on nothing.
+    for line in commands:
+        if "stepcreds exec" in line and "$" in line:
+            assert re.search(r" -- sh -ec '[^']*\$[^']*'$", line), line
+
+
+def _commands(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for value in node.values():
+            yield from _commands(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _commands(value)
+    elif isinstance(node, str):
+        yield node
+
+
+@pytest.mark.parametrize(("system", "tool"), [pair for pair in EVERY if pair[0] != "github"])  # there actionlint looks
+def test_its_shell_is_clean(tmp_path: Path, system: str, tool: str) -> None:
+    text = pipeline_of(made(repository(tmp_path, {**SYSTEMS[system], **TOOLS[tool]})))
+    lines = _shell_of_jenkins(text) if system == "jenkins" else list(_commands(yaml.safe_load(text)))
+    shown = re.compile(r"(exec |\. |pip |npm |bundle |apt-get |stepcreds |command -v)")
+    script = tmp_path / "script.sh"
+    script.write_text("#!/bin/bash\n" + "".join(f"( {line.strip()} )\n" for line in lines if shown.match(line.strip())))
+    assert script.read_text().count("\n") > 2
+    # SC1091: the file that is sourced is made at run time. SC2093: each line is a script of its own.
+    flags = ("--exclude=SC1091,SC2093,SC2016", str(script))
+    run = subprocess.run([str(shellcheck()), *flags], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+def _shell_of_jenkins(text: str) -> list[str]:
+    blocks = re.findall(r"sh '''\n(.*?)\n\s*'''", text, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_workflows_of_github_pass_the_linters(tmp_path: Path) -> None:
+    folder = tmp_path / ".github/workflows"
+    folder.mkdir(parents=True)
+    for name, files in TOOLS.items():
+        root = repository(tmp_path / name, {**SYSTEMS["github"], **files})
+        (folder / f"{name}.yml").write_text(pipeline_of(made(root)))
+    assert len(list(folder.iterdir())) == len(TOOLS)
+    flags = (f"-shellcheck={shellcheck()}", "-pyflakes=", *map(str, sorted(folder.iterdir())))
+    run = subprocess.run([str(actionlint()), *flags], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "")
+    # As its users will run it: without a configuration of ours.
+    audit = [str(zizmor()), "--offline", "--no-config", "--no-progress", "--quiet", str(tmp_path)]
+    run = subprocess.run(audit, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+def test_actions_are_pinned_as_in_our_own_workflows(tmp_path: Path) -> None:
+    text = pipeline_of(made(repository(tmp_path, {**SYSTEMS["github"], **TOOLS["alembic"]})))
+    ours = "".join(path.read_text() for path in (COMPONENT.parent.parent / ".github/workflows").glob("*.yml"))
+    pins = set(re.findall(r"uses: (actions/\S+ # \S+)", text))
+    assert {pin.partition("@")[0] for pin in pins} == {"actions/checkout", "actions/setup-python"}
+    assert {pin for pin in pins if f"uses: {pin}" not in ours} == set()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_pipeline_of_gitlab_is_valid(stack: Stack, tmp_path: Path, tool: str) -> None:
+    project = Project(tmp_path / "shop", stack)
+    (project.folder / "stepcreds.yml").unlink()
+    for name, text in {**SYSTEMS["gitlab"], **TOOLS[tool]}.items():
+        project.write(name, text)
+    assert init(project.folder).returncode == 0
+    project.commit()
+    run = project.run("--list")
+    assert (run.code, "json schema validated in" in run.text) == (0, True), run.text
+
+
+@pytest.mark.parametrize(
+    ("stages", "stage"),
+    [
+        ("", "deploy"),
+        ("stages: [build, test]\n", "test"),
+        ("stages: [build, deploy, after]\n", "deploy"),
+        ("stages:\n  - build\n  # a remark\n  - 'ship it' # last\n", "ship it"),
+        ("stages:\n- build\n- release\n\njob: {script: true}\n", "release"),
+    ],
+)
+def test_jobs_of_gitlab_are_in_a_stage_that_there_is(tmp_path: Path, stages: str, stage: str) -> None:
+    root = repository(tmp_path, {".gitlab-ci.yml": stages})
+    assert yaml.safe_load(pipeline_of(made(root)))[".stepcreds"]["stage"] == stage
+
+
+def test_a_pipeline_of_gitlab_runs(stack: Stack, tmp_path: Path) -> None:
+    with gitlab_project(stack, tmp_path / "shop") as project:
+        (project.folder / "stepcreds.yml").unlink()
+        project.write(".gitlab-ci.yml", "stages: [build, ship]\ninclude:\n  - local: .gitlab/stepcreds.yml\n")
+        url = f"postgresql://{location(stack.database)}"
+        run = init(project.folder, "--vault", stack.address, "--database", url)
+        assert run.returncode == 0, run.stderr
+        # What its comments say to change: the roles, and the schema.
+        text = (project.folder / "stepcreds.yml").read_text()
+        for name in stack.profiles:
+            text = text.replace(f"role: app-{name}", f"role: gitlab-{name}")
+        project.write("stepcreds.yml", text.replace("[public]", "[app]"))
+        psql = 'psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$DATABASE_URL"'
+        table = f"started_{os.getpid()}"
+        project.script(
+            "migrate.sh", f"{psql} -c 'CREATE TABLE app.{table} (id int)'\n" + reporting(tmp_path / "migrate")
+        )
+        project.script("verify.sh", f"{psql} -c 'TABLE app.{table}' && echo looked\n" + reporting(tmp_path / "verify"))
+        project.commit()
+        try:
+            done = project.run()
+            assert done.code == 0, done.text
+        finally:
+            stack.sql(f"DROP TABLE IF EXISTS app.{table}")
+        given = [reported(tmp_path / name) for name in ("migrate", "verify")]
+        assert [refusal(stack, one) for one in given] == ["28P01", "28P01"]
+        assert "\nlooked\n" in project.log("verify")
+        assert "proven dead" in project.log("migrate")
+        assert places(project, *(one["PGPASSWORD"] for one in given)) == []
