@@ -1,7 +1,8 @@
 """Workflows, the Action and shell scripts through the linters of their trades: actionlint, zizmor and shellcheck.
 
-The examples stand where no linter looks for workflows, and name the Action by a tag that no linter knows. So actionlint
-gets copies of them, in a repository where `stepcreds/stepcreds@v1` is `./`: then it knows the inputs and outputs.
+The examples, and what the documentation shows, stand where no linter looks for workflows, and name the Action by a tag
+that no linter knows. So actionlint gets copies of them, in a repository where `stepcreds/stepcreds@v1` is `./`: then it
+knows the inputs and outputs.
 
     python tools/lint.py            # every finding, and status 1 when there is one
     python tools/lint.py --root .   # of another checkout
@@ -19,48 +20,38 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import yaml
+from workflows import OURS, Script, Workflow, documented, hidden_scripts, in_folder, unpinned
 
-OURS = "stepcreds/stepcreds@v1"
-PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
-VERSION = re.compile(r"\s+# v\d+(\.\d+)*$")
-USES = re.compile(r"^\s*(?:- )?uses:[ \t]+(?P<action>[^\s#]+)(?P<comment>[^\n]*)$", re.MULTILINE)
 SHELL_FILE = re.compile(r"#!\S*(/env )?\S*\b(sh|bash|dash)\b")
-# What actionlint gives to shellcheck too: https://github.com/rhysd/actionlint/blob/main/docs/checks.md#check-shellcheck-integ
-EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+ELSEWHERE = 'timeout-minutes|label ".+" is unknown'
+# What actionlint leaves out of what it gives to shellcheck, for what is no finding in a step.
 MEANINGLESS_IN_STEPS = "SC1091,SC2194,SC2050,SC2153,SC2154,SC2157,SC2043"
-
-
-class Script(NamedTuple):
-    """A shell script within a workflow that actionlint does not look at."""
-
-    where: str
-    shell: str
-    text: str
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent, help="the checkout")
     root: Path = parser.parse_args().root
-    own, examples = sorted(root.glob(".github/workflows/*.yml")), sorted(root.glob("examples/workflows/*.yml"))
-    texts = [*own, *examples, *sorted(root.glob("*.md")), *sorted(root.glob("docs/**/*.md"))]
+    pages = {
+        path.relative_to(root): path.read_text("utf-8")
+        for path in (*sorted(root.glob("*.md")), *sorted(root.glob("docs/**/*.md")))
+    }
+    own, examples = in_folder(root, ".github/workflows"), in_folder(root, "examples/workflows")
+    shown = [workflow for path, text in pages.items() for workflow in documented(path, text)]
+    texts = [*((workflow.path, workflow.text) for workflow in (*own, *examples)), *pages.items()]
     findings = [
         *actionlint(root, own),
-        *actionlint(root, examples, "-ignore", "timeout-minutes"),  # left to those who copy an example
+        # Timeouts are left to those who copy an example; what a page shows may be for another forge, with its runners.
+        *actionlint(root, examples, "-ignore", "timeout-minutes"),
+        *(found for one in shown for found in actionlint(root, [one], "-ignore", ELSEWHERE)),
         *zizmor(root, [*own, *examples]),
-        *(finding for path in texts for finding in unpinned(path.relative_to(root), path.read_text("utf-8"))),
-        *(
-            finding
-            for path in [*own, *examples]
-            for script in hidden_scripts(root, path)
-            for finding in checked(script)
-        ),
+        *(found for path, text in texts for found in unpinned(path, text)),
+        *(found for one in (*own, *examples, *shown) for script in hidden_scripts(one) for found in checked(script)),
         *shell_files(root),
     ]
-    print("\n".join(findings or [f"{len(own) + len(examples)} workflows, the Action and every shell script: clean"]))
+    count = f"{len(own) + len(examples)} workflows, {len(shown)} in the documentation"
+    print("\n".join(findings or [f"{count}, the Action and every shell script: clean"]))
     return 1 if findings else 0
 
 
@@ -74,11 +65,10 @@ def tool(name: str) -> str:
     return found
 
 
-def actionlint(root: Path, workflows: list[Path], *options: str) -> Iterator[str]:
-    """Its findings, with the Action's own inputs and outputs known."""
+def actionlint(root: Path, workflows: list[Workflow], *options: str) -> Iterator[str]:
+    """Its findings on workflows of one folder, with the Action's own inputs and outputs known."""
     if not workflows:
         return
-    folder = workflows[0].parent.relative_to(root)
     with tempfile.TemporaryDirectory(prefix="stepcreds-lint-") as name:
         copy = Path(name)
         (copy / ".git").mkdir()
@@ -86,47 +76,22 @@ def actionlint(root: Path, workflows: list[Path], *options: str) -> Iterator[str
         shutil.copy(root / "action.yml", copy)
         shutil.copytree(root / "action", copy / "action")
         shutil.copy(root / ".github" / "actionlint.yaml", copy / ".github")
-        for path in workflows:
-            text = path.read_text("utf-8").replace(f"uses: {OURS}", "uses: ./")
-            (copy / ".github" / "workflows" / path.name).write_text(text, "utf-8")
+        places = {}
+        for workflow in workflows:
+            place = copy / ".github" / "workflows" / workflow.path.with_suffix(".yml").name
+            place.write_text(workflow.text.replace(f"uses: {OURS}", "uses: ./"), "utf-8")
+            places[str(place.relative_to(copy))] = str(workflow.path)
         command = [tool("actionlint"), "-no-color", "-pyflakes=", "-shellcheck", tool("shellcheck"), *options]
-        yield from _findings(command, copy, {".github/workflows/": f"{folder}/"})
+        yield from _findings(command, copy, places)
 
 
-def zizmor(root: Path, workflows: Iterable[Path]) -> Iterator[str]:
+def zizmor(root: Path, workflows: Iterable[Workflow]) -> Iterator[str]:
     """Its findings, as the auditor who also wants to hear of what is probably all right."""
     options = ("--offline", "--quiet", "--no-progress", "--color=never", "--strict-collection", "--persona=auditor")
     configuration = ("--config", ".github/zizmor.yml")
-    inputs = ["action.yml", *(str(path.relative_to(root)) for path in workflows)]
+    inputs = ["action.yml", *(str(workflow.path) for workflow in workflows)]
     inputs += [str(path.relative_to(root)) for path in root.glob(".github/dependabot.yml")]
     yield from _findings([tool("zizmor"), *options, *configuration, *inputs], root, {})
-
-
-def unpinned(path: Path, text: str) -> Iterator[str]:
-    """Actions that are named by something that can move, or whose version nobody can read."""
-    for use in USES.finditer(text):
-        action, comment = use["action"].strip("'\""), use["comment"].rstrip()
-        line = text.count("\n", 0, use.start("action")) + 1
-        if action.startswith(("./", "$/")) or action == OURS:
-            continue
-        if not PINNED.fullmatch(action):
-            yield f"{path}:{line}: {action} can move: name a commit's 40 digits, and its version in a comment"
-        elif not VERSION.match(comment):
-            yield f"{path}:{line}: {action} says no version: write it behind, as in `# v1.2.3`"
-
-
-def hidden_scripts(root: Path, path: Path) -> Iterator[Script]:
-    """What runs in bash or sh behind `stepcreds exec`, or is an input of the Action."""
-    workflow = yaml.safe_load(path.read_text("utf-8"))
-    for job_name, job in workflow.get("jobs", {}).items():
-        for number, step in enumerate(job.get("steps", []), 1):
-            given: dict[str, Any] = step.get("with", {}) if step.get("uses") in (OURS, "./") else step
-            line = str(given.get("shell") or ("bash" if given is not step else ""))
-            shell = re.search(r"\b(bash|sh)\b", line)
-            # Plain `bash` and `sh` of a `run:` step are actionlint's.
-            if "run" in given and shell and (given is not step or "{0}" in line):
-                where = f"{path.relative_to(root)}: job {job_name}, step {number}"
-                yield Script(where, shell[1], EXPRESSION.sub(lambda match: "_" * len(match[0]), str(given["run"])))
 
 
 def checked(script: Script) -> Iterator[str]:

@@ -62,7 +62,7 @@ def test_what_is_clean(root: Path, lint: Lint) -> None:
         "- uses: stepcreds/stepcreds@v1",
         "- run: ./verify.sh\n  shell: stepcreds exec verify -- bash -eo pipefail {0}",
     )
-    assert lint() == (0, "1 workflows, the Action and every shell script: clean\n")
+    assert lint() == (0, "1 workflows, 0 in the documentation, the Action and every shell script: clean\n")
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,57 @@ def test_our_own_workflows_have_a_timeout(root: Path, lint: Lint) -> None:
     assert text.startswith('.github/workflows/ci.yml:6:3: "timeout-minutes" is not set in job "deploy".')
 
 
-def test_what_the_documentation_says_is_pinned_too(root: Path, lint: Lint) -> None:
-    (root / "README.md").write_text("```yaml\n- uses: stepcreds/stepcreds@v1\n- uses: actions/checkout@main\n```\n")
-    assert lint() == (
-        1,
-        "README.md:3: actions/checkout@main can move: name a commit's 40 digits, and its version in a comment\n",
-    )
+PAGE = """\
+# Page
+
+One.
+
+Two.
+
+```yaml
+- uses: stepcreds/stepcreds@v1
+  with: { profil: migrate }
+- uses: actions/checkout@main
+```
+
+1. In a list
+
+   ```yaml
+   jobs:
+     one:
+       runs-on: docker
+       steps:
+         - run: echo ${{ matrix.nothing }}
+   ```
+
+```yaml
+jobs: [none, of, GitHub]
+```
+
+```yaml
+on: push
+jobs:
+  one:
+    runs-on: ubuntu-latest
+    steps:
+      - shell: stepcreds exec verify -- sh -e {0}
+        run: cat $HOME/x
+```
+"""
+
+
+def test_what_a_page_shows_is_linted_and_pinned_too(root: Path, lint: Lint) -> None:
+    (root / "docs").mkdir()
+    (root / "docs" / "page.md").write_text(PAGE)
+    status, text = lint()
+    assert status == 1
+    assert [line[:100] for line in text.splitlines() if line.startswith("docs/")] == [
+        'docs/page.md:9:17: input "profil" is not defined in action "stepcreds" defined at "./". available inp',
+        'docs/page.md:10:15: the ref "main" of action "actions/checkout@main" is not a commit SHA. actions must',
+        'docs/page.md:20:23: property "nothing" is not defined in object type {} [expression]',
+        "docs/page.md:10: actions/checkout@main can move: name a commit's 40 digits, and its version in a com",
+        "docs/page.md: job one, step 1: 1:5: note: Double quote to prevent globbing and word splitting. [SC20",
+    ]
 
 
 def test_shell_scripts_are_found_by_name_and_by_first_line(root: Path, lint: Lint) -> None:
