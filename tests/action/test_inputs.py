@@ -40,6 +40,8 @@ def test_a_script_keeps_its_blanks_and_everything_else_loses_them() -> None:
             config="deploy/stepcreds.yml",
             inherit="clean",
             grace="30s",
+            leak_scan="false",
+            summary="False",
             reason="release 7",
             on_revoke_failure="warn",
         )
@@ -53,6 +55,8 @@ def test_a_script_keeps_its_blanks_and_everything_else_loses_them() -> None:
         config="deploy/stepcreds.yml",
         inherit="clean",
         grace="30s",
+        leak_scan=False,
+        summary=False,
         reason="release 7",
         on_revoke_failure="warn",
     )

@@ -28,6 +28,8 @@ class Inputs(NamedTuple):
     config: str = ""
     inherit: Literal["all", "clean"] = "all"
     grace: str = ""
+    leak_scan: bool = True
+    summary: bool = True
     reason: str = ""
     on_revoke_failure: Literal["", "fail", "warn"] = ""  # "": what each profile says
 
@@ -48,6 +50,8 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         config=given.text("config"),
         inherit="clean" if given.choice("inherit", "all", "clean") == "clean" else "all",
         grace=given.text("grace"),
+        leak_scan=given.flag("leak-scan", default="true"),
+        summary=given.flag("summary", default="true"),
         reason=given.text("reason"),
         on_revoke_failure=given.choice("on-revoke-failure", "", "fail", "warn"),  # type: ignore[arg-type]
     )
@@ -79,9 +83,9 @@ class _Given:
             )
         return value
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: str = "false") -> bool:
         """As YAML 1.2 writes it: https://yaml.org/spec/1.2.2/#10212-boolean."""
-        value = self.text(name) or "false"
+        value = self.text(name) or default
         if value not in ("true", "True", "TRUE", "false", "False", "FALSE"):
             raise UsageError(
                 f"The input {name} is {one_line(repr(value))}, and can be true or false", docs="action-inputs"

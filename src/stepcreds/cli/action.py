@@ -146,6 +146,8 @@ class _Use:
             inherit=inputs.inherit,
             grace=grace,
             reason=inputs.reason or None,
+            leak_scan=inputs.leak_scan,
+            summary=inputs.summary,
             delivery="outputs" if inputs.mode == "outputs" else "exec",
         )
         return Order(request, config, new_uid(), ends_handed_out=is_any(self.variables), keeps_state=True)
