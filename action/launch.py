@@ -35,8 +35,9 @@ NAMES = (
 )
 WITHHELD = "STEPCREDS_WITHHELD"
 
-# Whose folder bytecode may go to: one that belongs to this job alone, in the order of preference.
-FOLDERS = ("STEPCREDS_CACHE", "RUNNER_TEMP", "XDG_RUNTIME_DIR")
+# What names a folder of this job alone, where bytecode may go. Nothing that outlives the job, as XDG_RUNTIME_DIR does
+# on a machine with one user for all jobs: what one of them wrote there the next would run.
+FOLDERS = ("STEPCREDS_CACHE", "RUNNER_TEMP")
 
 
 def main():

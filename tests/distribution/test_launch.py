@@ -209,7 +209,7 @@ def private_folder(**variables: str) -> str | None:
 
 
 def test_the_job_s_own_folder_for_bytecode(tmp_path: Path) -> None:
-    above = {name: tmp_path / name for name in ("STEPCREDS_CACHE", "RUNNER_TEMP", "XDG_RUNTIME_DIR")}
+    above = {name: tmp_path / name for name in ("STEPCREDS_CACHE", "RUNNER_TEMP")}
     for path in above.values():
         path.mkdir()
     texts = {name: str(path) for name, path in above.items()}
@@ -220,6 +220,7 @@ def test_the_job_s_own_folder_for_bytecode(tmp_path: Path) -> None:
         assert private_folder(**texts) == folder  # again
         del texts[name]
     assert private_folder() is None
+    assert private_folder(XDG_RUNTIME_DIR=str(tmp_path), HOME=str(tmp_path), TMPDIR=str(tmp_path)) is None
     assert private_folder(RUNNER_TEMP="") is None
     assert private_folder(RUNNER_TEMP="relative") is None
     assert private_folder(RUNNER_TEMP=str(tmp_path / "nowhere")) is None
