@@ -20,11 +20,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 import ci_tools
 from processes import Watched, children, descendants
@@ -32,7 +32,9 @@ from stepcreds.devstack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 60.0  # seconds; for what happens at once unless something is wrong
-SECRET_FIELDS = ("arg", "raw")  # of act's own log: workflow commands as they came, masks with their values among them
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+T = TypeVar("T")
 
 
 class Step(NamedTuple):
@@ -48,12 +50,18 @@ class Run:
 
     def __init__(self, code: int, log: Path, chains: list[str]) -> None:
         self.code = code
+        self.texts = chains
         self.chains = [[json.loads(line) for line in chain.splitlines()] for chain in chains]
         self.entries: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
 
     def log(self, step: str, stage: str = "Main", job: str = "") -> str:
-        """What the step printed, as the runner shows it; workflow commands are in `commands`."""
-        return "".join(str(entry["msg"]) for entry in self._of(step, stage, job) if entry.get("raw_output"))
+        """What the step printed and the runner shows; without colours: act, unlike GitHub, gives its steps a terminal."""
+        return self._text(entry["msg"] for entry in self._of(step, stage, job) if entry.get("raw_output"))
+
+    def output(self, step: str, stage: str = "Main", job: str = "") -> str:
+        """`log` with the workflow commands that the runner took out of it, masks aside: what the step wrote."""
+        entries = (entry for entry in self._of(step, stage, job) if entry.get("command") != "add-mask")
+        return self._text(entry["raw"] if "raw" in entry else entry["msg"] for entry in entries if _written(entry))
 
     def commands(self, step: str, stage: str = "Main", job: str = "") -> list[tuple[str, str]]:
         """Name and text of the workflow commands that the runner took from the step, masks aside."""
@@ -96,6 +104,9 @@ class Run:
         """Those of the only chain that there is."""
         (chain,) = self.chains
         return chain
+
+    def _text(self, lines: Iterable[object]) -> str:
+        return _COLOUR.sub("", "".join(map(str, lines)).replace("\r\n", "\n"))
 
     def _of(self, step: str, stage: str, job: str) -> Iterator[dict[str, Any]]:
         for entry in self.entries:
@@ -283,6 +294,23 @@ class Repository:
         environment = self._environment | {"XDG_CACHE_HOME": str(base / "cache")}
         return Acting(argv, self.folder, environment, base / "log")
 
+    def verify_ledger(self, run: Run) -> subprocess.CompletedProcess[str]:
+        """`stepcreds ledger verify` of the chains that the run left."""
+        folder = self._cache.parent / f"ledger-{self._runs}"
+        folder.mkdir()
+        for number, chain in enumerate(run.texts):
+            (folder / f"{number}.jsonl").write_text(chain)
+        return subprocess.run(
+            [sys.executable, "-m", "stepcreds", "ledger", "verify", str(folder)],
+            cwd=self.folder,
+            env=self.stack.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def _job_variables(self, identity: bool) -> dict[str, str]:
         issuer = self.stack.issuer
         ours = ("RUN_ID", "RUN_NUMBER", "RUN_ATTEMPT", "REPOSITORY_ID")
@@ -340,13 +368,17 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True)
 
 
-def until(look: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+def until(look: Callable[[], T | None], what: str, seconds: float = DEADLINE) -> T:
     """What `look` returns as soon as that is neither None nor false."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
         time.sleep(0.01)
     return found
+
+
+def _written(entry: dict[str, Any]) -> bool:
+    return "raw" in entry or bool(entry.get("raw_output"))
 
 
 def _argv(pid: int) -> bytes:

@@ -26,6 +26,8 @@ def main(statements: list[str]) -> int:
                     print(*row, sep="|", flush=True)  # noqa: T201
     except pg8000.exceptions.DatabaseError as error:
         sys.exit(f"{error.args[0]['C']}: {error.args[0]['M']}")
+    except (pg8000.exceptions.InterfaceError, OSError) as error:
+        sys.exit(f"the connection was lost: {error}")
     return 0
 
 

@@ -104,7 +104,7 @@ def test_nothing_is_left_while_the_next_step_runs(stack: Stack, repository: Repo
     assert (len(alive), user in alive) == (1, False)
     assert (leases["app-migrate"], len(leases["app-verify"])) == ([], 1)
     assert refused == "28P01"
-    issued = [record for record in run.chains[0] if record["kind"] == "credential.issued"]
+    issued = [record for record in run.records if record["kind"] == "credential.issued"]
     assert [root(stack, "PUT", "sys/leases/lookup", lease_id=record["lease_id"]) for record in issued] == [400, 400]
 
     assert run.steps() == [
@@ -114,11 +114,11 @@ def test_nothing_is_left_while_the_next_step_runs(stack: Stack, repository: Repo
         Step("Post", "Verify", "success"),
         Step("Post", "Migrate", "success"),
     ]
-    assert normalised(run.log("Migrate")) == MIGRATED
-    assert normalised(run.log("Verify")) == VERIFIED
+    assert normalised(run.output("Migrate")) == MIGRATED
+    assert normalised(run.output("Verify")) == VERIFIED
     assert password in run.masked
     assert password not in run.text
-    assert [(record["kind"], record.get("verdict")) for record in run.chains[0]] == [
+    assert [(record["kind"], record.get("verdict")) for record in run.records] == [
         ("chain.opened", None),
         *2 * [("credential.requested", None), ("credential.issued", None), ("credential.closed", "proven dead")],
         ("chain.closed", None),

@@ -83,7 +83,7 @@ def test_each_script_prints_and_ends_as_in_a_plain_step(repository: Repository, 
     expected = {name: (script.prints, script.code) for name, script in scripts.items()}
     assert {name: outcome(run, f"plain: {name}") for name in scripts} == expected, run.shown()
     assert {name: outcome(run, f"stepcreds: {name}") for name in scripts} == expected, run.shown()
-    dead = [record["verdict"] for record in run.chains[0] if record["kind"] == "credential.closed"]
+    dead = [record["verdict"] for record in run.records if record["kind"] == "credential.closed"]
     assert dead == ["proven dead"] * len(scripts)
 
 

@@ -66,8 +66,8 @@ def test_whole_steps_run_inside_stepcreds(stack: Stack, repository: Repository) 
     run = repository.run()
     assert run.log("Set up") == ""
     migrate = ISSUED.format("migrate", "ddl") + "True\nline 1\nline 2\n" + DEAD.format("migrate")
-    assert normalised(run.log("Migrate")) == migrate, run.shown()
-    assert normalised(run.log("Fail")) == ISSUED.format("verify", "read-only") + DEAD.format("verify")
+    assert normalised(run.output("Migrate")) == migrate, run.shown()
+    assert normalised(run.output("Fail")) == ISSUED.format("verify", "read-only") + DEAD.format("verify")
     assert run.exit_code("Fail") == 1
     assert run.log("By name") == f"stepcreds {__version__}\nno password\n2\n"
     assert run.exit_code("By name") == 0

@@ -1,0 +1,122 @@
+"""SIGKILL of `main` at any point: when the job has ended, `post` has left nothing alive, and everything is on record.
+
+Who is killed: Node, which the runner started; the front, which Node started; the worker, which holds the credential; or
+all of them in one moment, so that `post` alone is left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from runner import Repository, Run, Step, until
+from step_runs import normalised, token_is_gone
+
+from faulty_vault import Fault, FaultyVault
+from stepcreds.devstack.stack import Stack
+
+ALL = ("node", "front", "worker")
+TIMEOUT = "3s"  # of each request to Vault, for what hangs
+WORKFLOW = """\
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: Migrate
+        uses: stepcreds/stepcreds@v1
+        with:
+          profile: migrate
+          run: |
+            touch "$OUTSIDE/running"
+            sql "SELECT pg_sleep(60)"
+      - name: Not reached
+        run: echo reached
+"""
+STEPS = [
+    Step("Main", "actions/checkout@v4", "success"),
+    Step("Main", "Migrate", "failure"),
+]
+NOT_PROVEN = """\
+stepcreds: error: The credential of profile migrate is not proven dead: revoked, not proven
+  cause: Proof: the answer to its request is not on record: neither its lease nor its user is known
+  fix: Whatever was issued ends with the token that asked for it (accessor ACCESSOR), which is revoked. Whether anything \
+was issued, Vault's audit log says.
+  see: docs/troubleshooting.md#not-proven-dead
+"""
+
+
+@pytest.fixture
+def vault(repository: Repository) -> Iterator[FaultyVault]:
+    """What the repository's stepcreds.yml takes for Vault."""
+    address = repository.stack.address
+    with FaultyVault(address) as between:
+        repository.configure(lambda text: text.replace(f"address: {address}\n", f"address: {between.address}\n"))
+        yield between
+
+
+# The front goes with Node, and Node with the front: below, each of the two is killed.
+@pytest.mark.parametrize("who", [("node",), ("worker",), ALL], ids="+".join)
+# The request that is not answered: the step stands still there, and dies.
+@pytest.mark.parametrize(
+    ("stage", "carried_out"),
+    [("login", False), ("issue", True), ("revoke", False), ("revoke", True)],
+    ids=["before-login", "after-issue", "before-revoke", "after-revoke"],
+)
+def test_killed_while_vault_is_asked(
+    stack: Stack, repository: Repository, vault: FaultyVault, stage: str, carried_out: bool, who: tuple[str, ...]
+) -> None:
+    repository.workflow(WORKFLOW.replace("pg_sleep(60)", "1"))
+    rule = vault.fail(stage, Fault("hang", after=carried_out))
+    with repository.start(VAULT_CLIENT_TIMEOUT=TIMEOUT) as act:
+        main = act.main()
+        assert rule.arrived.wait(60)
+        watched = main.watched()
+        main.kill(*who)
+        run = act.wait()
+        assert watched.alive_after(20) == []
+    check(stack, repository, run, vault, proven=not (stage == "issue" and who == ALL))
+
+
+@pytest.mark.parametrize("who", [*((name,) for name in ALL), ALL], ids="+".join)
+def test_killed_while_the_command_runs(
+    stack: Stack, repository: Repository, vault: FaultyVault, who: tuple[str, ...]
+) -> None:
+    repository.workflow(WORKFLOW)
+    with repository.start(VAULT_CLIENT_TIMEOUT=TIMEOUT) as act:
+        main = act.main()
+        until((repository.outside / "running").exists, "the command runs")
+        watched = main.watched()
+        main.kill(*who)
+        run = act.wait()
+        assert watched.alive_after(20) == []
+    check(stack, repository, run, vault)
+    assert set(vault.issued.values()) != set()
+
+
+def check(stack: Stack, repository: Repository, run: Run, vault: FaultyVault, *, proven: bool = True) -> None:
+    """Nothing of the step is alive, its end is on record, and the job says so.
+
+    Not `proven`: nobody knows which user Vault made, so that nobody can be asked whether it is gone. Then the job says that.
+    """
+    assert run.steps() == [*STEPS, Step("Post", "Migrate", "success" if proven else "failure")], run.shown()
+    if not proven:
+        assert re.sub(r"accessor \w+", "accessor ACCESSOR", normalised(run.output("Migrate", "Post"))) == NOT_PROVEN
+    assert run.code == 1
+    until(lambda: not set(vault.issued.values()) & stack.issued_roles(), "the users of the step are gone", 20)
+    assert stack.leases("database/creds/app-migrate") == []
+    records = [record for chain in run.chains for record in chain]
+    requested = [record for record in records if record["kind"] == "credential.requested"]
+    for record in requested:
+        assert token_is_gone(stack, record["token_accessor"]), run.shown()
+    closed = {record["credential_uid"] for record in records if record["kind"] == "credential.closed"}
+    assert {record["credential_uid"] for record in requested} <= closed
+    verified = repository.verify_ledger(run)
+    assert verified.returncode == 0, verified.stdout
+    assert vault.canaries
+    assert [
+        secret for secret in vault.canaries if secret in run.text or any(secret in text for text in run.texts)
+    ] == []
+    assert "Traceback" not in run.text
