@@ -172,6 +172,29 @@ def gitlab_inputs() -> str:
     return "\n".join(rows)
 
 
+def action_inputs() -> str:
+    """A table of the Action's inputs."""
+    rows = ["| input | default | |", "|---|---|---|"]
+    for name, said in _action()["inputs"].items():
+        default = f"`{said['default']}`" if "default" in said else ""
+        rows.append(f"| `{name}` | {default} | {said['description']} |")
+    return "\n".join(rows)
+
+
+def action_outputs() -> str:
+    """A table of the Action's outputs."""
+    rows = ["| output | |", "|---|---|"]
+    for name, said in _action()["outputs"].items():
+        meaning = said["description"].removeprefix("With `outputs: true`, ")
+        rows.append(f"| `{name}` | {meaning[0].upper()}{meaning[1:]} |")
+    return "\n".join(rows)
+
+
+def _action() -> dict[str, dict[str, dict[str, str]]]:
+    read: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
+    return read
+
+
 def vendored() -> str:
     """A table of what is in vendor/, from the metadata there."""
     folder = REPOSITORY / "vendor"
@@ -199,6 +222,8 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/vault.md", "policy"): policy,
     ("docs/vault.md", "jwt role"): jwt_role,
     ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
+    ("docs/github.md", "action inputs"): action_inputs,
+    ("docs/github.md", "action outputs"): action_outputs,
     ("README.md", "exit codes"): exit_codes,
     ("docs/dependencies.md", "vendored"): vendored,
 }
