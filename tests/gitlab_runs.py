@@ -104,7 +104,8 @@ class Project:
         self.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
         self.write("stepcreds.yml", self.config())
         self.write(".gitignore", ".stepcreds/\n.gitlab-ci-local/\n")
-        self.identify(**{"*": token(stack)})
+        self._identities: dict[str, dict[str, str]] = {}
+        self.identify()
 
     def config(self, change: Callable[[dict[str, Any]], object] = lambda document: None) -> str:
         """The stack's stepcreds.yml with GitLab's roles, and its ledger where it is by default."""
@@ -183,17 +184,38 @@ class Project:
         """
         assert PROGRAM.exists(), "gitlab-ci-local is not installed: run tools/node-tools"
         given = {"GITLAB_CI": "true", "CI_SERVER_URL": self._stack.issuer.url, **variables}
-        flags = ["--force-shell-executor", "--no-color", "--ignore-predefined-vars", ",".join(given)]
+        ours = ",".join([*given, "CI_PROJECT_ID", "CI_PIPELINE_ID", "CI_JOB_ID"])
+        flags = ["--force-shell-executor", "--no-color", "--ignore-predefined-vars", ours]
         flags += [flag for name, value in given.items() for flag in ("--variable", f"{name}={value}")]
         return [str(node()), str(PROGRAM), *flags, *arguments]
 
-    def identify(self, **tokens: str) -> None:
-        """What `id_tokens:` puts into VAULT_ID_TOKEN: by environment, "*" for every other."""
-        values = {"type": "variable", "values": tokens}
-        variables = {"project": {"gitlab.example.com/acme/shop.git": {"VAULT_ID_TOKEN": values}}}
+    def identify(self, environment: str = "*", /, **claims: object) -> None:
+        """Who a job with this GitLab environment ("*": every other) is: by its ID token, and by its variables alike."""
+        said = {**CLAIMS, **claims}
+        self._identities[environment] = {
+            "VAULT_ID_TOKEN": token(self._stack, **claims),
+            "CI_PROJECT_ID": str(said["project_id"]),
+            "CI_PIPELINE_ID": str(said["pipeline_id"]),
+            "CI_JOB_ID": str(said["job_id"]),
+        }
+        self._write_identities()
+
+    def forget(self) -> None:
+        """As without an `id_tokens:` block."""
+        for variables in self._identities.values():
+            variables.pop("VAULT_ID_TOKEN", None)
+        self._write_identities()
+
+    def _write_identities(self) -> None:
+        named: dict[str, dict[str, object]] = {}
+        for environment, variables in self._identities.items():
+            for name, value in variables.items():
+                values = named.setdefault(name, {"type": "variable", "values": {}})["values"]
+                assert isinstance(values, dict)
+                values[environment] = value
         file = self._aside / ".gitlab-ci-local/variables.yml"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(variables))
+        file.write_text(yaml.safe_dump({"project": {"gitlab.example.com/acme/shop.git": named}}))
 
     def run(self, *arguments: str, **variables: str) -> Run:
         """The jobs named, or the whole pipeline."""
@@ -260,6 +282,11 @@ def normalised(text: str) -> str:
         (r"\d+\.\d\d s after", "N s after"),
         (r"127\.0\.0\.1:\d+", "HOST"),
         (re.escape(str(Path(sys.executable).parent)), "BIN"),
+        # What may be folded, as GitLab reads it, and as gitlab-ci-local shows it.
+        (r"\x1b\[0Ksection_start:\d+:stepcreds_\d+\[collapsed=true\]\r\x1b\[0K.*\n", "(fold)\n"),
+        (r"\x1b\[0Ksection_end:\d+:stepcreds_\d+\r\x1b\[0K\n", "(end of fold)\n"),
+        (r"stepcreds_\d+_started\n", "(fold)\n"),
+        (r"stepcreds_\d+ took \d+ms\n", "(end of fold)\n"),
     ):
         text = re.sub(pattern, word, text)
     return text
