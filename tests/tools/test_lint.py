@@ -147,6 +147,7 @@ Two.
 - uses: stepcreds/stepcreds@v1
   with: { profil: migrate }
 - uses: actions/checkout@main
+- uses: somebody/action@…
 ```
 
 1. In a list
@@ -184,7 +185,7 @@ def test_what_a_page_shows_is_linted_and_pinned_too(root: Path, lint: Lint) -> N
     expected = [
         'docs/page.md:9:17: input "profil" is not defined in action "stepcreds" defined at "./".',
         'docs/page.md:10:15: the ref "main" of action "actions/checkout@main" is not a commit SHA.',
-        'docs/page.md:20:23: property "nothing" is not defined in object type {} [expression]',
+        'docs/page.md:21:23: property "nothing" is not defined in object type {} [expression]',
         "docs/page.md:10: actions/checkout@main can move: name a commit's 40 digits, and its version in a comment",
         "docs/page.md: job one, step 1: 1:5: note: Double quote to prevent globbing",
     ]
