@@ -120,7 +120,11 @@ def test_the_examples_name_profiles_and_the_audience_of_their_configuration() ->
     ]
     for pipeline in pipelines:
         text = pipeline.read_text(encoding="utf-8")
-        assert set(re.findall(r"(?:stepcreds exec |profile: )(\w+)", text)) == set(config.profiles) == {"migrate", "verify"}
+        assert (
+            set(re.findall(r"(?:stepcreds exec |profile: )(\w+)", text))
+            == set(config.profiles)
+            == {"migrate", "verify"}
+        )
         assert set(re.findall(r"https://vault\S*\d", text)) <= {config.vault.audience}
         if pipeline.suffix == ".yml":
             assert isinstance(yaml.safe_load(text), dict)
