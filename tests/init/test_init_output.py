@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from starters import SYSTEMS, TOOLS, init, made, pipeline_of, repository
 
 from ci_tools import actionlint, shellcheck, zizmor
 from gitlab_runs import COMPONENT, Project, gitlab_project, places, refusal, reported, reporting
+from starters import SYSTEMS, TOOLS, init, made, pipeline_of, repository
 from stepcreds.clock import SystemClock
 from stepcreds.config.load import load_config
 from stepcreds.devstack.config import location
@@ -165,3 +166,56 @@ def test_a_pipeline_of_gitlab_runs(stack: Stack, tmp_path: Path) -> None:
         assert "\nlooked\n" in project.log("verify")
         assert "proven dead" in project.log("migrate")
         assert places(project, *(one["PGPASSWORD"] for one in given)) == []
+
+
+# Who the job says that it is; the identity is the stack's, handed over as any CI's can be.
+ELSEWHERE = {
+    "jenkins": {"JENKINS_URL": "https://jenkins.example.com/", "BUILD_NUMBER": "7", "JOB_NAME": "shop/main"},
+    "buildkite": {"BUILDKITE": "true", "BUILDKITE_BUILD_ID": "b", "BUILDKITE_JOB_ID": "j"},
+    "circleci": {"CIRCLECI": "true", "CIRCLE_WORKFLOW_ID": "w", "CIRCLE_WORKFLOW_JOB_ID": "j", "CIRCLE_JOB": "migrate"},
+    "bitbucket": {"BITBUCKET_BUILD_NUMBER": "7", "BITBUCKET_PIPELINE_UUID": "{p}", "BITBUCKET_STEP_UUID": "{s}"},
+}
+
+
+@pytest.mark.parametrize("system", ELSEWHERE)
+@pytest.mark.usefixtures("alone")
+def test_the_lines_of_other_cis_run(stack: Stack, tmp_path: Path, system: str) -> None:
+    """Each script of the pipeline that calls stepcreds, by bash, which these CIs give it to."""
+    root = repository(tmp_path / "shop", SYSTEMS[system])
+    plan = made(root, address=stack.address, database=f"postgresql://{location(stack.database)}")
+    (root / "stepcreds.yml").write_text(plan.files[0].text)
+    for name in stack.profiles:
+        (root / f"{name}.sh").write_text(f'#!/bin/sh\nenv >"{tmp_path}/{name}"\necho "$DATABASE_URL"\n')
+        (root / f"{name}.sh").chmod(0o755)
+    text = pipeline_of(plan)
+    if system == "jenkins":
+        (root / ".venv/bin").mkdir(parents=True)
+        (root / ".venv/bin/activate").touch()
+        scripts = re.findall(r"sh '''\n(.*?)\n\s*'''", text, re.DOTALL)
+    else:
+        scripts = list(_commands(yaml.safe_load(text)))
+    scripts = [script for script in scripts if "stepcreds exec" in script]
+    assert len(scripts) == 2
+    for script in [*scripts, "stepcreds revoke --all"]:
+        run = subprocess.run(
+            ["/bin/bash", "-eo", "pipefail", "-c", script],
+            cwd=root,
+            env={
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "STEPCREDS_ID_TOKEN": stack.issuer.token(stack.address).reveal(),
+                **ELSEWHERE[system],
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        assert run.stdout == "" or ":***@" in run.stdout
+    for name in stack.profiles:
+        given = dict(line.split("=", 1) for line in (tmp_path / name).read_text().splitlines() if "=" in line)
+        assert refusal(stack, given) == "28P01"
+    chain = "".join(path.read_text() for path in (root / ".stepcreds").glob("*.jsonl"))
+    assert chain.count('"verdict":"proven dead"') == 2
+    assert f'"ci":"{system}"' in chain
