@@ -41,6 +41,7 @@ the page of the run.
       stepcreds exec migrate -- COMMAND
   see: docs/troubleshooting.md#leaked-credential
 stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
+::error::Process completed with exit code 1.
 """
 
 

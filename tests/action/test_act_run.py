@@ -83,6 +83,10 @@ def test_each_script_prints_and_ends_as_in_a_plain_step(repository: Repository, 
     expected = {name: (script.prints, script.code) for name, script in scripts.items()}
     assert {name: outcome(run, f"plain: {name}") for name in scripts} == expected, run.shown()
     assert {name: outcome(run, f"stepcreds: {name}") for name in scripts} == expected, run.shown()
+    for name, script in scripts.items():
+        # What GitHub's runner says of a `run:` step, and act does not.
+        said = [("error", f"::error::Process completed with exit code {script.code}.")] if script.code else []
+        assert run.commands(f"stepcreds: {name}") == said
     dead = [record["verdict"] for record in run.records if record["kind"] == "credential.closed"]
     assert dead == ["proven dead"] * len(scripts)
 

@@ -6,6 +6,7 @@ It is no command for people: it is on no list and has no flags.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +16,13 @@ from stepcreds.cli.start import run_step
 from stepcreds.config.environment import environment
 from stepcreds.config.model import Config
 from stepcreds.errors import ConfigError, UsageError
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, MAX_TTL, NOT_FOUND, NOT_PROVEN, NOT_RUNNABLE
 from stepcreds.printable import one_line
 from stepcreds.session.handed_out import is_any
 from stepcreds.session.request import Order, Request
 
+# Success, and the codes with which stepcreds has said something itself.
+OURS = frozenset({0, NOT_PROVEN, MAX_TTL, BEFORE_THE_COMMAND, NOT_RUNNABLE, NOT_FOUND})
 GRACE = "4s"  # GitHub kills everything of a cancelled job after 10 seconds, and the proof needs its share
 
 
@@ -79,10 +83,15 @@ class _Use:
         script = script_of(self.inputs.run, self.inputs.shell, has_bash=has_program("bash", self.variables))
         path = written(script, self.variables)
         try:
-            return run_step(lambda: self.order(script.argv(path)), bound_to_parent=True)
+            code = run_step(lambda: self.order(script.argv(path)), bound_to_parent=True)
         finally:
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - a text, as the command line has it
+        if code not in OURS:
+            # What the runner says of a `run:` step that fails, and does not say of an action.
+            with suppress(OSError):
+                print(f"::error::Process completed with exit code {code}.", file=sys.stderr, flush=True)
+        return code
 
     def install(self) -> int:
         from stepcreds.action.install import install
