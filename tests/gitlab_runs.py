@@ -184,6 +184,8 @@ class Project:
         """
         assert PROGRAM.exists(), "gitlab-ci-local is not installed: run tools/node-tools"
         given = {"GITLAB_CI": "true", "CI_SERVER_URL": self._stack.issuer.url, **variables}
+        # It names the folder that a container would have, where the job says `image:`.
+        given["CI_PROJECT_DIR"] = str(self.folder)
         ours = ",".join([*given, "CI_PROJECT_ID", "CI_PIPELINE_ID", "CI_JOB_ID"])
         flags = ["--force-shell-executor", "--no-color", "--ignore-predefined-vars", ours]
         flags += [flag for name, value in given.items() for flag in ("--variable", f"{name}={value}")]

@@ -102,6 +102,22 @@ def test_what_a_command_prints_of_its_credential_is_redacted(project: Project, t
     assert places(project, given["PGPASSWORD"]) == []
 
 
+def test_a_file_that_a_later_job_would_be_handed_is_named(stack: Stack, project: Project, tmp_path: Path) -> None:
+    project.script("migrate.sh", reporting(tmp_path / "report") + 'echo "URL=$DATABASE_URL" >build.env\n')
+    project.commit()
+    run = project.run("migrate")
+    assert run.code == 0, run.text
+    given = reported(tmp_path / "report")
+    assert places(project, given["PGPASSWORD"]) == ["build.env"]
+    (warning,) = [line for line in project.log("migrate").splitlines() if "warning:" in line]
+    assert warning == (
+        "stepcreds: warning: files that the command changed hold the credential of migrate, and outlive the step: "
+        f"{project.folder}/build.env, line 1 (URL). Remove them before anything caches or uploads them; a file for a "
+        "client belongs in files: of the profile"
+    )
+    assert refusal(stack, given) == "28P01"
+
+
 @pytest.mark.parametrize("code", [1, 3, 42])
 def test_the_command_that_fails_decides_the_job(stack: Stack, project: Project, tmp_path: Path, code: int) -> None:
     project.script("migrate.sh", reporting(tmp_path / "report") + f"exit {code}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci_tools import actionlint, shellcheck, zizmor
+from ci_tools import actionlint, node, shellcheck, zizmor
 from gitlab_runs import COMPONENT, Project, gitlab_project, places, refusal, reported, reporting
 from starters import SYSTEMS, TOOLS, init, made, pipeline_of, repository
 from stepcreds.clock import SystemClock
@@ -100,6 +101,28 @@ def test_workflows_of_github_pass_the_linters(tmp_path: Path) -> None:
     audit = [str(zizmor()), "--offline", "--no-config", "--no-progress", "--quiet", str(tmp_path)]
     run = subprocess.run(audit, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
+
+
+def test_pipelines_of_jenkins_pass_the_linter(tmp_path: Path) -> None:
+    different = ("alembic", "knex", "atlas", "script")
+    for name in different:
+        root = repository(tmp_path / name, {**SYSTEMS["jenkins"], **TOOLS[name]})
+        folder = tmp_path / "linted" / name
+        folder.mkdir(parents=True)
+        (folder / "Jenkinsfile").write_text(pipeline_of(made(root)))
+    linter = Path(sys.prefix) / "node/node_modules/npm-groovy-lint/lib/index.js"
+    rules = COMPONENT.parent.parent / "examples/jenkins/.groovylintrc.json"  # Jenkins' own, and two blanks a level
+    flags = ("--noserver", "--no-insight", "--config", str(rules), "--failon", "info", "--output", "json")
+    run = subprocess.run(
+        [str(node()), str(linter), *flags, "--path", str(tmp_path / "linted"), "--files", "**/Jenkinsfile"],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    found = json.loads(run.stdout[run.stdout.index("{") :])
+    assert {name: file["errors"] for name, file in found["files"].items() if file["errors"]} == {}
+    assert (found["summary"]["totalFilesLinted"], run.returncode) == (len(different), 0)
 
 
 def test_actions_are_pinned_as_in_our_own_workflows(tmp_path: Path) -> None:
