@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from gitlab_runs import (
     COMPONENT,
     EXAMPLES,
@@ -21,7 +22,6 @@ from gitlab_runs import (
     reported,
     reporting,
 )
-
 from stepcreds.devstack.stack import Stack
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from starters import SYSTEMS, TOOLS, init, repository
 
 CANARY = "c4n4rysecret"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from starters import SYSTEMS, TOOLS, made, repository
 
+from starters import SYSTEMS, TOOLS, made, repository
 from stepcreds.starter import engines, systems, tools
 from stepcreds.starter.repository import survey
 

@@ -62,14 +62,10 @@ def _ledger(given: Mapping[str, Value], environment: Mapping[str, str], base_fol
     else:
         folder = base_folder / ".stepcreds"
     key, push = given.get("key"), given.get("push")
-    target = None if push is None else Path(os.path.normpath(base_folder / str(push)))
+    target = ARTIFACT if push in (None, ARTIFACT) else Path(os.path.normpath(base_folder / str(push)))
     return LedgerSettings(
         path=Path(os.path.normpath(folder)),
         key=None if key is None else str(key),
-        push=ARTIFACT
-        if push == ARTIFACT
-        else None
-        if push is None
-        else Path(os.path.normpath(base_folder / str(push))),
+        push=None if push is None else target,
         on_push_failure="fail" if given.get("on_push_failure") == "fail" else "warn",
     )
