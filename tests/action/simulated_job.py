@@ -13,8 +13,6 @@ from types import TracebackType
 from processes import descendants
 from stepcreds.devstack.stack import Stack
 
-LAUNCHER = Path(__file__).resolve().parents[2] / "action" / "launch.py"
-
 
 class Use:
     """One step with `uses: stepcreds/stepcreds`."""
@@ -39,7 +37,7 @@ class Use:
             **variables,
         }
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER), "action", stage],
+            [sys.executable, "-m", "stepcreds", "action", stage],
             cwd=self.job.workspace if self.job.workspace.exists() else "/",
             env={name: value for name, value in merged.items() if value is not None},
             stdin=subprocess.DEVNULL,

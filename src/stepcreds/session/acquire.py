@@ -109,6 +109,10 @@ class _Attempt:
     def hold(self, **changes: object) -> None:
         self.holding = self.holding._replace(**changes)  # type: ignore[arg-type]
         self.step.keeper.hold(self.holding)
+        if self.issue != "not_asked":
+            self.note()
+
+    def note(self) -> None:
         around = self.step.around
         if around.notebook is not None:
             around.notebook.note(self.holding, self.profile, self.step.delivery, around.step_uid)
@@ -128,6 +132,7 @@ class _Attempt:
                 reason=step.reason,
             )
         )
+        self.note()
 
     def obtain(self, login: Login) -> Lease:
         """A lease that lasts as it should; on record also where it is not to be kept, for whoever has to end it."""

@@ -84,18 +84,25 @@ def _noted(note: Path) -> str:
 
 
 def _empty(path: str) -> None:
-    """Overwrite the file and cut it to nothing; one that is gone is empty enough. Raises OSError."""
+    """Overwrite the file and cut it to nothing, if it is still the one that the runner made. Raises OSError."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.lstat(path)  # noqa: PTH116 - a text, as the note has it
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC) if _is_plain(status) else -1
     except FileNotFoundError:
+        return
+    if fd < 0:
         return
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid != os.geteuid():
-            raise OSError
+        if not _is_plain(status):
+            return
         left = status.st_size
         while left > 0:
             left -= os.write(fd, b"\n" * min(left, BLOCK))
         os.ftruncate(fd, 0)
     finally:
         os.close(fd)
+
+
+def _is_plain(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == os.geteuid()
