@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.document import read_document
@@ -62,10 +63,13 @@ def _ledger(given: Mapping[str, Value], environment: Mapping[str, str], base_fol
     else:
         folder = base_folder / ".stepcreds"
     key, push = given.get("key"), given.get("push")
-    target = ARTIFACT if push in (None, ARTIFACT) else Path(os.path.normpath(base_folder / str(push)))
     return LedgerSettings(
         path=Path(os.path.normpath(folder)),
         key=None if key is None else str(key),
-        push=None if push is None else target,
+        push=None if push is None else _place(str(push), base_folder),
         on_push_failure="fail" if given.get("on_push_failure") == "fail" else "warn",
     )
+
+
+def _place(push: str, base_folder: Path) -> Path | Literal["artifact"]:
+    return ARTIFACT if push == ARTIFACT else Path(os.path.normpath(base_folder / push))
