@@ -1,0 +1,308 @@
+"""`outputs: true`: what is handed out and for how long, and everything that ends it; the runner's part is played here."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_job import Job, Started
+from step_runs import MASK, masked, normalised, refusal, root, said, token_is_gone, until
+
+from faulty_vault import Fault, FaultyVault
+from stepcreds.devstack.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+WARNING = (
+    "as an output the credential lives on when this step ends, and any later step of the job can name it. A step with "
+    "run: has it for its own process tree alone, and proves it dead before the next one begins; so does "
+    "`shell: stepcreds exec …`"
+)
+ISSUED = (
+    "stepcreds: {0}: issued database/creds/app-{0} as USER, handed out as outputs; ends at TIME, or with the next use "
+    "of stepcreds in this job, whichever is first\n"
+)
+ENDED = "::group::stepcreds: what steps left\nstepcreds: {}: proven dead (lease lookup and a witness)\n::endgroup::\n"
+
+
+@pytest.fixture
+def job(stack: Stack, tmp_path: Path) -> Job:
+    return Job(stack, tmp_path)
+
+
+def plain(text: str) -> str:
+    """What is said for people, and folds; annotations repeat it."""
+    return re.sub(r"(?m)^::(warning|error).*\n", "", normalised(text))
+
+
+def records(job: Job, kind: str = "") -> list[dict[str, Any]]:
+    lines = [line for file in sorted(job.ledger.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [record for record in map(json.loads, lines) if kind in ("", record["kind"])]
+
+
+def holders(folder: Path, value: str) -> list[str]:
+    """The files below `folder` that hold `value`."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(str(path.relative_to(folder)) for path in files if value.encode() in path.read_bytes())
+
+
+def test_handed_out_masked_and_ended_by_the_next_use(stack: Stack, job: Job, tmp_path: Path) -> None:
+    first = job.use(profile="migrate", outputs="true", reason="the vendor's action")
+    run = first.run()
+    assert run.returncode == 0, run.stderr
+    outputs = first.outputs
+    assert sorted(outputs) == ["database", "expires-at", "host", "password", "port", "url", "username"]
+    assert refusal(stack, outputs["username"], outputs["password"]) == ""
+    assert outputs["url"].startswith(f"postgresql://{outputs['username']}:{outputs['password']}@127.0.0.1:")
+    # The masks come before everything else; the rest is for people.
+    lines = run.stderr.splitlines()
+    count = len(masked(run.stderr))
+    assert all(line.startswith(MASK) for line in lines[:count])
+    assert {outputs["password"], outputs["url"]} <= set(masked(run.stderr))
+    assert plain(run.stderr) == ISSUED.format("migrate") + f"stepcreds: warning: {WARNING}\n"
+    assert outputs["password"] not in said(run.stderr) + run.stdout
+    assert holders(tmp_path, outputs["password"]) == ["_temp/_runner_file_commands/output_1"]
+    requested, issued = records(job, "credential.requested")[0], records(job, "credential.issued")[0]
+    assert (requested["delivery"], requested["declared"]["reason"]) == ("outputs", "the vendor's action")
+    assert issued["expire_time"] == outputs["expires-at"]
+    (kept,) = [value for name, value in first.state.items() if name.startswith("stepcreds_credential_")]
+    assert json.loads(kept)["lease_id"] == issued["lease_id"]
+
+    run = (second := job.use(profile="verify", run="echo second")).run()
+    assert (run.returncode, run.stdout) == (0, "second\n"), run.stderr
+    assert plain(run.stderr).startswith(ENDED.format("migrate"))
+    assert second.outputs == {}
+    assert refusal(stack, outputs["username"], outputs["password"]) == "28P01"
+    assert token_is_gone(stack, requested["token_accessor"])
+    assert holders(tmp_path, outputs["password"]) == []
+    assert first.files["OUTPUT"].read_bytes() == b""
+    assert list((job.temporary / "stepcreds-outputs").iterdir()) == []
+    witness = records(job, "credential.requested")[1]
+    assert (witness["profile"], witness["delivery"]) == ("verify", "witness")
+
+
+def test_it_lasts_max_ttl_lease_and_token(stack: Stack, job: Job) -> None:
+    """Both are renewed once, so that ordinary roles will do."""
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    (issued,) = records(job, "credential.issued")
+    (requested,) = records(job, "credential.requested")
+    with stack.client() as client:
+        lease = client.write_data("sys/leases/lookup", data={"lease_id": issued["lease_id"]})["data"]["ttl"]
+        token = client.auth.token.lookup_accessor(requested["token_accessor"])["data"]["ttl"]
+    assert 590 <= lease <= 600
+    assert 590 <= token <= 601
+    assert [run.returncode for run in job.ends()] == [0]
+
+
+def test_a_role_that_does_not_let_it_last_is_refused(stack: Stack, job: Job) -> None:
+    """The message names the expiry, and what was issued is dead."""
+    with stack.client() as client:
+        path = "database/roles/app-verify"
+        role = client.read(path)["data"]
+        client.write_data(path, data={**role, "max_ttl": 120})
+        try:
+            use = job.use(profile="verify", outputs="true")
+            run = use.run()
+        finally:
+            client.write_data(path, data=role)
+    assert run.returncode == 125
+    assert use.outputs == {}
+    assert plain(run.stderr) == (
+        "stepcreds: error: The credential of profile verify would end at TIME, and as an output it has to last its "
+        "max_ttl of 10m, until TIME\n"
+        "  cause: No process lives that could renew it, so Vault has to let it last from the start; the lease ends "
+        "after 120 s.\n"
+        "  fix: Give the profile roles of its own in Vault, and let these last:\n"
+        "      database/roles/app-verify: default_ttl=600s max_ttl=600s\n"
+        "    Or lower profiles.verify.max_ttl to what they allow; or use run: or shell:, which need neither.\n"
+        "  see: docs/troubleshooting.md#outputs-ttl\n"
+    )
+    assert [record["verdict"] for record in records(job, "credential.closed")] == ["proven dead"]
+    assert "stepcreds_credential_" not in " ".join(name for name, value in use.state.items() if value != "null")
+
+
+def test_two_profiles_in_one_step(stack: Stack, job: Job) -> None:
+    use = job.use(profile="migrate", also="verify", outputs="true")
+    assert use.run().returncode == 0
+    outputs = use.outputs
+    assert refusal(stack, outputs["username"], outputs["password"]) == ""
+    assert refusal(stack, outputs["verify-username"], outputs["verify-password"]) == ""
+    assert len(outputs) == 14
+    run = job.use(revoke="verify").run()
+    assert (run.returncode, plain(run.stderr)) == (0, ENDED.format("verify"))
+    assert refusal(stack, outputs["verify-username"], outputs["verify-password"]) == "28P01"
+    assert refusal(stack, outputs["username"], outputs["password"]) == ""
+    # The file of the runner is emptied when nothing in it is alive any more.
+    assert use.outputs == outputs
+    run = job.use(revoke="all").run()
+    assert (run.returncode, plain(run.stderr)) == (0, ENDED.format("migrate"))
+    assert use.outputs == {}
+    assert stack.issued_roles() & {outputs["username"], outputs["verify-username"]} == set()
+
+
+def test_revoke_of_nothing_and_of_what_there_is_not(job: Job) -> None:
+    run = job.use(revoke="all").run()
+    assert (run.returncode, run.stderr) == (
+        0,
+        "stepcreds: nothing to revoke: no credential is handed out in this job\n",
+    )
+    run = job.use(revoke="migrat").run()
+    assert run.returncode == 125
+    assert plain(run.stderr) == (
+        f"stepcreds: error: There is no profile migrat in {job.config}\n"
+        "  fix: The profiles there are: migrate, verify.\n"
+        "  see: docs/troubleshooting.md#configuration\n"
+    )
+
+
+def test_a_use_that_only_installs_ends_it_too(stack: Stack, job: Job) -> None:
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    user = use.outputs["username"]
+    run = job.use().run()
+    assert (run.returncode, plain(run.stderr)) == (0, ENDED.format("verify"))
+    assert user not in stack.issued_roles()
+
+
+def test_without_masks_nothing_is_handed_out(stack: Stack, job: Job, tmp_path: Path) -> None:
+    """Somebody sends what we print to a file: the runner would not know what to hide."""
+    use = job.use(profile="verify", outputs="true")
+    with (tmp_path / "log").open("w") as log:
+        process = use.start()
+        process.communicate()
+        run = subprocess.run(process.args, env=_environment(use), stderr=log, stdout=log, check=False, timeout=120)
+    text = (tmp_path / "log").read_text()
+    assert run.returncode == 125
+    assert "stepcreds: error: The CI's runner cannot be told to mask these values, so they are not handed out\n" in text
+    assert MASK not in text
+    assert [record["verdict"] for record in records(job, "credential.closed")][-1] == "proven dead"
+    assert job.ends()[0].returncode == 0
+
+
+def _environment(use: Any) -> dict[str, str]:
+    merged = {
+        **use.job.environment(),
+        **{f"GITHUB_{name}": str(file) for name, file in use.files.items()},
+        "INPUT_PROFILE": "verify",
+        "INPUT_OUTPUTS": "true",
+    }
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def test_the_files_of_the_runner_cannot_be_written(stack: Stack, job: Job) -> None:
+    use = job.use(profile="verify", outputs="true")
+    use.files["OUTPUT"].unlink()
+    use.files["OUTPUT"].mkdir()
+    run = use.run()
+    assert run.returncode == 125
+    assert plain(run.stderr).endswith(
+        "stepcreds: error: The outputs cannot be written to the runner's file (GITHUB_OUTPUT): Is a directory\n"
+        "  cause: The file is the runner's own.\n"
+        "  fix: Check the space on its disk.\n"
+        "  see: docs/troubleshooting.md#outputs\n"
+        "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
+    )
+    run = job.use(profile="verify", outputs="true").run(GITHUB_OUTPUT=None)
+    assert run.returncode == 125
+    assert plain(run.stderr) == (
+        "stepcreds: error: GitHub Actions hands no outputs to later steps here\n"
+        "  cause: GITHUB_OUTPUT is not set, which a runner sets for every step.\n"
+        "  see: docs/troubleshooting.md#outputs\n"
+    )
+
+
+@pytest.fixture
+def faulty(stack: Stack, job: Job) -> Iterator[FaultyVault]:
+    """A Vault that hangs where it is told to; the ends of the job then find it well."""
+    with FaultyVault(stack.address) as vault:
+        job.config.write_text(job.config.read_text().replace(f"address: {stack.address}", f"address: {vault.address}"))
+        yield vault
+
+
+@pytest.mark.parametrize(
+    ("stage", "whom"),
+    [
+        ("probe", "both"),
+        ("issue", "both"),
+        ("renew", "both"),
+        ("issue", "worker"),
+        ("renew", "worker"),
+        ("renew", "front"),
+    ],
+)
+def test_killed_at_any_request_nothing_is_alive_in_the_end(
+    stack: Stack, job: Job, faulty: FaultyVault, stage: str, whom: str
+) -> None:
+    """After OpenBao has done it, and before anybody here knows."""
+    use = job.use(profile="verify", outputs="true")
+    rule = faulty.fail(stage, Fault("hang", after=True))
+    with Started(use) as step:
+        assert rule.arrived.wait(60)
+        if whom == "both":
+            step.kill_both()
+        else:
+            worker = step.worker
+            step.process.kill() if whom == "front" else subprocess.run(["kill", "-KILL", str(worker)], check=True)
+            step.process.wait(timeout=60)
+            until(lambda: not _runs(worker), "the worker has ended")
+        code = step.process.returncode
+    assert code == (-signal.SIGKILL if whom != "worker" else 125)
+    assert use.outputs == {}
+    (end,) = job.ends()
+    alive = stack.issued_roles() & set(_users(faulty))
+    assert alive == set(), end.stderr
+    # What nobody has heard of is revoked by the accessor of its token, and then there is nothing to prove it by.
+    unknown = stage == "issue" and whom == "both"
+    assert end.returncode == (1 if unknown else 0), end.stderr
+    assert not [
+        record for record in records(job, "credential.requested") if not token_is_gone(stack, record["token_accessor"])
+    ]
+
+
+def _users(vault: FaultyVault) -> list[str]:
+    return list(vault.issued.values())
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_cancelled_before_it_is_handed_out(stack: Stack, job: Job, faulty: FaultyVault) -> None:
+    use = job.use(profile="verify", outputs="true")
+    rule = faulty.fail("renew", Fault("hang", after=True))
+    with Started(use) as step:
+        assert rule.arrived.wait(60)
+        step.process.send_signal(signal.SIGINT)
+        assert step.process.wait(timeout=60) == 125
+    assert use.outputs == {}
+    assert stack.issued_roles() & set(_users(faulty)) == set()
+    assert [record["verdict"] for record in records(job, "credential.closed")] == ["proven dead"]
+
+
+def test_what_somebody_put_in_the_place_of_the_note(stack: Stack, job: Job, tmp_path: Path) -> None:
+    """A later step that rewrites the note has us empty no file of its choosing."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    notes = job.temporary / "stepcreds-outputs"
+    (note,) = notes.iterdir()
+    note.write_text(str(precious))
+    (notes / "link").symlink_to(precious)
+    (job.temporary / "hard").hardlink_to(precious)
+    (notes / "hard").write_text(str(job.temporary / "hard"))
+    (job.temporary / "soft").symlink_to(precious)
+    (notes / "soft").write_text(str(job.temporary / "soft"))
+    assert job.use(revoke="all").run().returncode == 0
+    assert precious.read_text() == "precious"
+    assert root(stack, "LIST", "sys/leases/lookup/database/creds/app-verify") == 404
