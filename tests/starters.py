@@ -60,7 +60,7 @@ def made(folder: Path, **asked: str) -> Plan:
 
 def pipeline_of(made: Plan) -> str:
     """The text of the pipeline; the other file is stepcreds.yml."""
-    assert [file.path == "stepcreds.yml" for file in made.files] == [True, False]
+    assert [file.path == "stepcreds.yml" for file in made.files] == [True, False], "of a repository that has a CI"
     return made.files[1].text
 
 

@@ -234,3 +234,12 @@ def test_none_writes_no_pipeline(tmp_path: Path) -> None:
     root = repository(tmp_path, ALEMBIC)
     assert init(root, "--ci", "none").stdout.startswith("CI: none, as --ci says\n")
     assert files(root) == {*ALEMBIC, "stepcreds.yml"}
+
+
+def test_without_a_pipeline_of_gitlab_it_writes_the_line_that_names_its_own(tmp_path: Path) -> None:
+    root = repository(tmp_path, {}, "git@gitlab.com:acme/shop.git")
+    run = init(root)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "Written: .gitlab-ci.yml\n" in run.stdout
+    assert "Add to .gitlab-ci.yml" not in run.stdout
+    assert (root / ".gitlab-ci.yml").read_text() == "include:\n  - local: .gitlab/stepcreds.yml\n"

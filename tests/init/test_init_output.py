@@ -43,6 +43,47 @@ def test_the_configuration_is_valid(tmp_path: Path, system: str, tool: str, data
     assert all(len(line) <= 120 for line in plan.files[0].text.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("tool", "engine", "variables"),
+    [
+        ("alembic", "postgresql", None),
+        ("alembic", "mysql", None),
+        ("flyway", "postgresql", {"FLYWAY_URL": "jdbc:postgresql://{host}:{port}/{database}?sslmode={sslmode}"}),
+        ("flyway", "mariadb", {"FLYWAY_URL": "jdbc:mariadb://{host}:{port}/{database}"}),
+        ("liquibase", "mysql", {"LIQUIBASE_COMMAND_URL": "jdbc:mysql://{host}:{port}/{database}"}),
+        ("sqitch", "postgresql", {"SQITCH_TARGET": "db:pg://{host}:{port}/{database}"}),
+        ("sqitch", "mysql", {"SQITCH_TARGET": "db:mysql://{host}:{port}/{database}"}),
+        ("rails", "postgresql", None),
+        ("rails", "mysql", {"DATABASE_URL": "mysql2://{username:url}:{password:url}@{host}:{port}/{database}"}),
+        ("prisma", "mariadb", {"DATABASE_URL": "mysql://{username:url}:{password:url}@{host}:{port}/{database}"}),
+    ],
+)
+def test_the_variables_that_a_tool_reads(
+    tmp_path: Path, tool: str, engine: str, variables: dict[str, str] | None
+) -> None:
+    root = repository(tmp_path, {**SYSTEMS["github"], **TOOLS[tool]})
+    text = made(root, tool=tool, database=f"{engine}://db.example.com/shop").files[0].text
+    profiles = yaml.safe_load(text)["profiles"]
+    for profile in profiles.values():
+        env = profile.get("env")
+        assert env is None if variables is None else variables.items() <= env.items()
+
+
+@pytest.mark.parametrize(
+    ("library", "tool", "url"),
+    [
+        ("psycopg[binary]", "alembic", "postgresql+psycopg://db.example.com:5432/app"),
+        ("psycopg2", "alembic", "postgresql://db.example.com:5432/app"),
+        ("PyMySQL", "alembic", "mysql+pymysql://db.example.com:3306/app"),
+        ("psycopg[binary]", "django", "postgresql://db.example.com:5432/app"),
+    ],
+)
+def test_sqlalchemy_is_told_the_client(tmp_path: Path, library: str, tool: str, url: str) -> None:
+    root = repository(tmp_path, {"requirements.txt": f"{library}\n"})
+    profiles = yaml.safe_load(made(root, tool=tool).files[0].text)["profiles"]
+    assert {profile["database"] for profile in profiles.values()} == {url}
+
+
 @pytest.mark.parametrize(("system", "tool"), YAML)
 def test_the_pipeline_has_two_jobs_that_call_stepcreds(tmp_path: Path, system: str, tool: str) -> None:
     root = repository(tmp_path, {**SYSTEMS[system], **TOOLS[tool]})

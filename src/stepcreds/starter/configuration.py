@@ -41,7 +41,7 @@ def configuration(choice: Choice) -> str:
             "database_again": _database(choice).rpartition("\n")[2],
             "schemas": _schemas(choice.engine),
             "env": _env(choice),
-            "env_again": _env(choice) if choice.tool.env else "",
+            "env_again": _env(choice, again=True),
         },
     )
 
@@ -85,13 +85,17 @@ def _schemas(engine: str) -> str:
     return "schemas: [public]    # change: what that may touch" if ENGINES_BY_NAME[engine].has_schemas else ""
 
 
-def _env(choice: Choice) -> str:
+def _env(choice: Choice, *, again: bool = False) -> str:
+    """The variables, where the engine's usual ones do not do; with what to know about them, but for `again`."""
     tool = choice.tool
-    if not tool.env:
-        lines = [f"# {tool.title} gets DATABASE_URL, and the variables of the database's own client."]
-        return "\n".join([*lines, *([f"# {tool.note}"] if tool.note else [])])
-    lines = [f"# The variables that {tool.title} reads, instead of DATABASE_URL.", "env:"]
-    return "\n".join([*lines, *(f'  {name}: "{_named(value, choice.engine)}"' for name, value in tool.env.items())])
+    variables = tool.mysql_env if choice.engine != "postgresql" and tool.mysql_env else tool.env
+    says = f"{tool.title} gets DATABASE_URL, and the variables of the database's own client."
+    if variables:
+        says = f"What {tool.title} reads."
+    lines = [] if again else [f"# {line}" for line in (says, tool.note) if line]
+    if variables:
+        lines += ["env:", *(f'  {name}: "{_named(value, choice.engine)}"' for name, value in variables.items())]
+    return "\n".join(lines)
 
 
 def _named(value: str, engine: str) -> str:

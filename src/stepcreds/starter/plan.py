@@ -70,11 +70,13 @@ def plan(repository: Repository, asked: Asked) -> Plan:
     files = [File(NAMES[0], configuration(choice))]
     steps = ["Look at every line that says `change` in what was written."]
     if system is not None:
-        path = system.file
-        if system.beside and path in repository.files:
-            path = system.beside
+        path = system.beside if system.beside and system.file in repository.files else system.file
         files.append(File(path, pipeline(choice)))
-        steps += [system.use] if system.use and (path == system.beside or not system.beside) else []
+        entry, text = system.entry
+        if entry and entry not in repository.files:
+            files.append(File(entry, text))
+        elif system.use and (path == system.beside or not system.beside):
+            steps.append(system.use)
     azure = system is not None and system.name == "azure"
     steps.append(
         f"STEPCREDS_VAULT_ADDR={address or ADDRESS} stepcreds config check" if azure else "stepcreds config check"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from stepcreds.starter.repository import Repository
@@ -19,6 +20,7 @@ class System(NamedTuple):
     beside: str = ""  # what is written where `file` is there already
     use: str = ""  # what to do with what is written, in words
     anchor: str = ""  # of docs/identity.md
+    entry: tuple[str, str] = ("", "")  # a file that has to name it, and the text of one that does nothing else
 
 
 SYSTEMS = (
@@ -41,6 +43,7 @@ SYSTEMS = (
         ".gitlab/stepcreds.yml",
         use="Add to .gitlab-ci.yml:\n  include:\n    - local: .gitlab/stepcreds.yml",
         anchor="gitlab",
+        entry=(".gitlab-ci.yml", "include:\n  - local: .gitlab/stepcreds.yml\n"),
     ),
     System(
         "jenkins",
@@ -123,6 +126,4 @@ def _marker(repository: Repository, system: System) -> str:
 
 
 def _fits(file: str, system: System) -> bool:
-    from fnmatch import fnmatchcase
-
     return any(fnmatchcase(file, marker) and file.count("/") == marker.count("/") for marker in system.markers)

@@ -27,9 +27,11 @@ class Tool(NamedTuple):
     verify: str  # asks, and changes nothing: whether every migration has been applied
     language: Language = ""
     env: Mapping[str, str] = NONE  # variable -> template of stepcreds.yml; empty: DATABASE_URL and the client's own
+    mysql_env: Mapping[str, str] = NONE  # the same for MySQL and MariaDB, where that differs
     note: str = ""  # what its own configuration has to say
 
 
+_MYSQL = "{username:url}:{password:url}@{host}:{port}/{database}"
 _JDBC = "jdbc:{jdbc}://{host}:{port}/{database}"
 
 TOOLS = (
@@ -49,6 +51,7 @@ TOOLS = (
         "python manage.py migrate --no-input",
         "python manage.py migrate --check",
         "python",
+        mysql_env={"DATABASE_URL": f"mysql://{_MYSQL}"},
         note="settings.py has to read it, with dj-database-url for one.",
     ),
     Tool(
@@ -58,6 +61,7 @@ TOOLS = (
         "npx prisma migrate deploy",
         "npx prisma migrate status",
         "node",
+        mysql_env={"DATABASE_URL": f"mysql://{_MYSQL}"},
         note='The datasource has to read it: url = env("DATABASE_URL")',
     ),
     Tool(
@@ -87,6 +91,7 @@ TOOLS = (
         "bin/rails db:migrate",
         "bin/rails db:abort_if_pending_migrations",
         "ruby",
+        mysql_env={"DATABASE_URL": f"mysql2://{_MYSQL}"},
         note="Rails reads it before config/database.yml. RAILS_ENV belongs into the pipeline.",
     ),
     Tool(
@@ -123,6 +128,7 @@ TOOLS = (
         ("*.up.sql",),
         'migrate -path <folder> -database "$DATABASE_URL" up',
         'migrate -path <folder> -database "$DATABASE_URL" version',
+        mysql_env={"DATABASE_URL": "mysql://{username:url}:{password:url}@tcp({host}:{port})/{database}"},
     ),
     Tool(
         "dbmate",
