@@ -116,7 +116,8 @@ EXAMPLE_FILES = PAGE.parents[1] / "examples"
 def test_the_examples_name_profiles_and_the_audience_of_their_configuration() -> None:
     config = load_config(EXAMPLE_FILES / "stepcreds.yml", {}, EXAMPLE_FILES, SystemClock())
     pipelines = [
-        EXAMPLE_FILES / name for name in ("workflows/migrate-then-verify.yml", "gitlab/.gitlab-ci.yml", "jenkins/Jenkinsfile")
+        EXAMPLE_FILES / name
+        for name in ("workflows/migrate-then-verify.yml", "gitlab/.gitlab-ci.yml", "jenkins/Jenkinsfile")
     ]
     for pipeline in pipelines:
         text = pipeline.read_text(encoding="utf-8")
