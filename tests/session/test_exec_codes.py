@@ -51,7 +51,9 @@ def test_a_command_that_a_signal_ended(step: Step, config_file: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_step(stack: Stack, config_file: Path, tmp_path: Path, number: signal.Signals) -> None:
-    command = reporting(tmp_path / "report", f"import signal\nsignal.signal({int(number)}, signal.SIG_DFL)\n" + STAYING)
+    command = reporting(tmp_path / "report", STAYING)
+    # Before it reports: the signal comes as soon as it has.
+    command[2] = f"import signal\nsignal.signal({int(number)}, signal.SIG_DFL)\n{command[2]}"
     with Running(stack, config_file, "exec", "verify", "--", *command) as running:
         reported(tmp_path / "report")
         running.process.send_signal(number)
