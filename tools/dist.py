@@ -30,7 +30,9 @@ _BUILD = "import sys; from setuptools import build_meta as b; to = sys.argv[1]; 
 
 def copied(target: Path) -> Path:
     """`target`, with what git knows."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        sys.exit(f"dist: builds from what git knows, and git says: {listed.stderr.strip()}")
     for name in filter(None, listed.stdout.split("\0")):
         source = REPOSITORY / name
         if source.is_file():
