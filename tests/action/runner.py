@@ -128,17 +128,22 @@ class Acting:
 
     def main(self) -> Pair:
         """The processes of the Action's main, as soon as its worker is there."""
-        return until(self._main, "the Action's processes are there")
+        return until(lambda: self._pair(b"main.mjs"), "the Action's processes are there")
 
-    def _main(self) -> Pair | None:
+    def shell(self) -> Pair:
+        """Those of a step whose shell is `stepcreds exec`; there is no Node, and the runner started the front."""
+        return until(lambda: self._pair(b"launch.py\0exec"), "the shell's processes are there")
+
+    def _pair(self, started: bytes) -> Pair | None:
+        """The first process with `started` in its command line, and the step's two that it is or has below it."""
         tree = children()
-        for node in descendants(self.process.pid):
-            if b"main.mjs" not in _argv(node):
+        for first in descendants(self.process.pid):
+            if started not in _argv(first):
                 continue
-            for front in tree.get(node, []):
+            for front in [first, *tree.get(first, [])]:
                 for worker in tree.get(front, []):
-                    if b"launch.py" in _argv(worker):
-                        return Pair(node, front, worker)
+                    if b"launch.py" in _argv(front) and b"launch.py" in _argv(worker):
+                        return Pair(first, front, worker)
         return None
 
     def wait(self, seconds: float = 3 * DEADLINE) -> Run:

@@ -96,12 +96,51 @@ def test_killed_while_the_command_runs(
     assert set(vault.issued.values()) != set()
 
 
-def check(stack: Stack, repository: Repository, run: Run, vault: FaultyVault, *, proven: bool = True) -> None:
+def test_killed_in_a_shell_of_its_own(stack: Stack, repository: Repository, vault: FaultyVault) -> None:
+    """`shell: stepcreds exec …`: the `post` of the use that put stepcreds on PATH finds in the ledger what is left."""
+    repository.workflow("""\
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: Set up
+        uses: stepcreds/stepcreds@v1
+      - name: Migrate
+        shell: stepcreds exec migrate -- bash -eo pipefail {0}
+        run: |
+          touch "$OUTSIDE/running"
+          sql "SELECT pg_sleep(60)"
+""")
+    with repository.start() as act:
+        until((repository.outside / "running").exists, "the command runs")
+        shell = act.shell()
+        watched = shell.watched()
+        shell.kill("front", "worker")
+        run = act.wait()
+        assert watched.alive_after(20) == []
+    assert run.output("Set up", "Post").startswith(
+        "::group::stepcreds: what steps left\nstepcreds: migrate: proven dead (lease lookup and a witness)\n"
+    ), run.shown()
+    check(stack, repository, run, vault, steps=[STEPS[0], Step("Main", "Set up", "success"), STEPS[1]])
+
+
+def check(
+    stack: Stack,
+    repository: Repository,
+    run: Run,
+    vault: FaultyVault,
+    *,
+    proven: bool = True,
+    steps: list[Step] = STEPS,
+) -> None:
     """Nothing of the step is alive, its end is on record, and the job says so.
 
     Not `proven`: nobody knows which user Vault made, so that nobody can be asked whether it is gone. Then the job says that.
     """
-    assert run.steps() == [*STEPS, Step("Post", "Migrate", "success" if proven else "failure")], run.shown()
+    uses = "Migrate" if steps is STEPS else "Set up"
+    assert run.steps() == [*steps, Step("Post", uses, "success" if proven else "failure")], run.shown()
     if not proven:
         assert re.sub(r"accessor \w+", "accessor ACCESSOR", normalised(run.output("Migrate", "Post"))) == NOT_PROVEN
     assert run.code == 1
