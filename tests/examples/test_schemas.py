@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pipelines import EXAMPLES
 
+import ci_tools
 from stepcreds.clock import SystemClock
 from stepcreds.config.load import load_config
 
@@ -62,6 +63,37 @@ def test_the_schema_would_have_found_a_mistake(name: str, tmp_path: Path) -> Non
     wrong = tmp_path / Path(name).name
     wrong.write_text(re.sub(r"\b(steps|pipelines|jobs):", r"\1: 1\nx_\1:", text, count=1))
     assert check(wrong, SCHEMAS[name]).returncode == 1
+
+
+def snippets() -> dict[str, str]:
+    """Every piece of shell in an example that is no file of its own (tools/lint.py looks at those), by a name for it."""
+    found = {}
+    (task, _) = yaml.safe_load_all((EXAMPLES / "tekton/task.yaml").read_text())
+    found["tekton"] = task["spec"]["steps"][0]["script"]
+    template = yaml.safe_load((EXAMPLES / "azure/stepcreds-step.yml").read_text())
+    for number, step in enumerate(template["steps"]):
+        found[f"azure {number}"] = "#!/bin/bash\n" + step["bash"]
+    orb = yaml.safe_load((EXAMPLES / "circleci/orb.yml").read_text())
+    for name, command in orb["commands"].items():
+        run = command["steps"][0]["run"]["command"].replace("<< parameters.profile >>", "migrate")
+        found[f"circleci {name}"] = f"#!/bin/bash\n{run}"
+    bitbucket = yaml.safe_load((EXAMPLES / "bitbucket/bitbucket-pipelines.yml").read_text())
+    for number, item in enumerate(bitbucket["pipelines"]["branches"]["main"]):
+        lines = [*item["step"]["script"], *item["step"]["after-script"]]
+        found[f"bitbucket {number}"] = "\n".join(["#!/bin/bash", *lines])
+    for name in ("jenkins/Jenkinsfile", "jenkins/library/Jenkinsfile"):
+        for number, line in enumerate(re.findall(r"^ *sh '(.*)'$", (EXAMPLES / name).read_text(), re.MULTILINE)):
+            found[f"{name} {number}"] = f"#!/bin/sh\n{line}"
+    return found
+
+
+@pytest.mark.parametrize("name", snippets())
+def test_the_shell_in_an_example_is_sound(name: str) -> None:
+    text = snippets()[name] + "\n"
+    check = subprocess.run(
+        [str(ci_tools.shellcheck()), "-"], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (check.returncode, check.stdout) == (0, "")
 
 
 PIPELINES = [
