@@ -93,7 +93,7 @@ class Run:
     @property
     def text(self) -> str:
         """All that a reader of the log sees, in every job."""
-        return "".join(str(entry.get("msg", "")) for entry in self.entries)
+        return "\n".join(str(entry.get("msg", "")) for entry in self.entries)
 
     def shown(self) -> str:
         """The log for the message of a failed assertion."""
