@@ -21,7 +21,8 @@ class GitLab(Common):
     """GitLab.com and self-managed GitLab. It cannot be told at run time what to mask."""
 
     name: ClassVar[str] = "gitlab"
-    names_its_job: ClassVar[bool] = True
+    # Whoever may set a pipeline's variables may set CI_JOB_ID as well; the token is at hand, and says who the job is.
+    names_its_job: ClassVar[bool] = False
     title: ClassVar[str] = "GitLab CI/CD"
     # The runner sources it before each part of the job: https://gitlab.com/gitlab-org/gitlab-runner/-/merge_requests/3708
     file_variables: ClassVar[tuple[str, ...]] = ("GITLAB_ENV",)
