@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,44 @@ def test_what_somebody_put_in_the_place_of_the_note(stack: Stack, job: Job, tmp_
     assert job.use(revoke="all").run().returncode == 0
     assert precious.read_text() == "precious"
     assert root(stack, "LIST", "sys/leases/lookup/database/creds/app-verify") == 404
+
+
+@pytest.mark.parametrize("rule", ["fail", "warn"])
+def test_a_next_use_that_cannot_end_it_gets_nothing_itself(stack: Stack, job: Job, rule: str) -> None:
+    text = job.config.read_text()
+    job.config.write_text(
+        text.replace("    access: read-only\n", f"    access: read-only\n    on_revoke_failure: {rule}\n")
+    )
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    (issued,) = records(job, "credential.issued")
+    assert root(stack, "POST", "sys/leases/revoke", lease_id=issued["lease_id"], sync=True) == 204
+    stack.sql(f'CREATE ROLE "{issued["db_user"]}" LOGIN')
+    try:
+        run = job.use(profile="migrate", run="echo ran").run()
+    finally:
+        stack.sql(f'DROP ROLE "{issued["db_user"]}"')
+    what = "The credential of profile verify is not proven dead: revoked, not proven\n"
+    assert plain(run.stderr).startswith(f"stepcreds: {'error' if rule == 'fail' else 'warning'}: {what}")
+    assert (run.returncode, run.stdout) == ((125, "") if rule == "fail" else (0, "ran\n"))
+    # What is not proven dead stays on the list, and the end of the job tries again.
+    assert len(list((job.temporary / "stepcreds-outputs").iterdir())) == 1
+    assert [end.returncode for end in job.ends()] == [0, 0]
+    assert list((job.temporary / "stepcreds-outputs").iterdir()) == []
+
+
+def test_revoke_as_a_command_empties_the_file_too(stack: Stack, job: Job) -> None:
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    run = subprocess.run(
+        [sys.executable, "-m", "stepcreds", "revoke", "--all"],
+        cwd=job.workspace,
+        env={name: value for name, value in job.environment().items() if value is not None},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert use.outputs == {}
+    assert job.ends()[0].returncode == 0

@@ -209,6 +209,40 @@ def test_a_ledger_that_a_later_step_removed(stack: Stack, job: Job, killed: Kill
     assert plain(end.stderr) == ENDED.format("migrate") + gone + WITH_RUNNER
 
 
+def test_a_ledger_that_is_gone_though_nothing_is_left(job: Job) -> None:
+    assert job.use(profile="verify", run="true").run().returncode == 0
+    (chain,) = job.ledger.glob("*.jsonl")
+    chain.unlink()
+    (end,) = job.ends()
+    assert end.returncode == 1
+    assert plain(end.stderr).startswith(
+        "stepcreds: error: The ledger that this job's steps wrote is not there any more\n"
+        f"  cause: The ledger cannot use {job.ledger}/CHAIN: it is gone. Something removed or replaced it after the step.\n"
+    )
+
+
+@pytest.mark.parametrize("rule", ["warn", "fail"])
+def test_the_ledger_is_copied_and_what_becomes_of_a_failure(stack: Stack, tmp_path: Path, rule: str) -> None:
+    job = Job(stack, tmp_path, more_config=f"ledger:\n  push: ../kept\n  on_push_failure: {rule}\n")
+    kept = tmp_path / "kept"
+    for _ in range(2):
+        assert job.use(profile="verify", run="true").run().returncode == 0
+    ends = job.ends()
+    (copy,) = kept.iterdir()
+    over = CLOSED.removesuffix("\n") + f"; copied to {kept}/CHAIN\n"
+    assert [(end.returncode, plain(end.stderr)) for end in ends] == [(0, over), (0, OVER)]
+    assert copy.read_bytes() == next(job.ledger.glob("*.jsonl")).read_bytes()
+    # A place that cannot be written to.
+    copy.unlink()
+    kept.rmdir()
+    kept.write_text("a file")
+    assert job.use(profile="verify", run="true").run().returncode == 0
+    end = job.uses[-1].run("post")
+    lost = "The ledger CHAIN was not copied in order: The ledger cannot use "
+    assert (end.returncode, lost in plain(end.stderr)) == (1 if rule == "fail" else 0, True), end.stderr
+    assert len(list(job.ledger.glob("*.jsonl"))) == 2
+
+
 def test_a_ledger_in_which_a_later_step_wrote_that_it_is_dead(stack: Stack, job: Job) -> None:
     """Linked as it should be: nothing in the file tells. Vault does."""
     use = job.use(profile="verify", outputs="true")

@@ -14,6 +14,7 @@ from stepcreds.cli.options import config_option, id_token_option, load
 from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
+from stepcreds.recovery.handed_out import forget
 
 EPILOG = """\b
 Examples:
@@ -58,4 +59,10 @@ def command(
         config, environment, clock, new_uid(), quiet=quiet, started_by=os.getppid(), operator_token=token
     )
     reach: Literal["run", "step"] = "run" if everything else "step"
-    return recovery.run(recovery.Task(lease, reach, id_token_file=id_token_file, close=everything), around)
+    task = recovery.Task(lease, reach, id_token_file=id_token_file, close=everything)
+
+    def conclude(report: recovery.Report) -> int:
+        forget(around, report)
+        return recovery.exit_code(report)
+
+    return recovery.run(task, around, conclude)
