@@ -166,6 +166,33 @@ def test_pipelines_of_jenkins_pass_the_linter(tmp_path: Path) -> None:
     assert (found["summary"]["totalFilesLinted"], run.returncode) == (len(different), 0)
 
 
+@pytest.mark.parametrize(
+    ("system", "schema"),
+    [
+        ("gitlab", "gitlab-ci"),
+        ("buildkite", "buildkite"),
+        ("circleci", "circle-ci"),
+        ("azure", "azure-pipelines"),
+        ("bitbucket", "bitbucket-pipelines"),
+    ],
+)
+def test_pipelines_fit_the_schema_of_their_ci(tmp_path: Path, system: str, schema: str) -> None:
+    """The schemas that check-jsonschema brings along: those of SchemaStore, GitLab's and Microsoft's."""
+    files = []
+    for name, content in TOOLS.items():
+        text = pipeline_of(made(repository(tmp_path / name, {**SYSTEMS[system], **content})))
+        if system == "bitbucket":  # its schema knows no `audiences:` yet
+            text = re.sub(r"oidc:\n +audiences:\n +- \S+", "oidc: true", text)
+        files.append(tmp_path / f"{name}.yml")
+        files[-1].write_text(text)
+    # Azure's schema has patterns that are no regular expressions of JavaScript's strict kind.
+    variant = "python" if system == "azure" else "default"
+    flags = ("--regex-variant", variant, "--builtin-schema", f"vendor.{schema}", *map(str, files))
+    program = Path(sys.executable).parent / "check-jsonschema"
+    run = subprocess.run([str(program), *flags], capture_output=True, text=True, timeout=250, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_actions_are_pinned_as_in_our_own_workflows(tmp_path: Path) -> None:
     text = pipeline_of(made(repository(tmp_path, {**SYSTEMS["github"], **TOOLS["alembic"]})))
     ours = "".join(path.read_text() for path in (COMPONENT.parent.parent / ".github/workflows").glob("*.yml"))
