@@ -226,7 +226,7 @@ class Repository:
             f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("sql.py")} "$@"\n'
         )
         (folder / "bin" / "sql").chmod(0o755)
-        (folder / "bin" / "python").symlink_to("/usr/bin/python3")
+        (folder / "bin" / "python").symlink_to(Path(sys.executable).resolve())
         self._environment = {
             "PATH": f"{ci_tools.node().parent}:{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
