@@ -42,7 +42,7 @@ class State:
         self._file = environment.get("GITHUB_STATE", "")
         self._chain = ""
 
-    def note(self, holding: Holding, profile: Profile, delivery: str, step_uid: str) -> None:
+    def note(self, holding: Holding, profile: Profile, delivery: str, step_uid: str, *, asked: bool) -> None:
         """Raises `StepcredsError`: what cannot be noted is not asked for."""
         if self._chain != holding.chain_uid:
             _save(self._file, LEDGER, {"file": holding.ledger, "chain_uid": holding.chain_uid})
@@ -60,6 +60,7 @@ class State:
             expire_time=holding.expire_time if holding.expire_time < float("inf") else 0.0,
             step_uid=step_uid,
             delivery=delivery,
+            asked=asked,
         )
         _save(self._file, CREDENTIAL + holding.credential_uid, remembered._asdict())
 
@@ -92,10 +93,18 @@ def saved(environment: Mapping[str, str]) -> Saved:
     )
 
 
+_NO_TEXT = ("issue_time", "expire_time", "asked")
+
+
 def _remembered(value: Mapping[str, object]) -> Remembered:
-    times = {name: number for name in ("issue_time", "expire_time") if isinstance(number := value.get(name), float)}
-    texts = {name: _text(value, name) for name in Remembered._fields if name not in ("issue_time", "expire_time")}
-    return Remembered(issue_time=times.get("issue_time", 0.0), expire_time=times.get("expire_time", 0.0), **texts)
+    times = {name: number for name in _NO_TEXT if isinstance(number := value.get(name), float)}
+    texts = {name: _text(value, name) for name in Remembered._fields if name not in _NO_TEXT}
+    return Remembered(
+        issue_time=times.get("issue_time", 0.0),
+        expire_time=times.get("expire_time", 0.0),
+        asked=value.get("asked") is not False,
+        **texts,
+    )
 
 
 def _object(text: str | None) -> dict[str, object]:

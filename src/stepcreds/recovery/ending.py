@@ -53,9 +53,19 @@ class Endings:
         try:
             return self.end(leftover)
         except StepcredsError as error:
-            self.around.voice.fail(error)
-            self.unproven(leftover, NOTHING_DONE)
-            return False
+            return self.failed(leftover, error)
+
+    def failed(self, leftover: Leftover, error: StepcredsError) -> bool:
+        """Say why nothing could be done about it; whether that is all right. A token alone ends by itself soon."""
+        if leftover.is_token:
+            self.around.voice.warn(
+                f"the Vault token {leftover.holding.accessor} (accessor), which was given nothing, could not be "
+                f"revoked: {error.what}"
+            )
+            return True
+        self.around.voice.fail(error)
+        self.unproven(leftover, NOTHING_DONE)
+        return False
 
     def end(self, leftover: Leftover) -> bool:
         """Revoke, prove, record; whether it is proven dead."""
@@ -66,7 +76,7 @@ class Endings:
             with self.worker.cancellation.interruptible():
                 login = log_in(self.around, self.identity(), profile, vault)
                 self.worker.hold(own._replace(token=login.token, accessor=login.accessor))
-            if leftover.said_dead and self.is_dead(leftover, vault):
+            if (leftover.is_token or leftover.said_dead) and self.is_dead(leftover, vault):
                 return True
             revocation = self.revoke(holding, vault)
             ending = Ending(NO_LOCK, revocation, self.prove(leftover, vault))
@@ -83,7 +93,7 @@ class Endings:
         return not leftover.said_dead
 
     def is_dead(self, leftover: Leftover, vault: Vault) -> bool:
-        """Whether Vault bears out what the ledger says. Raises `VaultError`."""
+        """Whether Vault bears out what the ledger says; a token without a lease is made so. Raises `VaultError`."""
         holding = leftover.holding
         if holding.lease_id:
             return not vault.lookup_lease(holding.lease_id).alive

@@ -29,6 +29,7 @@ class Leftover:
     file: Path | None  # the chain it is on record in; None: in none that is here
     step_uid: str
     said_dead: bool = False  # the ledger says so, and the step that held it never heard of it
+    is_token: bool = False  # no credential, but the token that was to ask for one
 
 
 def find(
@@ -96,7 +97,8 @@ def _remembered(each: Remembered, view: CredentialView | None, profiles: Mapping
     )
     profile = _profile(each.profile, each.role, each.creds, profiles)
     file = view.file if view is not None else None
-    return Leftover(holding, profile, each.server, file, each.step_uid, said_dead=view is not None)
+    is_token = not each.asked and view is None
+    return Leftover(holding, profile, each.server, file, each.step_uid, said_dead=view is not None, is_token=is_token)
 
 
 def _completed(found: Leftover, each: Remembered) -> Leftover:

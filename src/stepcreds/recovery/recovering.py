@@ -74,7 +74,7 @@ class _Recovery:
             self.around.voice.say(self.nothing())
         with self.around.voice.folded("stepcreds: what steps left"):
             try:
-                proven = [self.endings.attempt(leftover) for leftover in left] if self.identified(left) else [False]
+                proven = self.attempt(left)
             finally:
                 # Before the chain is closed: their ends belong into it.
                 self.complete &= self.endings.witnesses.dismiss()
@@ -112,18 +112,19 @@ class _Recovery:
             self.around.voice.fail(error)
         return left
 
-    def identified(self, left: list[Leftover]) -> bool:
-        """Whether there is an identity, where one is needed; where there is none, what is left has been named."""
-        if not left:
-            return True
+    def attempt(self, left: list[Leftover]) -> list[bool]:
+        """Of each whether it is proven dead. Without an identity nothing can be done but to name it."""
         try:
-            self.identity()
+            if left:
+                self.identity()
         except StepcredsError as error:
-            self.around.voice.fail(error)
-            for leftover in left:
+            credentials = [leftover for leftover in left if not leftover.is_token]
+            if credentials:
+                self.around.voice.fail(error)
+            for leftover in credentials:
                 self.endings.unproven(leftover, NOTHING_DONE)
-            return False
-        return True
+            return [False for _ in credentials]
+        return [self.endings.attempt(leftover) for leftover in left]
 
     def identity(self) -> Identity:
         if self.known is None:

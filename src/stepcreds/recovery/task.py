@@ -25,6 +25,7 @@ class Remembered(NamedTuple):
     expire_time: float
     step_uid: str
     delivery: str
+    asked: bool = True  # False: it had a token, and had not asked for anything yet
 
 
 @dataclass(frozen=True)

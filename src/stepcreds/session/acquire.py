@@ -75,6 +75,7 @@ class _Attempt:
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
+        self.asked = False  # whether the ledger says that there may be a credential
         self.lease: Lease | None = None
         self.ending: Ending | None = None  # of what a failed attempt may have been given
         self.holding = Holding(
@@ -109,13 +110,12 @@ class _Attempt:
     def hold(self, **changes: object) -> None:
         self.holding = self.holding._replace(**changes)  # type: ignore[arg-type]
         self.step.keeper.hold(self.holding)
-        if self.issue != "not_asked":
-            self.note()
+        self.note()
 
     def note(self) -> None:
-        around = self.step.around
+        step, around = self.step, self.step.around
         if around.notebook is not None:
-            around.notebook.note(self.holding, self.profile, self.step.delivery, around.step_uid)
+            around.notebook.note(self.holding, self.profile, step.delivery, around.step_uid, asked=self.asked)
 
     def record_intent(self) -> None:
         step, around = self.step, self.step.around
@@ -132,6 +132,7 @@ class _Attempt:
                 reason=step.reason,
             )
         )
+        self.asked = True
         self.note()
 
     def obtain(self, login: Login) -> Lease:

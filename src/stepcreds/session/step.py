@@ -56,8 +56,11 @@ class Keeper(Protocol):
 class Notebook(Protocol):
     """What is kept, outside the ledger and out of later steps' reach, of each credential that this step holds."""
 
-    def note(self, holding: Holding, profile: Profile, delivery: str, step_uid: str) -> None:
-        """It may exist, and this is what is known of it; replaces what was noted of it before."""
+    def note(self, holding: Holding, profile: Profile, delivery: str, step_uid: str, *, asked: bool) -> None:
+        """It may exist, and this is what is known of it; replaces what was noted of it before.
+
+        Unless `asked`, there is no more than a token so far.
+        """
         ...
 
     def strike(self, credential_uid: str) -> None:
