@@ -61,10 +61,11 @@ def find(
         chains, _ = chains_of(settings, job, by_environment=by_environment)
         known = {view.credential_uid: view for chain in chains for view in chain.credentials}
         for each in task.remembered:
-            found = left.get(each.credential_uid)
-            left[each.credential_uid] = (
-                _completed(found, each) if found else _remembered(each, known.get(each.credential_uid), profiles)
-            )
+            uid = each.credential_uid
+            remembered = _remembered(each, known.get(uid), profiles)
+            # Of one that the ledger has, too, what the runner remembers counts: nobody can have changed that, and a
+            # step tells it what it was given before it writes that down.
+            left[uid] = replace(remembered, said_dead=False) if uid in left else remembered
     return list(left.values()), errors
 
 
@@ -99,19 +100,6 @@ def _remembered(each: Remembered, view: CredentialView | None, profiles: Mapping
     file = view.file if view is not None else None
     is_token = not each.asked and view is None
     return Leftover(holding, profile, each.server, file, each.step_uid, said_dead=view is not None, is_token=is_token)
-
-
-def _completed(found: Leftover, each: Remembered) -> Leftover:
-    """What the step was given, it told the runner before it wrote it down: it may have been killed in between."""
-    if found.holding.lease_id or not each.lease_id:
-        return found
-    holding = found.holding._replace(
-        lease_id=each.lease_id,
-        username=each.username,
-        issue_time=each.issue_time,
-        expire_time=each.expire_time,
-    )
-    return replace(found, holding=holding)
 
 
 def _profile(name: str, role: str, creds: str, profiles: Mapping[str, Profile]) -> Profile:

@@ -49,15 +49,17 @@ def wipe(environment: Mapping[str, str], still_open: Collection[str]) -> list[st
     temporary = environment.get("RUNNER_TEMP", "")
     left: list[str] = []
     try:
-        notes = sorted(folder.iterdir()) if folder is not None else []
+        notes = sorted(folder.iterdir()) if folder is not None and not folder.is_symlink() else []
     except OSError:
         return left
     for note in notes:
         if note.name in still_open:
             continue
         path = _noted(note)
+        if not path:  # none of ours
+            continue
         # The runner's own folder of such files, and no other: somebody else may have written the note.
-        if path and os.path.realpath(os.path.dirname(path)).startswith(os.path.realpath(temporary) + os.sep):  # noqa: PTH120
+        if os.path.realpath(os.path.dirname(path)).startswith(os.path.realpath(temporary) + os.sep):  # noqa: PTH120
             try:
                 _empty(path)
             except OSError:

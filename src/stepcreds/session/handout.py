@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 
 from stepcreds.deliver.outputs import Outputs, outputs_of
-from stepcreds.errors import DeliveryError, StepcredsError
+from stepcreds.errors import DeliveryError, LedgerError, StepcredsError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND
+from stepcreds.ledger.reading import read_chain
+from stepcreds.model import Ending, Proof, Revocation
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.pair import Worker
+from stepcreds.revoke import NO_LOCK
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
@@ -20,11 +23,18 @@ from stepcreds.session.finish import finish
 from stepcreds.session.handed_out import leave_note
 from stepcreds.session.request import Request
 from stepcreds.session.step import Credential, Step, Surroundings
+from stepcreds.session.summary import Ended, summarise
 
 WARNING = (
     "as an output the credential lives on when this step ends, and any later step of the job can name it. A step with "
     "run: has it for its own process tree alone, and proves it dead before the next one begins; so does "
     "`shell: stepcreds exec …`"
+)
+# What is known of the end of a credential that has been handed out.
+ALIVE = Ending(
+    NO_LOCK,
+    Revocation("none", "failed", None, "it is handed out"),
+    Proof("not_checked", "not_checked", "not_checked", "none", None),
 )
 
 
@@ -56,6 +66,7 @@ class _HandOut:
             for profile in self.request.profiles:
                 self.credentials.append(acquire(step, profile, lasting=True))
             self.hand_over()
+            self.summarise(step)
             return 0
         except Cancelled as cancelled:
             self.around.voice.fail(words.cancelled(cancelled.signal_name))
@@ -133,6 +144,21 @@ class _HandOut:
                 fix="Check the space on its disk.",
                 docs="outputs",
             ) from None
+
+    def summarise(self, step: Step) -> None:
+        """The table on the page of the run says until when it lives: there is no proof of death yet."""
+        if not self.request.summary:
+            return
+        try:
+            on_record = {view.credential_uid: view.issued for view in read_chain(step.journal.path).credentials}
+        except LedgerError:
+            on_record = {}
+        rows = []
+        for profile, _, holding, _, _ in self.credentials:
+            seq = on_record.get(holding.credential_uid, {}).get("seq")
+            alive = ALIVE._replace(seq=seq if isinstance(seq, int) else None)
+            rows.append(Ended(profile._replace(ttl=profile.max_ttl), holding, alive, step.journal.path))
+        summarise(self.around, rows)
 
     def end(self, step: Step, credential: Credential) -> None:
         ending = finish(step, credential.profile, credential.vault, credential.holding, None)
