@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,13 @@ def test_the_program_on_path(job: Job) -> None:
     assert [path.name for path in folder.iterdir()] == ["stepcreds"]
 
 
-@pytest.mark.parametrize("missing", ["RUNNER_TEMP", "GITHUB_PATH"])
-def test_nowhere_to_put_it(job: Job, missing: str) -> None:
-    run = job.use().run(**{missing: None})
-    assert run.returncode == 125
-    assert normalised(run.stderr) == (
+@pytest.mark.parametrize("missing", [{"RUNNER_TEMP": None}, {"GITHUB_PATH": None}], ids=str)
+def test_nowhere_to_put_it(job: Job, missing: Mapping[str, None]) -> None:
+    use = job.use()
+    with use.start("main", **missing) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 125
+    assert normalised(stderr) == (
         "stepcreds: error: stepcreds cannot be put on PATH: RUNNER_TEMP or GITHUB_PATH is not set\n"
         "  cause: The runner sets both for every step; something took them away, or this is no step of an action.\n"
         "  see: docs/troubleshooting.md#action-inputs\n"
