@@ -74,7 +74,9 @@ def test_what_only_the_runner_understands_goes_nowhere_else(tmp_path: Path, redi
     assert speak(program, "GITHUB_ACTIONS", shell=shell) == "stepcreds: a\n" + PLAIN
 
 
-@pytest.mark.parametrize("nested", ['( ( "$@" ) )', 'sh -c \'"$@"; true\' sh "$@"', 'if true; then "$@"; fi 2>&1 | cat'])
+@pytest.mark.parametrize(
+    "nested", ['( ( "$@" ) )', 'sh -c \'"$@"; true\' sh "$@"', 'if true; then "$@"; fi 2>&1 | cat']
+)
 def test_shells_within_shells(nested: str) -> None:
     """A script that calls a script has the runner's log as well, unless one of them was given something else."""
     expected = PLAIN if "|" in nested else PLAIN + GITHUB

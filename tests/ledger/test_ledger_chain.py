@@ -32,7 +32,7 @@ from stepcreds.ledger.chain import Certainty, Chain, Finding, Layer, check
 from stepcreds.ledger.link import MAX_LINE, ZERO, line_hash
 from stepcreds.ledger.reading import stored_lines
 from stepcreds.ledger.verify import MAX_FINDINGS, verify
-from stepcreds.model import Ending
+from stepcreds.model import Ending, Revocation
 
 Record = dict[str, Any]
 
@@ -41,6 +41,7 @@ NOT_CANONICAL = (
 )
 PREV = "prev is not the hash of the line before: that line was changed, or lines removed, added or moved"
 UNCLOSED = "a credential was issued, and no record says how it ended"
+NOT_PROVEN = "a credential was ended without a proof that it is dead"
 REQUESTED = "a credential was requested and may exist, and no record says how it ended"
 TORN = "the last line has no end: its writer was killed, or is writing now"
 
@@ -267,7 +268,10 @@ RELINKED_CASES: dict[str, tuple[Callable[[Records], Records], bool, list[Finding
             *entries[4:],
         ],
         True,
-        [finding("record", "verdict", 4, "the verdict 'proven dead' contradicts what the record says was done")],
+        [
+            finding("record", "verdict", 4, "the verdict 'proven dead' contradicts what the record says was done"),
+            finding("order", "unproven", 4, NOT_PROVEN, "unknown"),
+        ],
     ),
     "an issued credential is said not to have been": (
         lambda entries: [
@@ -326,8 +330,16 @@ def test_what_an_unsigned_chain_does_not_show(name: str, ledger: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [UNPROVEN, FAILED])
-def test_an_unproven_end_is_an_end(ending: Ending, tmp_path: Path) -> None:
+def test_an_end_without_a_proof(ending: Ending, tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "ledger")
+    for event in (requested(), issued(), closed(ending=ending)):
+        journal.append(event)
+    assert found(journal.path.read_bytes()) == [finding("order", "unproven", 4, NOT_PROVEN, "unknown")]
+
+
+def test_what_cannot_be_revoked_was_accepted_in_words(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "ledger")
+    ending = FAILED._replace(revocation=Revocation("none", "impossible", None))
     for event in (requested(), issued(), closed(ending=ending)):
         journal.append(event)
     assert found(journal.path.read_bytes()) == []

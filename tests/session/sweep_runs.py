@@ -105,8 +105,11 @@ class Sweep:
         assert (run.returncode, self.ran) == (code, ran), run.stderr
         assert self.verdicts() == list(verdicts), run.stderr
         assert bool(of_kind(self.config_file, "token.revoke_failed")) == token_left, run.stderr
-        verified = self.verify()
-        assert verified.returncode == 0, verified.stdout
+        findings = [
+            line.split(":")[1].strip() for line in self.verify().stdout.splitlines() if line.startswith("  line")
+        ]
+        # 121 is what a step ends with whose credential is not proven dead; nothing else may be wrong.
+        assert findings == ["order/unproven (unknown)"] * (code == 121 or alive)
         if alive:
             assert self.alive()
             assert 0 < max(map(self.ttl, self.vault.issued)) <= TTL

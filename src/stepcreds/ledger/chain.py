@@ -5,7 +5,7 @@ Whoever can rewrite the whole file can rewrite the chain as well: without signat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,17 @@ from stepcreds.ledger.record import Record
 
 Layer = Literal["file", "line", "chain", "record", "order", "folder"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
-State = Literal["unknown", "requested", "issued", "unproven"]
+State = Literal["unknown", "requested", "issued", "unproven", "accepted"]
+
+_LEFT: Mapping[State, tuple[str, str, Certainty]] = {
+    "requested": (
+        "unclosed",
+        "a credential was requested and may exist, and no record says how it ended",
+        "incomplete",
+    ),
+    "issued": ("unclosed", "a credential was issued, and no record says how it ended", "incomplete"),
+    "unproven": ("unproven", "a credential was ended without a proof that it is dead", "unknown"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Chain:
         self._found: list[Finding] = []
 
     def check(self, lines: Iterable[bytes]) -> Iterator[Finding]:
-        """The findings in the order of the file; the credentials that nobody closed last."""
+        """The findings in the order of the file; last the credentials that nobody closed or proved dead."""
         for stored in lines:
             if not stored.endswith(b"\n"):
                 self._unfinished(stored)
@@ -72,10 +82,9 @@ class Chain:
                 yield Finding("file", self.file, 0, "empty", meaning, "incomplete")
         yield from self._found
         for line_number, state in self._alive.values():
-            if state != "unproven":
-                what = "a credential was issued," if state == "issued" else "a credential was requested and may exist,"
-                meaning = f"{what} and no record says how it ended"
-                yield Finding("order", self.file, line_number, "unclosed", meaning, "incomplete")
+            if state in _LEFT:
+                code, meaning, certainty = _LEFT[state]
+                yield Finding("order", self.file, line_number, code, meaning, certainty)
 
     def _record(self, line: bytes) -> None:
         try:
@@ -140,11 +149,11 @@ class Chain:
         proven = _inner(record, "verified", "time") is not None
         if not proven and status != "not_issued":
             # `stepcreds revoke` may try again, and write down how that went.
-            self._alive[uid] = (self.entries + 1, "unproven")
+            self._alive[uid] = (self.entries + 1, "accepted" if _is_accepted(record) else "unproven")
         contradicted = {
             "proven dead": not proven,
             "revoked, not proven": proven or status != "revoked",
-            "not issued": status != "not_issued" or state in ("issued", "unproven"),
+            "not issued": status != "not_issued" or state in ("issued", "unproven", "accepted"),
         }
         verdict = str(record["verdict"])
         if contradicted.get(verdict, proven):
@@ -167,6 +176,16 @@ def _uid_follows(opened: Record) -> bool:
     names = ("iss", "repository_id", "run_id", "run_attempt", "job")
     identity = {name: job[name] for name in names} if isinstance(job, dict) else {}
     return opened["chain_uid"] == chain_uid(identity, str(opened["nonce"]))
+
+
+def _is_accepted(record: Record) -> bool:
+    """Whether an end without a proof is all that could be had.
+
+    Somebody said so in words (revocation: none); or nobody knows its lease, and the token that asked for it, with which
+    it ends, is revoked.
+    """
+    status, method = _inner(record, "revoke", "status"), _inner(record, "revoke", "method")
+    return status == "impossible" or (status == "revoked" and method in ("token", "accessor"))
 
 
 def _inner(record: Record, outer: str, name: str) -> object:
