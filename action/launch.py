@@ -81,7 +81,7 @@ def refuse(what, cause, fix):
     """In the words and form of cli/messages.py and process/kernel.py, which an old Python cannot read."""
     sys.stderr.write(
         "stepcreds: error: " + what + "\n  cause: " + cause + "\n  fix: " + fix + "\n"
-        "  see: docs/troubleshooting.md#unsupported-machine\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine\n"
     )
     # exit_codes.py: 125 says that the command did not run.
     sys.exit(125 if sys.argv[1:2] in (["exec"], ["action"]) else 2)

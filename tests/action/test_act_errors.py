@@ -27,33 +27,33 @@ INPUTS = {
         "The input run is given without profile",
         "cause: Nothing says which credential the script is to get.\n"
         "fix: Add profile: with the name of a profile of stepcreds.yml; or make it an ordinary run: step.\n"
-        "see: docs/troubleshooting.md#action-inputs",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs",
     ),
     "run and outputs": Wrong(
         {"profile": "verify", "run": "true", "outputs": "true"},
         "The inputs run and outputs: true stand together",
         "cause: With run the credential is dead when the step ends, so that there is nothing to hand out.\n"
         "fix: Leave out outputs: true, which is for an action that has to be given values.\n"
-        "see: docs/troubleshooting.md#action-inputs",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs",
     ),
     "an unknown profile": Wrong(
         {"profile": "verfy", "run": "true"},
         "There is no profile verfy in WORKSPACE/stepcreds.yml",
-        "fix: The profiles there are: migrate, verify.\nsee: docs/troubleshooting.md#configuration",
+        "fix: The profiles there are: migrate, verify.\nsee: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration",
     ),
     "a shell that cannot be": Wrong(
         {"profile": "verify", "run": "true", "shell": "zsh"},
         "The shell 'zsh' is neither one that GitHub knows nor a command line with {0}",
         "cause: Nothing says where the script's file belongs.\n"
         "fix: Use bash, sh, python, pwsh, or a command line with {0} for the script's file: perl {0}\n"
-        "see: docs/troubleshooting.md#action-inputs",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs",
     ),
     "a shell that is not there": Wrong(
         {"profile": "verify", "run": "true", "shell": "fishy {0}"},
         "the command 'fishy' was not found",
         "cause: no folder of the command's PATH holds it: PATH\n"
         "fix: Check the spelling, install it in an earlier step, or give its whole path.\n"
-        "see: docs/troubleshooting.md#command-not-found",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-found",
         code=127,
         before="stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this "
         "version does not measure privileges yet; ends at TIME unless renewed\n",
@@ -64,7 +64,7 @@ INPUTS = {
         "The folder WORKSPACE/services/none cannot be used: No such file or directory",
         "cause: The input working-directory names it, relative to the workspace.\n"
         "fix: Check the name, and that actions/checkout comes before this step.\n"
-        "see: docs/troubleshooting.md#action-inputs",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs",
     ),
 }
 
@@ -85,7 +85,7 @@ NO_PERMISSION = Wrong(
     "    permissions:\n"
     "      contents: read\n"
     "      id-token: write\n"
-    "see: docs/troubleshooting.md#id-token-permission",
+    "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#id-token-permission",
 )
 FORK = Wrong(
     {"profile": "migrate", "run": "true"},
@@ -94,7 +94,7 @@ FORK = Wrong(
     "fix: Leave the step out of such runs, and run it after the merge, on push:\n"
     "    if: github.event_name != 'pull_request' || github.event.pull_request.head.repo.full_name == github.repository\n"
     "  Do not turn to pull_request_target: it would give the code of the fork this repository's permissions.\n"
-    "see: docs/troubleshooting.md#fork-pull-request",
+    "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#fork-pull-request",
 )
 
 

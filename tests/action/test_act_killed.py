@@ -52,7 +52,7 @@ stepcreds: error: The credential of profile migrate is not proven dead: revoked,
   cause: Proof: the answer to its request is not on record: neither its lease nor its user is known
   fix: Whatever was issued ends with the token that asked for it (accessor ACCESSOR), which is revoked. Whether anything \
 was issued, Vault's audit log says.
-  see: docs/troubleshooting.md#not-proven-dead
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead
 """
 
 

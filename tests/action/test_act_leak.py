@@ -39,7 +39,7 @@ GITHUB_OUTPUT, line 1 (token)
 the page of the run.
   fix: *** stands there now, and nothing of it is handed on. Give each step that needs a credential one of its own:
       stepcreds exec migrate -- COMMAND
-  see: docs/troubleshooting.md#leaked-credential
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#leaked-credential
 stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
 ::error::Process completed with exit code 1.
 """

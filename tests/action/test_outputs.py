@@ -128,7 +128,7 @@ def test_a_role_that_does_not_let_it_last_is_refused(stack: Stack, job: Job) -> 
         "  fix: Give the profile roles of its own in Vault, and let these last:\n"
         "      database/roles/app-verify: default_ttl=600s max_ttl=600s\n"
         "    Or lower profiles.verify.max_ttl to what they allow; or use run: or shell:, which need neither.\n"
-        "  see: docs/troubleshooting.md#outputs-ttl\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#outputs-ttl\n"
     )
     assert [record["verdict"] for record in records(job, "credential.closed")] == ["proven dead"]
     assert "stepcreds_credential_" not in " ".join(name for name, value in use.state.items() if value != "null")
@@ -164,7 +164,7 @@ def test_revoke_of_nothing_and_of_what_there_is_not(job: Job) -> None:
     assert plain(run.stderr) == (
         f"stepcreds: error: There is no profile migrat in {job.config}\n"
         "  fix: The profiles there are: migrate, verify.\n"
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     )
 
 
@@ -212,7 +212,7 @@ def test_the_files_of_the_runner_cannot_be_written(stack: Stack, job: Job) -> No
         "stepcreds: error: The outputs cannot be written to the runner's file (GITHUB_OUTPUT): Is a directory\n"
         "  cause: The file is the runner's own.\n"
         "  fix: Check the space on its disk.\n"
-        "  see: docs/troubleshooting.md#outputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#outputs\n"
         "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     run = job.use(profile="verify", outputs="true").run(GITHUB_OUTPUT=None)
@@ -220,7 +220,7 @@ def test_the_files_of_the_runner_cannot_be_written(stack: Stack, job: Job) -> No
     assert plain(run.stderr) == (
         "stepcreds: error: GitHub Actions hands no outputs to later steps here\n"
         "  cause: GITHUB_OUTPUT is not set, which a runner sets for every step.\n"
-        "  see: docs/troubleshooting.md#outputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#outputs\n"
     )
 
 

@@ -141,7 +141,7 @@ def test_no_proof_fails_the_job_unless_it_is_to_warn(stack: Stack, job: Job, tmp
         assert (end.returncode, plain(end.stderr)) == (
             1,
             f"stepcreds: error: {what}  cause: {rest[0]}  fix: {rest[1]}      {rest[2]}"
-            "  see: docs/troubleshooting.md#not-proven-dead\n",
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n",
         )
     assert "chain.closed" not in [record["kind"] for record in records(job)]
     (again,) = job.ends()
@@ -180,12 +180,12 @@ def test_without_any_configuration_what_is_left_is_named(stack: Stack, job: Job,
         "stepcreds: error: 1 problem in the configuration\n"
         f"{job.workspace}: there is no stepcreds.yml here, nor above in this repository\n"
         "  fix: Write one (docs/configuration.md begins with an example), or name one with --config or STEPCREDS_CONFIG.\n"
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
         "stepcreds: error: The credential of profile migrate is not proven dead: expires at TIME\n"
         "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, with a Vault token "
         "of your own:\n"
         "      stepcreds revoke --as-operator --lease database/creds/app-migrate/LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     job.config.write_text(text)
     killed.use.files["STATE"].write_text(state)
@@ -204,7 +204,7 @@ def test_a_ledger_that_a_later_step_removed(stack: Stack, job: Job, killed: Kill
         "  cause: There is another chain in its file. Something removed or replaced it after the step.\n"
         "  fix: What this step itself held is ended. Whether a step with `shell: stepcreds exec …` left something, only "
         "Vault's audit log can tell. Set ledger.path to a folder that no step cleans, and ledger.push.\n"
-        "  see: docs/troubleshooting.md#altered-ledger\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#altered-ledger\n"
     )
     assert plain(end.stderr) == ENDED.format("migrate") + gone + WITH_RUNNER
 
@@ -258,7 +258,7 @@ def test_a_ledger_in_which_a_later_step_wrote_that_it_is_dead(stack: Stack, job:
         "lease database/creds/app-verify/LEASE\n"
         "  cause: Something other than stepcreds has written to the ledger, or something put the lease back.\n"
         "  fix: The credential is dead now. Look at the steps between, and keep the ledger as evidence.\n"
-        "  see: docs/troubleshooting.md#altered-ledger\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#altered-ledger\n"
     )
 
 

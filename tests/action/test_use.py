@@ -31,7 +31,7 @@ def test_a_grace_that_is_none(job: Job) -> None:
     assert run.returncode == 125
     assert normalised(run.stderr) == (
         "stepcreds: error: The input grace is 'soon', and is a duration: 4s, 2m\n"
-        "  see: docs/troubleshooting.md#action-inputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs\n"
     )
 
 
@@ -53,7 +53,7 @@ def test_nowhere_to_put_it(job: Job, missing: Mapping[str, None]) -> None:
     assert normalised(stderr) == (
         "stepcreds: error: stepcreds cannot be put on PATH: RUNNER_TEMP or GITHUB_PATH is not set\n"
         "  cause: The runner sets both for every step; something took them away, or this is no step of an action.\n"
-        "  see: docs/troubleshooting.md#action-inputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs\n"
     )
 
 
@@ -66,7 +66,7 @@ def test_a_file_where_its_folder_belongs(job: Job) -> None:
         f"stepcreds: error: stepcreds cannot be put on PATH: {job.temporary}/stepcreds-bin: File exists\n"
         "  cause: The folder is in the runner's own (RUNNER_TEMP).\n"
         "  fix: Check its permissions, and the space on its disk.\n"
-        "  see: docs/troubleshooting.md#action-inputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs\n"
     )
 
 
@@ -79,5 +79,5 @@ def test_a_temporary_folder_that_is_gone(job: Job, tmp_path: Path) -> None:
         ".sh: No such file or directory\n"
         "  cause: The folder is the runner's own (RUNNER_TEMP).\n"
         "  fix: Check its permissions, and the space on its disk.\n"
-        "  see: docs/troubleshooting.md#action-inputs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs\n"
     )

@@ -93,7 +93,7 @@ def test_a_bad_one(tmp_path: Path) -> None:
     (tmp_path / "stepcreds.yml").write_text(BAD)
     expected = "stepcreds: error: 2 problems in the configuration\n"
     expected += "".join(f"{where}: {key}: {what}\n  fix: {fix}\n" for where, key, what, fix in PROBLEMS)
-    expected += "  see: docs/troubleshooting.md#configuration\n"
+    expected += "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     assert run(tmp_path, "check") == (2, "", expected)
 
 
@@ -109,7 +109,7 @@ def test_the_variable_names_the_file(tmp_path: Path) -> None:
     expected = (
         "stepcreds: error: 1 problem in the configuration\n"
         "no.yml: the file cannot be opened: No such file or directory\n"
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     )
     assert run(tmp_path, "check", STEPCREDS_CONFIG="no.yml") == (2, "", expected)
 

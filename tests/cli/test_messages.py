@@ -20,7 +20,7 @@ def test_the_common_form() -> None:
         "stepcreds: error: it failed\n"
         "  cause: the server is down\n"
         "  fix: start it\n"
-        "  see: docs/troubleshooting.md#vault-down"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-down"
     )
 
 
@@ -52,7 +52,7 @@ def test_the_problems_of_a_configuration() -> None:
         "  fix: Lower it.\n"
         "stepcreds.yml:14:1: there is no such key\n"
         "VAULT_ADDR: it is no address\n"
-        "  see: docs/troubleshooting.md#configuration"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration"
     )
 
 
@@ -80,7 +80,7 @@ def test_foreign_text_commands_neither_a_terminal_nor_a_log_reader() -> None:
         "\\::warning::f.yml:1:1: a ::b: c ::d\n"
         "  fix: e\n"
         "    \\::f\n"
-        "  see: docs/troubleshooting.md#configuration"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration"
     )
 
 

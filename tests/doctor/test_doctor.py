@@ -155,7 +155,7 @@ def test_a_config_that_is_wrong(step: Step, config_file: Path, normal: Callable[
         "✗ config      1 problem in the configuration\n"
         'stepcreds.yml:14:5: profiles.migrate.access: "dll" is not one of read-only, read-write, ddl\n'
         '  fix: Did you mean "ddl"?\n'
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
         "\n1 broken: see above.\n"
     )
     assert (done.stderr, done.returncode) == ("", 2)
@@ -166,7 +166,7 @@ def test_a_profile_that_is_not_there(step: Step, normal: Callable[[str], str]) -
     assert normal(unannotated(done.stderr)) == (
         "stepcreds: error: There is no profile migrat in FOLDER/stepcreds.yml\n"
         "  fix: The profiles there are: migrate, verify.\n"
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     )
     assert (done.stdout, done.returncode) == ("", 2)
 
@@ -206,7 +206,7 @@ def test_another_audience_than_the_roles(stack: Stack, step: Step, config_file: 
         "  fix: If this job is meant to have the role (each setting that is named is replaced as a whole):\n"
         f"""  printf %s '{{"role_type": "jwt", "bound_audiences": ["{audience}"]}}' | """
         "bao write auth/jwt/role/app-verify -\n"
-        "  see: docs/troubleshooting.md#role-differs\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#role-differs\n"
     )
     assert under(done.stdout, "login").startswith(
         "✗ login       Vault refused the login of role app-verify at auth/jwt: error validating token: invalid "
@@ -232,7 +232,7 @@ def test_a_claim_that_is_missing_and_one_that_differs(
         """  printf %s '{"role_type": "jwt", "bound_claims": {"repository_id": "666"}, "bound_claims_type": """
         """"string"}' | """
         "bao write auth/jwt/role/app-migrate -",
-        "  see: docs/troubleshooting.md#role-differs",
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#role-differs",
     ]
     # Vault itself names one of the two, and not always the same.
     assert re.match(
@@ -257,7 +257,7 @@ def test_a_role_that_is_not_there(stack: Stack, step: Step, config_file: Path, n
         "  fix: The roles there are:\n"
         "      bao list auth/jwt/role\n"
         "    Correct `role` of the profile (its default is the profile's name), or `mount` of vault.auth.\n"
-        "  see: docs/troubleshooting.md#login-role\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#login-role\n"
     )
     assert output.endswith(f"{CUT_SHORT}\n1 broken: see above.\n")
 
@@ -303,7 +303,7 @@ def test_a_policy_that_cannot_revoke(stack: Stack, step: Step, config_file: Path
         '        "sync"     = []\n'
         "      }\n"
         "    }\n"
-        "  see: docs/troubleshooting.md#policy-revoke\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-revoke\n"
     )
     assert under(output, "issue") == "– issue       not looked at: revocation comes first\n"
 
@@ -325,7 +325,9 @@ def test_a_policy_that_lacks_what_a_step_needs(
         "    # Issue.\n"
         '    path "database/creds/app-verify" {\n'
     )
-    assert policy.endswith("  see: docs/troubleshooting.md#policy-missing\n")
+    assert policy.endswith(
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-missing\n"
+    )
     assert under(done.stdout, "issue") == "– issue       not looked at: policy comes first\n"
 
 
@@ -343,7 +345,7 @@ def test_a_policy_that_cannot_issue(stack: Stack, step: Step, config_file: Path,
         '    path "database/creds/app-verify" {\n'
         '      capabilities = ["read"]\n'
         "    }\n"
-        "  see: docs/troubleshooting.md#policy-creds\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-creds\n"
     )
     assert output.endswith(
         "– database    not looked at: issue comes first\n"
@@ -390,7 +392,7 @@ def test_operator_without_a_token(step: Step, tmp_path: Path) -> None:
         "stepcreds: error: --operator needs a Vault token, and there is none\n"
         "  cause: Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.\n"
         "  fix: Log in first: vault login (or bao login)\n"
-        "  see: docs/troubleshooting.md#as-operator\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#as-operator\n"
     )
     assert done.returncode == 2
 
@@ -419,7 +421,7 @@ def test_a_database_that_cannot_be_reached(stack: Stack, step: Step, config_file
     assert network == (
         f"✗ network     127.0.0.1:{dead_port} refused the connection\n"
         "  fix: check that this step can reach the profile's database\n"
-        "  see: docs/troubleshooting.md#database\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#database\n"
     )
     assert under(done.stdout, "issue") == "– issue       not looked at: network comes first\n"
     assert done.stdout.endswith("\n1 broken: see above.\n")
@@ -473,7 +475,7 @@ def test_a_sealed_vault_among_others(step: Step, config_file: Path, stack: Stack
         f"✗ vault       Vault at {bao.address} is sealed\n"
         "  cause: The server was started and not unsealed, or somebody sealed it.\n"
         "  fix: An operator must do it:\n      bao operator unseal\n"
-        "  see: docs/troubleshooting.md#vault-sealed\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-sealed\n"
     )
     assert alone.returncode == 1
     assert under(among.stdout, "vault") == (
@@ -530,9 +532,9 @@ def test_what_was_issued_is_ended_when_doctor_is_interrupted(
     assert output == REVOKED + "\n1 broken: see above.\n"
     assert problems == (
         f"stepcreds: error: Ended by {number.name} before every link was looked at\n"
-        "  see: docs/troubleshooting.md#cancelled\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#cancelled\n"
         f"::error title=stepcreds%3A Ended by {number.name} before every link was looked at::"
-        "see: docs/troubleshooting.md#cancelled\n"
+        "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#cancelled\n"
     )
     assert process.returncode == 1
 

@@ -144,7 +144,7 @@ def test_a_job_without_an_id_token_says_what_to_add(stack: Stack, project: Proje
         "      id_tokens:\n"
         "        VAULT_ID_TOKEN:\n"
         f"          aud: {stack.address}\n"
-        "  see: docs/troubleshooting.md#gitlab-id-tokens\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#gitlab-id-tokens\n"
     )
     assert project.log("migrate").count(refused) == 2  # exec, and after_script
 

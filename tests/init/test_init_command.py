@@ -85,7 +85,7 @@ def test_it_never_overwrites(tmp_path: Path, there: str) -> None:
         f"stepcreds: error: {there} is there already, and nothing is overwritten\n"
         "  fix: Nothing has been written. Move it away first; or take over what you want of\n"
         "    stepcreds init --dry-run, which prints the files.\n"
-        "  see: docs/troubleshooting.md#init\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#init\n"
     )
     assert files(root) == before
     assert (root / there).read_text() == "mine\n"
@@ -118,7 +118,7 @@ def test_a_folder_that_leads_out_of_the_repository_is_not_written_to(tmp_path: P
     assert run.stderr == (
         f"stepcreds: error: {root}/.gitlab leads out of the repository, and nothing is written there\n"
         "  fix: Nothing has been written. Make it a folder, or take over the output of stepcreds init --dry-run.\n"
-        "  see: docs/troubleshooting.md#init\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#init\n"
     )
     assert files(tmp_path / "outside") == set()
     assert "stepcreds.yml" not in files(root)
@@ -131,7 +131,7 @@ def test_all_files_are_written_or_none(tmp_path: Path) -> None:
     assert run.stderr == (
         f"stepcreds: error: {root}/.gitlab cannot be written: File exists\n"
         "  fix: Nothing has been written. --dry-run prints what would be.\n"
-        "  see: docs/troubleshooting.md#init\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#init\n"
     )
     assert "stepcreds.yml" not in files(root)
 
@@ -171,7 +171,10 @@ def test_what_is_refused(tmp_path: Path, arguments: tuple[str, ...], what: str, 
     for more in ((), ("--dry-run",)):
         run = init(repository(tmp_path / f"r{len(more)}", ALEMBIC), *arguments, *more)
         assert (run.returncode, run.stdout) == (2, "")
-        assert run.stderr == f"stepcreds: error: {what}\n  fix: {fix}\n  see: docs/troubleshooting.md#init\n"
+        assert (
+            run.stderr
+            == f"stepcreds: error: {what}\n  fix: {fix}\n  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#init\n"
+        )
     assert files(tmp_path / "r0") == set(ALEMBIC)
 
 

@@ -193,7 +193,7 @@ def test_show_goes_on_past_what_it_cannot_read(folder: Path) -> None:
         "stepcreds: error: The ledger cannot use ledger/fifo.jsonl: it is not a regular file\n"
         "  cause: Something else was put in its place.\n"
         "  fix: Look at what it is, and remove it.\n"
-        "  see: docs/troubleshooting.md#ledger\n",
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n",
     )
     assert ledger(folder, "show", "ledger")[0] == 1
 
@@ -321,7 +321,7 @@ def test_there_is_nothing_to_verify(tmp_path: Path) -> None:
         "stepcreds: error: There is no ledger to verify\n"
         "  cause: No step has written one yet, or it was removed.\n"
         "  fix: Name the files or folders: stepcreds ledger verify PATHS\n"
-        "  see: docs/troubleshooting.md#ledger\n",
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n",
     )
     assert ledger(tmp_path, "verify", "ledger") == expected
     (tmp_path / "stepcreds.yml").write_text(CONFIG)

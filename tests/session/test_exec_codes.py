@@ -84,7 +84,7 @@ def test_a_command_that_is_not_there(step: Step, config_file: Path) -> None:
         ISSUED + f"stepcreds: error: {text}\n"
         "  cause: no folder of the command's PATH holds it: /usr/bin\n"
         "  fix: Check the spelling, install it in an earlier step, or give its whole path.\n"
-        "  see: docs/troubleshooting.md#command-not-found\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-found\n"
         "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
@@ -100,7 +100,7 @@ def test_a_command_that_cannot_be_run(step: Step, config_file: Path, tmp_path: P
         ISSUED + f"stepcreds: error: {text}\n"
         "  cause: its mode or the file system's (noexec) forbids it\n"
         f"  fix: Run `chmod +x {script}`, or name its interpreter.\n"
-        "  see: docs/troubleshooting.md#command-not-runnable\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-runnable\n"
         "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
@@ -132,7 +132,7 @@ NOT_PROVEN = (
     "  fix: The lease is database/creds/app-stuck/LEASE; it expires at TIME. End it and prove it, in a step of the same "
     "job:\n"
     "      stepcreds revoke --lease database/creds/app-stuck/LEASE\n"
-    "  see: docs/troubleshooting.md#not-proven-dead\n"
+    "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
 )
 
 

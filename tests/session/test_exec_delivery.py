@@ -182,7 +182,7 @@ def test_what_the_answer_lacks_is_named_and_the_credential_ended(
         f"stepcreds: error: {text}\n"
         "  cause: The fields there are: password, username.\n"
         "  fix: Use one of these in the profile's env: and files:.\n"
-        "  see: docs/troubleshooting.md#delivery\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#delivery\n"
         "stepcreds: queue: proven dead (lease lookup)\n"
     )
     assert not (tmp_path / "report").exists()
@@ -213,7 +213,7 @@ def test_a_secret_without_a_lease_is_refused(step: Step, config_file: Path, tmp_
         "  cause: It is a static secret (kv, a static role), or an engine that gives no leases.\n"
         "  fix: Use a dynamic secrets engine; or accept in words that nothing ends it:\n"
         "      profiles.static.revocation: none\n"
-        "  see: docs/troubleshooting.md#no-lease\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#no-lease\n"
     )
     assert verdicts(config_file) == ["not issued"]
 
@@ -273,7 +273,7 @@ def test_two_credentials_of_one_name_are_refused_before_anything_is_asked(
         f"stepcreds: error: {text}\n"
         "  cause: One command cannot have both under one name.\n"
         '  fix: Give one of them names of its own: profiles.verify.env, for example {CACHE_URL: "{url}"}.\n'
-        "  see: docs/troubleshooting.md#delivery\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#delivery\n"
     )
     assert audited(stack, before) == []
     assert not (config_file.parent / ".stepcreds").exists()
@@ -300,7 +300,7 @@ def test_where_the_second_is_refused_the_first_is_ended(
         '    path "database/creds/app-blind" {\n'
         '      capabilities = ["read"]\n'
         "    }\n"
-        "  see: docs/troubleshooting.md#policy-creds\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-creds\n"
         "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
     )
 
@@ -333,6 +333,6 @@ def test_an_issue_that_fails_halfway_is_tried_on_a_second_token_once(
         "  cause: The database refused the role's creation statements.\n"
         "  fix: Look at creation_statements, and at what Vault's own user may do:\n"
         "      bao list database/roles\n"
-        "  see: docs/troubleshooting.md#issue-statements\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#issue-statements\n"
     )
     assert verdicts(config_file) == ["revoked, not proven"] * 2

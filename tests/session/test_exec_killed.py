@@ -56,7 +56,7 @@ def test_the_worker_is_killed(stack: Stack, config_file: Path, tmp_path: Path) -
         ISSUED + f"stepcreds: error: {text}\n"
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: What it held is ended by the process that is left, which says below how that went.\n"
-        "  see: docs/troubleshooting.md#worker-lost\n" + DEAD
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-lost\n" + DEAD
     )
     assert_dead(stack, given, config_file)
 
@@ -202,13 +202,13 @@ def test_a_defect_of_ours_keeps_nothing_alive(stack: Stack, step: Step, config_f
         ISSUED + f"stepcreds: error: {lost}\n"
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: What it held is ended by the process that is left, which says below how that went.\n"
-        "  see: docs/troubleshooting.md#worker-lost\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-lost\n"
         f"stepcreds: error: {text}\n"
         "  cause: This is a defect of stepcreds.\n"
         "  fix: Its token is revoked instead, which ends what it was given a little later. Prove it, in a step of the same "
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     given = reported(tmp_path / "report")
     until(lambda: given["PGUSER"] not in stack.issued_roles(), "the role goes with the token")

@@ -45,7 +45,7 @@ def handed_on(places: str, profile: str = "verify") -> str:
         "  fix: *** stands there now, and nothing of it is handed on. Give each step that needs a credential one of its "
         "own:\n"
         f"      stepcreds exec {profile} -- COMMAND\n"
-        "  see: docs/troubleshooting.md#leaked-credential\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#leaked-credential\n"
     )
 
 
@@ -228,7 +228,7 @@ def misplaced(what: str, fix: str = "Only append lines to it. It is empty now, w
         "  cause: The command put something else in its place. It may lead to a credential, and the runner would read "
         "it.\n"
         f"  fix: {fix}\n"
-        "  see: docs/troubleshooting.md#runner-file-replaced\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#runner-file-replaced\n"
     )
 
 

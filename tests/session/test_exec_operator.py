@@ -70,7 +70,7 @@ def test_nobody_is_logged_in(step: Step, tmp_path: Path) -> None:
         "stepcreds: error: --as-operator needs a Vault token, and there is none\n"
         "  cause: Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.\n"
         "  fix: Log in first: vault login (or bao login)\n"
-        "  see: docs/troubleshooting.md#as-operator\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#as-operator\n"
     )
 
 
@@ -85,5 +85,5 @@ def test_without_the_flag_a_laptop_is_told_of_it(step: Step, stack: Stack) -> No
         "      stepcreds exec --id-token-file FILE PROFILE -- COMMAND\n"
         "    On your own machine, use the Vault token that you logged in with; the ledger will say so:\n"
         "      stepcreds exec --as-operator PROFILE -- COMMAND\n"
-        "  see: docs/troubleshooting.md#no-identity\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#no-identity\n"
     )

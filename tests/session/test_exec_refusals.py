@@ -36,7 +36,7 @@ def test_a_bad_configuration(stack: Stack, step: Step, config_file: Path, comman
         "  fix: Lower ttl, or raise max_ttl.\n"
         "stepcreds.yml:28:5: profiles.verify.acess: unknown key\n"
         '  fix: Did you mean "access"?\n'
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     )
     assert audited(stack, before) == []
 
@@ -54,7 +54,7 @@ def test_an_unknown_profile(step: Step, config_file: Path, command: list[str]) -
     assert said(run.stderr) == (
         f"stepcreds: error: There is no profile verifi in {config_file}\n"
         "  fix: The profiles there are: migrate, verify.\n"
-        "  see: docs/troubleshooting.md#configuration\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
     )
 
 
@@ -111,7 +111,7 @@ def test_no_identity(stack: Stack, step: Step, command: list[str], config_file: 
         "      permissions:\n"
         "        contents: read\n"
         "        id-token: write\n"
-        "  see: docs/troubleshooting.md#id-token-permission\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#id-token-permission\n"
     )
     assert audited(stack, before) == []
     assert not (config_file.parent / ".stepcreds").exists()
@@ -133,7 +133,7 @@ def test_a_login_that_is_refused(stack: Stack, step: Step, command: list[str], c
         "    This job's token says (unverified):",
     ]
     assert "      environment            production" in lines
-    assert lines[-1] == "  see: docs/troubleshooting.md#login-claim"
+    assert lines[-1] == "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#login-claim"
     # On record as refused, though nothing was requested.
     assert kinds(config_file) == ["chain.opened", "credential.closed"]
     assert verdicts(config_file) == ["not issued"]
@@ -161,7 +161,7 @@ def test_a_policy_that_cannot_revoke(stack: Stack, step: Step, command: list[str
         '        "sync"     = []\n'
         "      }\n"
         "    }\n"
-        "  see: docs/troubleshooting.md#policy-revoke\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-revoke\n"
     )
     assert asked == [
         ("update", "auth/jwt/login"),
@@ -194,7 +194,7 @@ def test_a_batch_token(stack: Stack, step: Step, command: list[str], config_file
         "  fix: Make the role give service tokens:\n"
         "      bao write auth/jwt/role/app-batch role_type=jwt token_type=service\n"
         "    If the role has bound_claims_type=glob, add it to the command: a write without it sets it back to string.\n"
-        "  see: docs/troubleshooting.md#batch-token\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#batch-token\n"
     )
     assert asked == [("update", "auth/jwt/login")]
     assert verdicts(config_file) == ["not issued"]
@@ -218,7 +218,7 @@ def test_a_lease_that_cannot_be_shortened(stack: Stack, step: Step, command: lis
         "  cause: The role's policy does not allow sys/leases/renew, or this engine's leases cannot be renewed.\n"
         '  fix: Allow it (path "sys/leases/renew" { capabilities = ["update"] }); or set default_ttl of the creds role to '
         "120s; or raise profiles.long.ttl.\n"
-        "  see: docs/troubleshooting.md#lease-not-shortened\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#lease-not-shortened\n"
     )
     assert [record["kind"] for record in of_kind(config_file, "credential.requested")] == ["credential.requested"]
     assert verdicts(config_file) == ["proven dead"]
@@ -234,6 +234,6 @@ def test_a_ledger_that_cannot_be_written(stack: Stack, step: Step, command: list
     assert said(run.stderr) == (
         f"stepcreds: error: {text}\n"
         "  fix: Set ledger.path in stepcreds.yml to a folder on a local disk that this user can write to.\n"
-        "  see: docs/troubleshooting.md#ledger\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
     )
     assert audited(stack, before) == []

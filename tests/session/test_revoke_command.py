@@ -149,7 +149,7 @@ def test_a_credential_that_was_requested_and_never_seen(stack: Stack, step: Step
         "  cause: Proof: the answer to its request is not on record: neither its lease nor its user is known\n"
         f"  fix: Whatever was issued ends with the token that asked for it (accessor {left.accessor}), which is revoked. "
         "Whether anything was issued, Vault's audit log says.\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     assert token_is_gone(stack, left.accessor)
     # OpenBao ends a token's leases after it has answered.
@@ -183,7 +183,7 @@ def test_a_lease_that_no_ledger_knows(stack: Stack, step: Step, config_file: Pat
         "  cause: Proof: no ledger here knows the database user: only that of its own step could\n"
         f"  fix: The lease is {left.lease}; when it expires is not known. End it and prove it, in a step of the same job:\n"
         f"      stepcreds revoke --lease {left.lease}\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     assert left.user not in stack.issued_roles()
     assert verdicts(config_file) == ["revoked, not proven"]
@@ -198,7 +198,7 @@ def test_a_lease_of_no_profile(step: Step) -> None:
         "  cause: The lease id begins with the creds path of the profile it was issued for, and none of these match: "
         "database/creds/app-migrate, database/creds/app-verify\n"
         "  fix: Use the stepcreds.yml of the step that held it.\n"
-        "  see: docs/troubleshooting.md#revoke\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#revoke\n"
     )
 
 
@@ -228,7 +228,7 @@ def test_a_role_that_is_there_again_is_no_dead_one(stack: Stack, step: Step, con
         "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, in a step of the same "
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     assert "chain.closed" not in kinds(config_file)
     assert step("revoke", "--all").returncode == 0
@@ -254,7 +254,7 @@ def test_a_revocation_that_fails_is_said(stack: Stack, step: Step, config_file: 
         "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, in a step of the same "
         "job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     run = step("revoke")
     assert run.returncode == 0, run.stderr

@@ -44,7 +44,7 @@ def url(endpoint: FaultyVault) -> str:
 def no_token(reason: str, cause: str, fix: str) -> str:
     return (
         f"stepcreds: error: The token endpoint of GitHub Actions at 127.0.0.1 {reason}\n"
-        f"  cause: {cause}\n  fix: {fix}\n  see: docs/troubleshooting.md#token-endpoint\n"
+        f"  cause: {cause}\n  fix: {fix}\n  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#token-endpoint\n"
     )
 
 
@@ -138,12 +138,12 @@ def test_ended_while_the_token_endpoint_hangs(sweep: Sweep, stack: Stack, number
     assert normalised(run.stderr) == (
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
         "  cause: The job was cancelled, or somebody pressed Ctrl-C.\n"
-        "  see: docs/troubleshooting.md#cancelled\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#cancelled\n"
         if number == signal.SIGTERM
         else "stepcreds: error: The process that ran this step was lost: the worker was killed by SIGKILL\n"
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: It held no credential.\n"
-        "  see: docs/troubleshooting.md#worker-lost\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-lost\n"
     )
 
 
@@ -194,7 +194,7 @@ def test_the_database_does_not_come_back(sweep: Sweep) -> None:
             "  cause: Proof: WHERE closed the connection\n"
             "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
             "      stepcreds revoke --lease LEASE\n"
-            "  see: docs/troubleshooting.md#not-proven-dead\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
         )
         # When it is back, the backstop reaches it, and proves it.
         away.clear()
@@ -259,7 +259,7 @@ def test_the_ledger_can_grow_no_further(sweep: Sweep, written: int, code: int, s
         f"The ledger cannot use {file}: the file may not grow any further\n"
         "  cause: A limit on the size of files (ulimit -f) is set.\n"
         "  fix: Raise the limit.\n"
-        "  see: docs/troubleshooting.md#ledger\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
     )
     dead = "stepcreds: migrate: proven dead{} (lease lookup and refused logins)\n"
     assert (
@@ -293,7 +293,7 @@ def test_a_command_that_removes_the_ledger(sweep: Sweep) -> None:
         f"{ISSUED}stepcreds: error: {what}\n"
         "  cause: Something removed it: a checkout with `clean: true`, say, deletes ignored folders of the workspace.\n"
         "  fix: Set ledger.path in stepcreds.yml to a folder outside the workspace.\n"
-        "  see: docs/troubleshooting.md#ledger\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
         "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )
     assert (run.returncode, sweep.ran, sweep.alive()) == (121, True, set())

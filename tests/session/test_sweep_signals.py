@@ -86,7 +86,7 @@ def test_asked_to_end_before_the_command(sweep: Sweep, stage: str) -> None:
     message = (
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
         "  cause: The job was cancelled, or somebody pressed Ctrl-C.\n"
-        "  see: docs/troubleshooting.md#cancelled\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#cancelled\n"
     )
     assert said(run.stderr) == message
 

@@ -154,14 +154,14 @@ def test_a_token_that_may_have_been_given_a_credential_and_cannot_be_revoked(swe
         "  cause: Revocation: Vault at ADDRESS answered 403 to POST auth/token/revoke-self: injected\n"
         "  fix: Its lease is not known. End it, in a step of the same job:\n"
         "      stepcreds revoke\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
         "stepcreds: error: No answer from Vault at ADDRESS: connection reset by peer\n"
         "  cause: Whether database/creds/app-migrate issued a credential is not known. If it did, it ends with the token "
         "that asked for it. The address is wrong, the server is down, or this machine may not reach it.\n"
         "  fix: Look at vault.address in stepcreds.yml (or VAULT_ADDR), the network and the proxy variables. From this "
         "machine:\n"
         "      curl -sS ADDRESS/v1/sys/health\n"
-        "  see: docs/troubleshooting.md#vault-unreachable\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-unreachable\n"
     )
     # A later login can: by its accessor, which was on record before the request.
     assert sweep.revoke_all().returncode == 1  # ended, and not proven: nobody knows its name
@@ -194,7 +194,7 @@ def test_a_revocation_that_nobody_takes_on(sweep: Sweep) -> None:
         "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, in a step of the "
         "same job:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
-        "  see: docs/troubleshooting.md#not-proven-dead\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )
     # The token's end takes the user along, later: nobody has seen that, and the record does not claim it.
     sweep.check(run, code=121, ran=True, verdicts=[EXPIRES])

@@ -11,6 +11,9 @@ from stepcreds.printable import one_line, printable
 # Our own words, with values in them that have been cut already: a command to paste is not to end in the middle.
 WHOLE = 100_000  # characters
 
+# Nobody who meets a message in a log has the file at hand.
+TROUBLESHOOTING = "https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md"
+
 _RED, _YELLOW, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -29,7 +32,7 @@ def render_error(error: StepcredsError, colour: bool) -> str:
         stepcreds: error: <what>
           cause: <cause>
           fix: <fix>
-          see: docs/troubleshooting.md#<docs>
+          see: <address of docs/troubleshooting.md>#<docs>
 
     A line is left out where the error has nothing to say. Further lines of a cause or a fix are indented under the
     first. The problems of a `ConfigError` follow its first line, each with its fix, in the form of a compiler:
@@ -42,7 +45,7 @@ def render_error(error: StepcredsError, colour: bool) -> str:
         lines += _labelled("fix", problem.fix, colour)
     lines += _labelled("cause", error.cause, colour)
     lines += _labelled("fix", error.fix, colour)
-    lines += _labelled("see", f"docs/troubleshooting.md#{error.docs}" if error.docs else "", colour)
+    lines += _labelled("see", f"{TROUBLESHOOTING}#{error.docs}" if error.docs else "", colour)
     return "\n".join(lines)
 
 
