@@ -81,7 +81,15 @@ def test_no_vault_section_at_all(tmp_path: Path) -> None:
         # The default follows the address that is pinned.
         (f"{{address: {EVIL}}}", {"STEPCREDS_VAULT_ADDR": REAL}, REAL),
         # An address that is not the file's choice takes any audience of the file.
-        (f"{{address: {EVIL}, auth: {{audience: ours}}}}", {"STEPCREDS_VAULT_ADDR": REAL}, "ours"),
+        (f"{{address: '{REAL}', auth: {{audience: ours}}}}", {"STEPCREDS_VAULT_ADDR": f"{REAL}/"}, "ours"),
+        # Of a file that names both, neither counts at another host: a token for the one is not sent to the other.
+        (f"{{address: '{REAL}', auth: {{audience: '{REAL}'}}}}", {"STEPCREDS_VAULT_ADDR": EVIL}, EVIL),
+        (f"{{address: {EVIL}, auth: {{audience: ours}}}}", {"STEPCREDS_VAULT_ADDR": REAL}, REAL),
+        (
+            f"{{address: '{REAL}', auth: {{audience: ours}}}}",
+            {"STEPCREDS_VAULT_ADDR": f"{REAL},{EVIL}"},
+            f"{REAL} {EVIL}",
+        ),
         ("{auth: {audience: 'https://github.com/acme'}}", {"VAULT_ADDR": REAL}, "https://github.com/acme"),
         # One that is has to be named.
         (f"{{address: '{REAL}', auth: {{audience: 'https://vault.example.com'}}}}", {}, "https://vault.example.com"),

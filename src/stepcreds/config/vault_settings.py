@@ -14,6 +14,8 @@ is the address itself, and a file that names the address may not choose an audie
 - Where the address comes from outside the file (STEPCREDS_VAULT_ADDR, which an administrator pins; or VAULT_ADDR,
   BAO_ADDR with no address in the file), the audience of the file may be any: the server that gets the token is then
   not the file's choice.
+- Where the file names an address and an audience, and STEPCREDS_VAULT_ADDR sets another host in the place of the first,
+  the second does not apply either: a token that is meant for the one server is not sent to the other.
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ class _Reader:
         self.environment = environment
         self.base_folder = base_folder
         self.cwd = cwd
+        self.replaced: frozenset[str] = frozenset()  # the hosts of the file's addresses, where a variable goes before
 
     def variable(self, *names: str) -> tuple[str, str]:
         """The first of the variables that is not empty, with its value; two empty texts if there is none."""
@@ -109,6 +112,7 @@ class _Reader:
         name, text = (pinned, listed) if pinned else self.variable("VAULT_ADDR", "BAO_ADDR")
         if not pinned and "address" in self.given:
             return in_file, True
+        self.replaced = frozenset(address.host for address in in_file)
         if not name:
             what = "there is no address of Vault: neither here, nor in VAULT_ADDR, nor in BAO_ADDR"
             self.problems.add("vault.address", what, "For example: address: https://vault.example.com:8200")
@@ -180,7 +184,7 @@ class _Reader:
     def audience(self, auth: Mapping[str, Value], addresses: Sequence[Address], from_file: bool) -> str:
         hosts = {address.host for address in addresses}
         default = addresses[0].text if len(hosts) == 1 else " ".join(address.text for address in addresses)
-        if "audience" not in auth:
+        if "audience" not in auth or (self.replaced and not hosts <= self.replaced):
             return default
         audience = str(auth["audience"])
         is_given = auth["audience"] is not None
