@@ -140,6 +140,7 @@ class _Use:
         from stepcreds.cli.options import profiles_of
         from stepcreds.config.duration import seconds
         from stepcreds.ledger.record import new_uid
+        from stepcreds.session.script_text import recognisable
 
         inputs = self.inputs
         config = self.config()
@@ -152,6 +153,7 @@ class _Use:
         request = Request(
             profiles=profiles_of(config, inputs.profiles),
             argv=argv,
+            recorded=recognisable(argv, self.variables),
             inherit=inputs.inherit,
             grace=grace,
             reason=inputs.reason or None,

@@ -12,6 +12,7 @@ from stepcreds.cli.options import as_seconds, config_option, id_token_option, lo
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
 from stepcreds.session.request import Order, Request
+from stepcreds.session.script_text import recognisable
 
 EPILOG = """\b
 Examples:
@@ -115,6 +116,7 @@ def command(
     request = Request(
         profiles=profiles_of(config, (profile, *also)),
         argv=command_line,
+        recorded=recognisable(command_line, environment),
         inherit=inherit,
         grace=grace,
         redact=redact,

@@ -106,7 +106,7 @@ class _Step:
         from stepcreds.session.takeover import take_over
 
         request = self.order.request
-        return take_over(custody, around=self.around(), argv=request.argv, wants_summary=request.summary)
+        return take_over(custody, around=self.around(), argv=request.recorded, wants_summary=request.summary)
 
     def around(self) -> Surroundings:
         from stepcreds.cli.surroundings import surroundings

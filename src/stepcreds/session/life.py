@@ -101,7 +101,7 @@ class _Life:
             self.around,
             identity,
             self.worker,
-            argv=self.request.argv,
+            argv=self.request.recorded,
             delivery="exec",
             inherited=inherited,
             reason=self.request.reason,

@@ -14,6 +14,7 @@ class Request(NamedTuple):
 
     profiles: tuple[Profile, ...]  # the first, then each --also
     argv: tuple[str, ...]
+    recorded: tuple[str, ...]  # argv as the ledger recognises it
     inherit: Literal["all", "clean"] = "all"
     grace: float = 4.0  # seconds between the first signal and SIGKILL
     redact: bool | None = None  # None: unless the CI was told to mask, or a person watches
