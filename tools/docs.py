@@ -27,6 +27,7 @@ from stepcreds.config.schema import ROOT
 from stepcreds.setup import postgresql, vault
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+DATABASE = "app"  # the README's
 
 
 def schema_file() -> str:
@@ -119,10 +120,10 @@ def _fenced(language: str, text: str) -> str:
 def database_setup() -> str:
     """What a superuser runs once."""
     statements = [
-        *postgresql.hardening("shop"),
-        *postgresql.read_only_group("app_ro", database="shop", schema="app", owner="app_owner"),
+        *postgresql.hardening(DATABASE),
+        *postgresql.read_only_group("app_ro", database=DATABASE, schema="app", owner="app_owner"),
         *postgresql.management_user(
-            16, "vault_mgr", "<password>", database="shop", groups=["app_ro"], owners=["app_owner"]
+            16, "vault_mgr", "<password>", database=DATABASE, groups=["app_ro"], owners=["app_owner"]
         ),
     ]
     return _fenced("sql", ";\n".join(statements) + ";")
@@ -131,14 +132,15 @@ def database_setup() -> str:
 def read_only_role() -> str:
     """The database role of a profile that reads."""
     creation = postgresql.read_only_creation("app_ro")
-    body = vault.database_role(VERIFY, connection="<shop>", creation=creation, revocation=postgresql.revocation())
+    body = vault.database_role(VERIFY, connection=DATABASE, creation=creation, revocation=postgresql.revocation())
     return _fenced("json", json.dumps(body, indent=2))
 
 
 def ddl_role() -> str:
-    """The creation statements of a profile that changes the schema."""
-    creation = postgresql.ddl_creation("app_owner", "shop")
-    return _fenced("json", json.dumps({"creation_statements": creation}, indent=2))
+    """The database role of a profile that changes the schema."""
+    creation, revocation = postgresql.ddl_creation("app_owner", DATABASE), postgresql.revocation("app_owner")
+    body = vault.database_role(MIGRATE, connection=DATABASE, creation=creation, revocation=revocation)
+    return _fenced("json", json.dumps(body, indent=2))
 
 
 def policy() -> str:
@@ -153,6 +155,7 @@ def jwt_role() -> str:
         audience="https://vault.example.com:8200",
         bound_claims={"repository_id": "<71717171>", "environment": "production"},
         policies=["app-migrate"],
+        user_claim="repository_id",
     )
     return _fenced("json", json.dumps(body, indent=2))
 

@@ -1,0 +1,103 @@
+"""docs/vault.md can be pasted: what stands there, on a real PostgreSQL and OpenBao, gives a step what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pg8000.exceptions
+import pytest
+
+from stepcreds.devstack.postgresql import SUPERUSER
+from stepcreds.devstack.stack import Stack
+from stepcreds.secret import Secret
+
+PAGE = (Path(__file__).parents[2] / "docs" / "vault.md").read_text(encoding="utf-8")
+# What the page's reader fills in; and this cluster, where these two are there already.
+MANAGER, PASSWORD = "docs_mgr", "a-password-of-the-docs"
+THERE = {'CREATE ROLE "app_ro" NOLOGIN'}
+
+
+def generated(name: str) -> str:
+    found = re.search(rf"<!-- generated: {name} -->\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def database(stack: Stack) -> Iterator[str]:
+    """The page's database, with its schema and its owner, set up as the page says."""
+    with closing(stack.postgresql.connect(SUPERUSER, stack.postgresql.password)) as server:
+        server.run("CREATE DATABASE app")
+        try:
+            with closing(stack.postgresql.connect(SUPERUSER, stack.postgresql.password, "app")) as connection:
+                connection.run("CREATE SCHEMA app AUTHORIZATION app_owner")
+                connection.run("SET ROLE app_owner")
+                connection.run("CREATE TABLE app.orders AS SELECT 1 AS id")
+                connection.run("RESET ROLE")
+                text = generated("database setup").replace("vault_mgr", MANAGER).replace("<password>", PASSWORD)
+                for statement in text.strip().removesuffix(";").split(";\n"):
+                    if statement not in THERE:
+                        connection.run(statement)
+            yield "app"
+        finally:
+            server.run("DROP DATABASE app WITH (FORCE)")
+            server.run(f"DROP OWNED BY {MANAGER}")
+            server.run(f"DROP ROLE {MANAGER}")
+
+
+@pytest.fixture
+def vault(stack: Stack, database: str) -> Iterator[Any]:
+    """An OpenBao with the page's connection, and the page's two roles under names of their own."""
+    template = re.search(r"username_template='(.*)'", PAGE)
+    assert template is not None
+    paths = []
+    with stack.client() as client:
+        for path, body in (
+            (
+                f"database/config/{database}",
+                {
+                    "plugin_name": "postgresql-database-plugin",
+                    "allowed_roles": "docs-migrate,docs-verify",
+                    "connection_url": "postgresql://{{username}}:{{password}}@"
+                    f"{stack.postgresql.host}:{stack.postgresql.port}/{database}?sslmode=disable",
+                    "username": MANAGER,
+                    "password": PASSWORD,
+                    "password_authentication": "scram-sha-256",
+                    "username_template": template[1],
+                },
+            ),
+            ("database/roles/docs-verify", json.loads(generated("read-only role"))),
+            ("database/roles/docs-migrate", json.loads(generated("ddl role"))),
+        ):
+            client.write_data(path, data=body)
+            paths.append(path)
+        yield client
+        for path in reversed(paths):
+            client.delete(path)
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_page_gives_two_credentials_that_can_what_it_says_and_end(stack: Stack, vault: Any) -> None:
+    migrate, verify = (vault.read(f"database/creds/docs-{name}") for name in ("migrate", "verify"))
+    with closing(connect(stack, migrate)) as session:
+        session.run("CREATE TABLE app.notes (id int)")
+        assert session.run("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == [["app_owner"]]
+    with closing(connect(stack, verify)) as session:
+        # What the migration made is readable at once, and nothing can be changed.
+        assert session.run("SELECT count(*) FROM app.notes, app.orders") == [[0]]
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="25006"):
+            session.run("DELETE FROM app.orders")
+    for lease in (migrate, verify):
+        vault.write_data("sys/leases/revoke", data={"lease_id": lease["lease_id"], "sync": True})
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
+            connect(stack, lease)
+
+
+def connect(stack: Stack, lease: dict[str, Any]) -> Any:
+    given = lease["data"]
+    return stack.postgresql.connect(given["username"], Secret(given["password"]), "app")
