@@ -3,10 +3,13 @@
     python3 -I -S action/launch.py exec migrate -- alembic upgrade head      # is: stepcreds exec migrate -- ...
     python3 -I -S stepcreds.pyz exec migrate -- alembic upgrade head         # this file is its __main__
 
+Signals that end a process wait until stepcreds handles them: nothing of it can be interrupted before that.
+
 Every Python can read this file, so that an old one gives a message and not a syntax error. It is not for import.
 """
 
 import os
+import signal
 import stat
 import sys
 
@@ -42,6 +45,8 @@ FOLDERS = ("STEPCREDS_CACHE", "RUNNER_TEMP")
 
 def main():
     require(sys.version_info[:3], sys.platform)
+    # stepcreds.cli.main lets them in again where no pair of processes does. A re-start inherits the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
     withhold(os.environ)
     if sys.executable and not (sys.flags.isolated and sys.flags.no_site):
         # The machine's packages, PYTHONPATH and the current folder are on sys.path, and may be in sys.modules.

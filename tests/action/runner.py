@@ -128,22 +128,19 @@ class Acting:
 
     def main(self) -> Pair:
         """The processes of the Action's main, as soon as its worker is there."""
-        return until(lambda: self._pair(b"main.mjs"), "the Action's processes are there")
+        return until(lambda: self._pair(b"launch.py\0action\0main"), "the Action's processes are there")
 
     def shell(self) -> Pair:
-        """Those of a step whose shell is `stepcreds exec`; there is no Node, and the runner started the front."""
+        """Those of a step whose shell is `stepcreds exec`."""
         return until(lambda: self._pair(b"launch.py\0exec"), "the shell's processes are there")
 
     def _pair(self, started: bytes) -> Pair | None:
-        """The first process with `started` in its command line, and the step's two that it is or has below it."""
+        """The first process with `started` in its command line that has a child with it: the runner's own child."""
         tree = children()
-        for first in descendants(self.process.pid):
-            if started not in _argv(first):
-                continue
-            for front in [first, *tree.get(first, [])]:
-                for worker in tree.get(front, []):
-                    if b"launch.py" in _argv(front) and b"launch.py" in _argv(worker):
-                        return Pair(first, front, worker)
+        for front in descendants(self.process.pid):
+            for worker in tree.get(front, []):
+                if started in _argv(front) and started in _argv(worker):
+                    return Pair(front, worker)
         return None
 
     def wait(self, seconds: float = 3 * DEADLINE) -> Run:
@@ -182,9 +179,8 @@ class Acting:
 
 
 class Pair(NamedTuple):
-    """The Action's main at work: Node, and the two processes of the step."""
+    """The Action's main at work: the two processes of the step, the first of which was Node."""
 
-    node: int
     front: int
     worker: int
 
@@ -194,7 +190,7 @@ class Pair(NamedTuple):
         return until(lambda: next(iter(children().get(self.worker, [])), None), "the command is there")
 
     def kill(self, *who: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to those of `node`, `front`, `worker` that are named; stopped together, so that none reacts."""
+        """Send a signal to those of `front`, `worker` that are named; stopped together, so that none reacts."""
         pids = [int(getattr(self, name)) for name in who]
         if len(pids) > 1 and number == signal.SIGKILL:
             for pid in pids:
@@ -205,7 +201,7 @@ class Pair(NamedTuple):
                 os.kill(pid, number)
 
     def watched(self) -> Watched:
-        return Watched([self.node, self.front, self.worker])
+        return Watched([self.front, self.worker])
 
 
 class Repository:

@@ -109,13 +109,13 @@ def cancel(main: Pair, interrupt: float = INTERRUPT, terminate: float = TERMINAT
     """What the runner does; the signal after which all of the step was gone."""
     for number, seconds in ((signal.SIGINT, interrupt), (signal.SIGTERM, terminate)):
         with suppress(ProcessLookupError):
-            os.kill(main.node, number)
+            os.kill(main.front, number)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if not os.path.exists(f"/proc/{main.node}"):  # noqa: PTH110
+            if not os.path.exists(f"/proc/{main.front}"):  # noqa: PTH110
                 return number.name
             time.sleep(0.02)
-    for pid in (main.node, *descendants(main.node)):
+    for pid in (main.front, *descendants(main.front)):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return "SIGKILL"

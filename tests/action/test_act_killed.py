@@ -1,7 +1,7 @@
 """SIGKILL of `main` at any point: when the job has ended, `post` has left nothing alive, and everything is on record.
 
-Who is killed: Node, which the runner started; the front, which Node started; the worker, which holds the credential; or
-all of them in one moment, so that `post` alone is left.
+Who is killed: the front, which the runner started as Node; the worker, which holds the credential; or both in one
+moment, so that `post` alone is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from step_runs import normalised, token_is_gone
 from faulty_vault import Fault, FaultyVault
 from stepcreds.devstack.stack import Stack
 
-ALL = ("node", "front", "worker")
+ALL = ("front", "worker")
 TIMEOUT = "3s"  # of each request to Vault, for what hangs
 WORKFLOW = """\
 on: push
@@ -66,8 +66,7 @@ def vault(repository: Repository) -> Iterator[FaultyVault]:
         yield between
 
 
-# The front goes with Node, and Node with the front: below, each of the two is killed.
-@pytest.mark.parametrize("who", [("node",), ("worker",), ALL], ids="+".join)
+@pytest.mark.parametrize("who", [("front",), ("worker",), ALL], ids="+".join)
 # The request that is not answered: the step stands still there, and dies.
 @pytest.mark.parametrize(
     ("stage", "carried_out"),
@@ -96,7 +95,7 @@ def test_killed_while_vault_is_asked(
         by_front = ["lookup", "revoke", "lookup"] if carried_out else ["revoke", "lookup"]
         after = {"login": [], "issue": ["revoke-self"], "revoke": [*by_front, "revoke-self"]}[stage]
         assert vault.stages == before + after
-    # Without Node, `post` and the half that is left work at the same time.
+    # Without the front, `post` and the half that is left work at the same time.
 
 
 @pytest.mark.parametrize("who", [*((name,) for name in ALL), ALL], ids="+".join)

@@ -1,14 +1,16 @@
-"""What the Node half starts Python with, what it says where it cannot, and that it ends as Python ends; no runner here."""
+"""What Node becomes: Python with what does not bend it; and what it says where it cannot. No runner here."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import ci_tools
+from stepcreds.action.install import START
 
 ACTION = Path(__file__).resolve().parents[2] / "action"
 # Loaded before the Action: another system, and a machine on which `existsSync` finds only what it is told to.
@@ -50,7 +52,7 @@ def test_a_python_that_is_too_old(tmp_path: Path) -> None:
     assert run.stderr == f"{TITLE}What there is ({old}) is older, or does not start.{FIX}"
 
 
-@pytest.mark.parametrize(("ends", "code"), [("exit 42", 42), ("kill -TERM $$", 143)])
+@pytest.mark.parametrize(("ends", "code"), [("exit 42", 42), ("kill -TERM $$", -15)])
 def test_it_ends_as_python_ends(tmp_path: Path, ends: str, code: int) -> None:
     python(tmp_path, ends)
     run = node(tmp_path, ONLY_ON_PATH, PATH=f"{tmp_path}:/usr/bin:/bin")
@@ -73,7 +75,7 @@ def test_python_is_started_with_what_does_not_bend_it(tmp_path: Path, stage: str
     python(tmp_path, f'env -0 > {tmp_path}/environment; echo "$@" > {tmp_path}/arguments')
     run = node(tmp_path, ONLY_ON_PATH, stage=stage, PATH=f"{tmp_path}:/usr/bin:/bin", **GIVEN)
     assert (run.returncode, run.stderr) == (0, "")
-    assert (tmp_path / "arguments").read_text() == f"-I -S {ACTION / 'launch.py'} action {stage}\n"
+    assert (tmp_path / "arguments").read_text() == f"-I -S -c {START} {ACTION / 'launch.py'} action {stage}\n"
     pairs = [entry.partition("=") for entry in (tmp_path / "environment").read_text().split("\0") if entry]
     found = {name: value for name, _, value in pairs}
     assert json.loads(found.pop("STEPCREDS_WITHHELD")) == {"LD_LIBRARY_PATH": "/nowhere", "PYTHONPATH": "/nowhere"}
@@ -85,10 +87,57 @@ def test_python_is_started_with_what_does_not_bend_it(tmp_path: Path, stage: str
     } == expected
 
 
+@pytest.mark.parametrize("stage", ["main", "post"])
+def test_what_an_earlier_step_says_in_its_place_is_not_handed_on(tmp_path: Path, stage: str) -> None:
+    python(tmp_path, f"env -0 > {tmp_path}/environment")
+    forged = {
+        "STEPCREDS_WITHHELD": '{"RUNNER_TEMP": "/nowhere"}',
+        "STEPCREDS_MATRIX": '{"region":"us"}',
+        "INPUT_MATRIX": "null",
+    }
+    run = node(tmp_path, ONLY_ON_PATH, stage=stage, PATH=f"{tmp_path}:/usr/bin:/bin", **forged)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "STEPCREDS_" not in (tmp_path / "environment").read_text()
+
+
+def test_it_is_the_same_process_and_nobody_is_left_above_it(tmp_path: Path) -> None:
+    python(tmp_path, f'echo "$$ $PPID" > {tmp_path}/ids; cat')
+    before = f"{ONLY_ON_PATH}fs.writeFileSync('{tmp_path}/node', String(process.pid));\n"
+    run = node(tmp_path, before, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert (tmp_path / "ids").read_text() == f"{(tmp_path / 'node').read_text()} {os.getpid()}\n"
+
+
+def test_a_node_that_cannot_be_replaced(tmp_path: Path) -> None:
+    before = "process.execve = undefined;\nObject.defineProperty(process, 'version', { value: 'v22.14.0' });\n"
+    run = node(tmp_path, before)
+    assert (run.returncode, run.stdout) == (125, "")
+    assert run.stderr == (
+        "::error title=stepcreds%3A the Node of this runner is too old::It is v22.14.0, which cannot be replaced by "
+        "another program (process.execve, Node 22.15); what it was given for the job's identity would be open to the "
+        "script.%0AUpdate the runner: node24 comes with actions/runner 2.327.1.\n"
+    )
+
+
+def test_more_than_one_variable_can_hold(tmp_path: Path) -> None:
+    run = node(tmp_path, "", LD_A="a" * 70_000, LD_B="b" * 70_000)
+    assert (run.returncode, run.stdout) == (125, "")
+    assert run.stderr == (
+        "::error title=stepcreds%3A too much in the environment::The job's matrix, or the variables LD_*, PYTHON* and "
+        "their like together, are longer than 131072 bytes, which is all that Linux hands over in one variable.%0A"
+        "Make them shorter: look at what earlier steps write to GITHUB_ENV.\n"
+    )
+
+
+def test_both_ways_to_start_python_block_signals_alike() -> None:
+    """Node and the program that `shell: stepcreds exec …` finds on PATH."""
+    assert f'const START = "{START}";' in (ACTION / "python.mjs").read_text()
+
+
 def python(folder: Path, does: str) -> Path:
     """A `python3` that is new enough, unless it `does` no more than to fail."""
     path = folder / "python3"
-    asked = "" if does == "exit 1" else '[ "$3" = -c ] && exit 0\n'
+    asked = "" if does == "exit 1" else "[ $# = 4 ] && exit 0\n"
     path.write_text(f"#!/bin/sh\n{asked}{does}\n")
     path.chmod(0o755)
     return path

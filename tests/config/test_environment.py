@@ -30,6 +30,17 @@ def test_what_was_set_for_python_alone_is_not(monkeypatch: pytest.MonkeyPatch) -
     assert "LD_DEBUG" not in variables
 
 
+@pytest.mark.parametrize("text", ["{", '{"STATE_stepcreds_config": null, "LD_PRELOAD": "/lib/x.so"}'])
+def test_the_end_of_a_job_goes_on_without_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.setenv("STATE_stepcreds_config", "/as/it/is")
+    monkeypatch.setenv("STEPCREDS_WITHHELD", text)
+    variables = environment(tolerant=True)
+    assert variables["STATE_stepcreds_config"] == "/as/it/is"
+    assert "LD_PRELOAD" not in variables
+    assert "STEPCREDS_WITHHELD" not in variables
+
+
 def test_without_it_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STEPCREDS_WITHHELD", raising=False)
     monkeypatch.setenv("PYTHONPATH", "/as/it/is")
@@ -48,10 +59,13 @@ def test_without_it_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"A=B": "x"}', "a name in it cannot be that of a variable"),
         ('{"A\\u0000": "x"}', "a name in it cannot be that of a variable"),
         ('{"\\ud800": "x"}', "a name in it cannot be that of a variable"),
-        ('{"A": 1}', "a value in it cannot be that of a variable"),
-        ('{"A": {"B": "x"}}', "a value in it cannot be that of a variable"),
-        ('{"A": "x\\u0000"}', "a value in it cannot be that of a variable"),
-        ('{"A": "\\ud800"}', "a value in it cannot be that of a variable"),
+        ('{"RUNNER_TEMP": "/theirs"}', "a name in it is not that of a variable that is withheld"),
+        ('{"STATE_stepcreds_config": null}', "a name in it is not that of a variable that is withheld"),
+        ('{"LC_ALL": "C"}', "a name in it is not that of a variable that is withheld"),
+        ('{"LD_A": 1}', "a value in it cannot be that of a variable"),
+        ('{"LD_A": {"B": "x"}}', "a value in it cannot be that of a variable"),
+        ('{"LD_A": "x\\u0000"}', "a value in it cannot be that of a variable"),
+        ('{"LD_A": "\\ud800"}', "a value in it cannot be that of a variable"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_and_no_traceback(monkeypatch: pytest.MonkeyPatch, text: str, why: str) -> None:

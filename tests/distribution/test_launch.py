@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from trees import ISOLATED, PYTHON, REPOSITORY, bytecode, copied, plain, started
 
+from stepcreds.config import environment
 from stepcreds.devstack.stack import Stack
 from stepcreds.errors import UnsupportedError
 from stepcreds.process.kernel import require_linux
@@ -198,6 +199,8 @@ def test_both_halves_of_the_action_withhold_the_same() -> None:
     assert names is not None
     assert tuple(prefixes[1].replace("_?PYTHON", "PYTHON|_PYTHON").split("|")) == LAUNCH["PREFIXES"]
     assert tuple(names[1].split("|")) == LAUNCH["NAMES"]
+    # What is taken back from there is no more than that.
+    assert (LAUNCH["PREFIXES"], LAUNCH["NAMES"]) == (environment.PREFIXES, environment.NAMES)
 
 
 # --- the folder for bytecode

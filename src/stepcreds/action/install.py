@@ -12,6 +12,11 @@ from stepcreds.errors import StepcredsError
 from stepcreds.printable import one_line
 
 FOLDER = "stepcreds-bin"
+# As in action/python.mjs, which says why.
+START = (
+    "import _signal as s,sys;s.pthread_sigmask(s.SIG_BLOCK,(s.SIGHUP,s.SIGINT,s.SIGQUIT,s.SIGTERM));del sys.argv[0];"
+    "__file__=sys.argv[0];exec(compile(open(__file__,'rb').read(),__file__,'exec'))"
+)
 
 
 def install(environment: Mapping[str, str]) -> str:
@@ -49,7 +54,9 @@ def install(environment: Mapping[str, str]) -> str:
 def _program(environment: Mapping[str, str]) -> str:
     launcher = Path(sys.argv[0]).resolve()
     lines = ["#!/bin/sh", "# Written by the Action: stepcreds as it came with it, and the Python that it found."]
+    # Only the Action knows them: a step may have written others to GITHUB_ENV.
+    lines.append("unset STEPCREDS_WITHHELD STEPCREDS_MATRIX")
     if matrix := environment.get("STEPCREDS_MATRIX"):
         lines.append(f"export STEPCREDS_MATRIX={shlex.quote(matrix)}")
-    lines.append(f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(launcher))} "$@"')
+    lines.append(f'exec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(START)} {shlex.quote(str(launcher))} "$@"')
     return "\n".join(lines) + "\n"

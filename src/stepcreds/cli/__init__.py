@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import NoReturn
 
 from stepcreds.errors import StepcredsError
-from stepcreds.exit_codes import BEFORE_THE_COMMAND
+from stepcreds.exit_codes import BEFORE_THE_COMMAND, INTERRUPTED
 
 
 def main() -> NoReturn:
@@ -14,6 +15,10 @@ def main() -> NoReturn:
     is_exec = sys.argv[1:2] == ["exec"]
     is_action = sys.argv[1:2] == ["action"]
     try:
+        # Those of `process.cancel`, which takes its time to import. The pair of processes handles them as soon as it is
+        # there; nothing before that takes long, and an interrupt of it would be a traceback.
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        signal.pthread_sigmask(signal.SIG_BLOCK if is_exec or is_action else signal.SIG_UNBLOCK, ending)
         if is_action:
             from stepcreds.cli.action import run_action
 
@@ -32,4 +37,6 @@ def main() -> NoReturn:
 
         bare_voice().fail(error)
         code = BEFORE_THE_COMMAND if is_exec or is_action else error.exit_code
+    except KeyboardInterrupt:
+        code = BEFORE_THE_COMMAND if is_exec or is_action else INTERRUPTED
     sys.exit(code)

@@ -28,7 +28,7 @@ GRACE = "4s"  # GitHub kills everything of a cancelled job after 10 seconds, and
 
 def run_action(stage: str) -> int:
     """One use of the Action, or the end of its job; the code to exit with. Raises `StepcredsError`."""
-    variables = environment()
+    variables = environment(tolerant=stage == "post")
     workspace = Path(variables.get("GITHUB_WORKSPACE") or Path.cwd())
     if stage == "post":
         return _end_job(workspace, variables)
@@ -76,14 +76,14 @@ class _Use:
         if self.inputs.mode == "install":
             return self.install()
         if self.inputs.mode == "outputs":
-            return run_step(lambda: self.order(()), bound_to_parent=True)
+            return run_step(lambda: self.order(()))
         from stepcreds.action.script import script_of
         from stepcreds.action.script_file import has_program, written
 
         script = script_of(self.inputs.run, self.inputs.shell, has_bash=has_program("bash", self.variables))
         path = written(script, self.variables)
         try:
-            code = run_step(lambda: self.order(script.argv(path)), bound_to_parent=True)
+            code = run_step(lambda: self.order(script.argv(path)))
         finally:
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - a text, as the command line has it

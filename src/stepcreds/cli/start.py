@@ -4,16 +4,15 @@ flags and configuration. Together they take as long as the slower one."""
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stepcreds.clock import SystemClock
 from stepcreds.exit_codes import BEFORE_THE_COMMAND
-from stepcreds.process import kernel
 from stepcreds.process.pair import Custody, Worker, new_handover, run_pair
 
 if TYPE_CHECKING:
+    from stepcreds.action.state import State
     from stepcreds.session.request import Order
     from stepcreds.session.step import Surroundings
 
@@ -26,13 +25,12 @@ def run_exec(arguments: list[str]) -> int:
     return run_step(lambda: _order_of(arguments))
 
 
-def run_step(read_order: Callable[[], Order | None], *, bound_to_parent: bool = False) -> int:
+def run_step(read_order: Callable[[], Order | None]) -> int:
     """Run the step that `read_order` asks for; the code to exit with. None: there is nothing to do after all.
 
-    `bound_to_parent`: whoever started this process only passes signals on to it, and what it started must not go on
-    when it is killed. Raises `StepcredsError` and whatever `read_order` raises.
+    Raises `StepcredsError` and whatever `read_order` raises.
     """
-    return _Step(read_order, bound_to_parent).run()
+    return _Step(read_order).run()
 
 
 def _order_of(arguments: list[str]) -> Order | None:
@@ -49,19 +47,15 @@ def _order_of(arguments: list[str]) -> Order | None:
 class _Step:
     """One step, in both processes: each sets `order` for itself."""
 
-    def __init__(self, read_order: Callable[[], Order | None], bound_to_parent: bool) -> None:
+    def __init__(self, read_order: Callable[[], Order | None]) -> None:
         self.read_order = read_order
-        self.bound_to_parent = bound_to_parent
         self.clock = SystemClock()
         self.started_by = os.getppid()
         self.handover = new_handover()
         self.order: Order | None = None
+        self.state: State | None = None  # made before there is a command
 
     def run(self) -> int:
-        if self.bound_to_parent:
-            kernel.notify_of_parent_death(signal.SIGKILL)  # and the worker does what it does when the front is killed
-            if os.getppid() != self.started_by:
-                os.kill(os.getpid(), signal.SIGKILL)
         return run_pair(self.work, self.take_over, meanwhile=self.read, clock=self.clock)
 
     def read(self) -> None:
@@ -73,6 +67,7 @@ class _Step:
             self.order = self.read_order()
             if self.order is not None:
                 message = pickle.dumps(self.order)
+                self.state = self.notebook(self.order)
         finally:
             self.handover.give(message)
 
@@ -91,7 +86,7 @@ class _Step:
         if self.order.ends_handed_out:
             from stepcreds.recovery.handed_out import end_handed_out
 
-            if not end_handed_out(around, worker):
+            if not end_handed_out(around, worker, self.order.on_revoke_failure):
                 return BEFORE_THE_COMMAND
         if self.order.request.delivery == "outputs":
             from stepcreds.session.handout import hand_out
@@ -117,6 +112,9 @@ class _Step:
         assert order is not None  # noqa: S101 - asked only for an order
         token = Secret(order.operator_token) if order.operator_token is not None else None
         variables = environment()
+        self.state = self.state or self.notebook(order)
+        if order.shown_state:
+            variables = {**variables, "GITHUB_STATE": order.shown_state}
         around = surroundings(
             order.config,
             variables,
@@ -126,8 +124,12 @@ class _Step:
             started_by=self.started_by,
             operator_token=token,
         )
-        if order.keeps_state:
-            from stepcreds.action.state import State
+        return around._replace(notebook=self.state)
 
-            return around._replace(notebook=State(variables))
-        return around
+    def notebook(self, order: Order) -> State | None:
+        if not order.keeps_state:
+            return None
+        from stepcreds.action.state import State
+        from stepcreds.config.environment import environment
+
+        return State(environment())

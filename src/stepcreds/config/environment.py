@@ -11,17 +11,31 @@ from stepcreds.errors import UsageError
 # What bends an interpreter (LD_PRELOAD, PYTHONPATH) is not in the environment that the Action starts us with: a JSON
 # object in this variable has it, because the command must find what a plain step would. See action/launch.py.
 WITHHELD = "STEPCREDS_WITHHELD"
+# The lists of action/launch.py, and what Python itself sets. Nothing else is taken from that variable: whoever could
+# write it (a line in GITHUB_ENV) would say where the runner's files and its memory of this step are.
+PREFIXES = ("LD_", "PYTHON", "_PYTHON", "OPENSSL_", "MALLOC_")
+NAMES = (
+    *("GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NIS_PATH", "NLSPATH"),
+    *("RESOLV_HOST_CONF", "RES_OPTIONS", "TZDIR", "SSLKEYLOGFILE"),
+)
+_BY_PYTHON = "LC_CTYPE"
 
 
-def environment() -> Mapping[str, str]:
+def environment(*, tolerant: bool = False) -> Mapping[str, str]:
     """A snapshot of the environment that cannot be written to; later changes of the process's own do not show in it.
 
     Bytes that are not UTF-8 stand in it as surrogate escapes (PEP 383), as `os.environ` has them. Raises `UsageError`
-    when what was withheld cannot be read.
+    when what was withheld cannot be read; `tolerant`, for what has to be ended whatever others wrote, goes on without.
     """
     variables = own_environment()
     if WITHHELD in variables:
-        for name, value in _withheld(variables.pop(WITHHELD)).items():
+        try:
+            withheld = _withheld(variables.pop(WITHHELD))
+        except UsageError:
+            if not tolerant:
+                raise
+            withheld = {}
+        for name, value in withheld.items():
             if value is None:
                 variables.pop(name, None)
             else:
@@ -47,6 +61,8 @@ def _withheld(text: str) -> Mapping[str, str | None]:
     for name, value in found.items():
         if not name or "=" in name or not _fits(name):
             raise _unreadable("a name in it cannot be that of a variable")
+        if not (name.startswith(PREFIXES) or name in NAMES or name == _BY_PYTHON):
+            raise _unreadable("a name in it is not that of a variable that is withheld")
         if value is not None and not (isinstance(value, str) and _fits(value)):
             raise _unreadable("a value in it cannot be that of a variable")
     return found
