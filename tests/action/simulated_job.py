@@ -28,7 +28,8 @@ class Use:
         for file in self.files.values():
             file.touch()
 
-    def start(self, stage: str = "main", **variables: str | None) -> subprocess.Popen[str]:
+    def environment(self, stage: str = "main", **variables: str | None) -> dict[str, str]:
+        """What the runner starts it with."""
         merged: dict[str, str | None] = {
             **self.job.environment(),
             **{f"GITHUB_{name}": str(file) for name, file in self.files.items()},
@@ -36,10 +37,13 @@ class Use:
             **({f"STATE_{name}": value for name, value in self.state.items()} if stage == "post" else {}),
             **variables,
         }
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def start(self, stage: str = "main", **variables: str | None) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "stepcreds", "action", stage],
             cwd=self.job.workspace if self.job.workspace.exists() else "/",
-            env={name: value for name, value in merged.items() if value is not None},
+            env=self.environment(stage, **variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
