@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner import Repository
+from runner import Repository, transcript
+from transcripts import life
+
+from stepcreds.devstack.stack import Stack
 
 WORKFLOW = """\
 on: push
@@ -42,8 +45,9 @@ IDENTITY = {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"}
 OF_THE_RUNNER = {"GITHUB_ACTION", "GITHUB_ACTION_REF", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_PATH"}
 
 
-def test_the_difference_is_the_credential_and_the_identity(repository: Repository) -> None:
+def test_the_difference_is_the_credential_and_the_identity(stack: Stack, repository: Repository) -> None:
     repository.workflow(WORKFLOW)
+    since = len(stack.audit())
     run = repository.run(LANG="", LC_ALL="")  # Python would add an LC_CTYPE of its own
     assert run.code == 0, run.shown()
     plain, inside = (variables(repository.outside / name) for name in ("plain", "inside"))
@@ -53,6 +57,7 @@ def test_the_difference_is_the_credential_and_the_identity(repository: Repositor
     assert changed <= OF_THE_RUNNER
     assert plain["GREETING"] == "hello\nworld"
     assert plain["LD_LIBRARY_PATH"] == "/nowhere/lib"
+    assert transcript(stack, since) == life("verify")
 
 
 def variables(path: Path) -> dict[str, str]:

@@ -6,8 +6,11 @@ import json
 import re
 from typing import NamedTuple
 
-from runner import Repository, Run, Step
+from runner import Repository, Run, Step, transcript
 from step_runs import normalised
+from transcripts import life
+
+from stepcreds.devstack.stack import Stack
 
 
 class Wrong(NamedTuple):
@@ -98,17 +101,21 @@ FORK = Wrong(
 )
 
 
-def test_inputs(repository: Repository) -> None:
+def test_inputs(stack: Stack, repository: Repository) -> None:
     repository.workflow(workflow(INPUTS))
+    since = len(stack.audit())
     run = repository.run()
     for name, wrong in INPUTS.items():
         check(run, name, wrong)
+    # Of all these, only the one whose shell is not there comes as far as a credential.
+    assert transcript(stack, since) == life("verify")
     # What went wrong is over: the end of the job has nothing to add.
     assert {step.result for step in run.steps() if step.stage == "Post"} == {"success"}, run.shown()
 
 
-def test_no_identity(repository: Repository) -> None:
+def test_no_identity(stack: Stack, repository: Repository) -> None:
     repository.workflow(workflow({"migrate": NO_PERMISSION}))
+    since = len(stack.audit())
     run = repository.run(identity=False)
     check(run, "migrate", NO_PERMISSION)
     assert run.steps()[-1] == Step("Post", "migrate", "success"), run.shown()
@@ -120,6 +127,7 @@ def test_no_identity(repository: Repository) -> None:
     run = repository.run(identity=False, event="pull_request", payload={"pull_request": pull})
     check(run, "migrate", FORK)
     assert run.steps()[-1] == Step("Post", "migrate", "success"), run.shown()
+    assert transcript(stack, since) == []
 
 
 def check(run: Run, name: str, wrong: Wrong) -> None:

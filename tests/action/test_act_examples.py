@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from runner import ROOT, Repository, Run, without_ledger
+from runner import ROOT, Repository, Run, transcript, without_ledger
+from transcripts import by_login, life
 
 from stepcreds.devstack.stack import Stack
 
@@ -55,7 +56,8 @@ def shop(stack: Stack, repository: Repository) -> Repository:
 
 
 @pytest.mark.parametrize("example", EACH, ids=lambda example: example.name)
-def test_runs(shop: Repository, example: Example) -> None:
+def test_runs(stack: Stack, shop: Repository, example: Example) -> None:
+    since = len(stack.audit())
     run = shop.run(example.name)
     assert run.code == 0, run.shown()
     assert {step.result for step in run.steps()} == {"success"}
@@ -67,6 +69,12 @@ def test_runs(shop: Repository, example: Example) -> None:
     shown = [line for line in run.text.splitlines() if line.startswith(("migrating as v-", "verifying as v-"))]
     scripts = sum(len(profiles) for profiles in example.issued.values()) - (example.name == "monorepo.yml")
     assert len(shown) == scripts
+    profiles = [profile for names in example.issued.values() for profile in names]
+    assert by_login(stack, since) == sorted(life(role(profile)) for profile in profiles)
+
+
+def role(profile: str) -> str:
+    return "migrate" if profile.startswith("migrate") else "verify"
 
 
 def issued(run: Run) -> dict[str, list[str]]:
@@ -76,10 +84,11 @@ def issued(run: Run) -> dict[str, list[str]]:
     }
 
 
-def test_the_reviewer_finds_what_is_not_proven_dead(shop: Repository) -> None:
+def test_the_reviewer_finds_what_is_not_proven_dead(stack: Stack, shop: Repository) -> None:
     run = shop.run("migrate-then-verify.yml")
     (chain,) = run.texts
     shop.write("ledgers/one/chain.jsonl", chain)
+    since = len(stack.audit())
     review = shop.run("review.yml", event="schedule", identity=False)
     assert review.code == 0, review.shown()
     assert [step.name for step in review.steps() if step.stage == "Main"][1:] == [
@@ -93,6 +102,7 @@ def test_the_reviewer_finds_what_is_not_proven_dead(shop: Repository) -> None:
     shop.write("ledgers/one/chain.jsonl", "".join(lines[:3] + lines[4:]))
     review = shop.run("review.yml", event="schedule", identity=False)
     assert review.exit_code("Verify") == 1, review.shown()
+    assert transcript(stack, since) == []
 
 
 def test_every_example_is_run() -> None:

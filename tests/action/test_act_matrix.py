@@ -6,8 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from runner import Repository, Step, until
+from runner import Repository, Step, transcript, until
 from step_runs import normalised
+from transcripts import by_login, life
+
+from stepcreds.devstack.stack import Stack
 
 MATRIX = """\
 on: push
@@ -47,10 +50,11 @@ jobs:
 """
 
 
-def test_legs_of_a_matrix_end_nothing_of_each_other(repository: Repository) -> None:
+def test_legs_of_a_matrix_end_nothing_of_each_other(stack: Stack, repository: Repository) -> None:
     shared = repository.outside / "ledger"
     repository.configure(lambda text: f"{text}ledger:\n  path: {shared}\n")
     repository.workflow(MATRIX)
+    since = len(stack.audit())
     with repository.start() as act:
         # The leg for eu has ended, its chain is closed, and the one for us still runs.
         until(lambda: all((repository.outside / name).exists() for name in ("eu", "us")), "both legs run")
@@ -69,14 +73,17 @@ def test_legs_of_a_matrix_end_nothing_of_each_other(repository: Repository) -> N
             ("credential.closed", "proven dead"),
             ("chain.closed", None),
         ]
+    # Each by the token of its own login.
+    assert by_login(stack, since) == 2 * [life("migrate")]
 
 
 def kinds_in(folder: Path) -> set[str]:
     return {str(json.loads(line)["kind"]) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()}
 
 
-def test_two_uses_share_a_chain_that_is_closed_once(repository: Repository) -> None:
+def test_two_uses_share_a_chain_that_is_closed_once(stack: Stack, repository: Repository) -> None:
     repository.workflow(TWO_USES)
+    since = len(stack.audit())
     run = repository.run()
     assert run.steps()[1:] == [
         Step("Main", "First", "success"),
@@ -94,3 +101,4 @@ def test_two_uses_share_a_chain_that_is_closed_once(repository: Repository) -> N
         0,
         1,
     ]
+    assert transcript(stack, since) == life("migrate") + life("verify")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner import Repository
+from runner import Repository, transcript
+from transcripts import life
+
+from stepcreds.devstack.stack import Stack
 
 WORKFLOW = """\
 on: push
@@ -22,9 +25,10 @@ jobs:
 """
 
 
-def test_a_plain_clone_is_all_it_takes(repository: Repository, action: Path) -> None:
+def test_a_plain_clone_is_all_it_takes(stack: Stack, repository: Repository, action: Path) -> None:
     repository.git("pull", "--quiet", str(action), "main")
     repository.workflow(WORKFLOW)
+    since = len(stack.audit())
     run = repository.run("deploy.yml")
     assert run.code == 0, run.shown()
     assert "2\n" in run.log("First").splitlines(keepends=True)
@@ -32,3 +36,4 @@ def test_a_plain_clone_is_all_it_takes(repository: Repository, action: Path) -> 
     folders = [line for line in run.log("Second").splitlines() if not line.startswith("stepcreds: ")]
     assert "stepcreds-python" in folders
     assert [line for line in folders if line[:2] in ("??", " M")] == []
+    assert transcript(stack, since) == 2 * life("verify")

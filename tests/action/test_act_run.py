@@ -7,7 +7,10 @@ import shutil
 from typing import NamedTuple
 
 import pytest
-from runner import Repository, Run
+from runner import Repository, Run, transcript
+from transcripts import life
+
+from stepcreds.devstack.stack import Stack
 
 
 class Script(NamedTuple):
@@ -76,9 +79,12 @@ def own(log: str) -> str:
     return "".join(line for line in log.splitlines(keepends=True) if not line.startswith("stepcreds: "))
 
 
-def test_each_script_prints_and_ends_as_in_a_plain_step(repository: Repository, scripts: dict[str, Script]) -> None:
+def test_each_script_prints_and_ends_as_in_a_plain_step(
+    stack: Stack, repository: Repository, scripts: dict[str, Script]
+) -> None:
     repository.write("services/db/there.txt", "it is there\n")
     repository.workflow(workflow(scripts))
+    since = len(stack.audit())
     run = repository.run()
     expected = {name: (script.prints, script.code) for name, script in scripts.items()}
     assert {name: outcome(run, f"plain: {name}") for name in scripts} == expected, run.shown()
@@ -89,13 +95,14 @@ def test_each_script_prints_and_ends_as_in_a_plain_step(repository: Repository, 
         assert run.commands(f"stepcreds: {name}") == said
     dead = [record["verdict"] for record in run.records if record["kind"] == "credential.closed"]
     assert dead == ["proven dead"] * len(scripts)
+    assert transcript(stack, since) == len(scripts) * life("verify")
 
 
 def outcome(run: Run, step: str) -> tuple[str, int]:
     return own(run.log(step)), run.exit_code(step)
 
 
-def test_what_a_script_hands_to_the_runner_arrives(repository: Repository) -> None:
+def test_what_a_script_hands_to_the_runner_arrives(stack: Stack, repository: Repository) -> None:
     repository.workflow("""\
 on: push
 jobs:
@@ -119,7 +126,9 @@ jobs:
           echo "$GREETING ${{ steps.migrate.outputs.version }}"
           findme
 """)
+    since = len(stack.audit())
     run = repository.run()
     assert run.code == 0, run.shown()
     assert run.log("Take over") == "hello 17\nfound\n"
     assert run.commands("Hand over") == [("warning", "::warning title=Of the script::it is said")]
+    assert transcript(stack, since) == life("verify")
