@@ -63,9 +63,12 @@ def token(stack: Stack, **claims: object) -> str:
 
 
 @contextmanager
-def gitlab_project(stack: Stack, folder: Path) -> Iterator[Project]:
+def gitlab_project(
+    stack: Stack, folder: Path, bound: Mapping[str, Mapping[str, object]] | None = None
+) -> Iterator[Project]:
     """A `Project` in `folder`, with JWT roles for GitLab's claims beside those that the stack has for GitHub's.
 
+    `bound` has further claims that the role of a profile is bound to.
     Afterwards the roles are gone, and so must be every user that OpenBao issued meanwhile.
     """
     before = stack.issued_roles()
@@ -75,7 +78,7 @@ def gitlab_project(stack: Stack, folder: Path) -> Iterator[Project]:
             body = vault.jwt_role(
                 profile,
                 audience=stack.address,
-                bound_claims={name: CLAIMS[name] for name in BOUND},
+                bound_claims={**{name: CLAIMS[name] for name in BOUND}, **(bound or {}).get(profile.name, {})},
                 policies=[profile.role],
                 user_claim="project_id",
             )

@@ -160,6 +160,29 @@ def test_a_branch_that_anybody_may_push_to_gets_nothing(stack: Stack, project: P
     assert "never" not in said
 
 
+def test_the_job_that_verifies_cannot_log_in_for_ddl(stack: Stack, tmp_path: Path) -> None:
+    """With the roles bound as docs/gitlab.md and the example say, and a verification that was tampered with."""
+    environments = {"migrate": "production-ddl", "verify": "production"}
+    bound = {profile: {"environment": name} for profile, name in environments.items()}
+    with gitlab_project(stack, tmp_path / "shop", bound) as project:
+        for name in environments.values():
+            project.identify(name, environment=name)
+        example = (EXAMPLES / ".gitlab-ci.yml").read_text()
+        project.write(".gitlab-ci.yml", example)
+        project.script("migrate.sh", "echo migrating\n")
+        project.script("verify.sh", "echo verifying\n")
+        project.commit()
+        run = project.run()
+        assert run.code == 0, run.text
+        project.write(".gitlab-ci.yml", example.replace("stepcreds exec verify --", "stepcreds exec migrate --"))
+        project.commit()
+        run = project.run()
+        assert (run.code, " FAIL 125 " in run.text) == (1, True), run.text
+        assert "migrating\n" in project.log("migrate")
+        assert "stepcreds: error: Vault refused the login" in project.log("verify")
+        assert "verifying\n" not in project.log("verify")
+
+
 def test_jobs_of_a_matrix_have_credentials_and_chains_of_their_own(
     stack: Stack, project: Project, tmp_path: Path
 ) -> None:
