@@ -23,6 +23,7 @@ WITH_RUNNER = (
     "stepcreds: warning: the ledger of this job ends with its runner, because nothing says where to copy it. Set "
     "ledger.push in stepcreds.yml: to artifact, or to a folder\n"
 )
+BEGUN = "stepcreds_begun=true\n"
 OVER = "stepcreds: the job is over, and nothing of it is alive\n"
 CLOSED = "stepcreds: the job is over, and nothing of it is alive; CHAIN is closed\n"
 
@@ -77,7 +78,7 @@ def test_a_job_that_asked_for_nothing_needs_neither_identity_nor_vault(stack: St
     assert not job.ledger.exists()
     # Nor a configuration, which the step did not need either.
     job.config.unlink()
-    job.uses[0].files["STATE"].write_text("")
+    job.uses[0].files["STATE"].write_text(BEGUN)
     (end,) = job.ends()
     assert (end.returncode, end.stderr) == (0, OVER)
 
@@ -173,13 +174,13 @@ def test_without_any_configuration_what_is_left_is_named(stack: Stack, job: Job,
     text = job.config.read_text()
     job.config.unlink()
     state = killed.use.files["STATE"].read_text()
-    killed.use.files["STATE"].write_text("")
+    killed.use.files["STATE"].write_text(BEGUN)
     (end,) = job.ends()
     assert end.returncode == 1
     assert plain(end.stderr) == (
         "stepcreds: error: 1 problem in the configuration\n"
         f"{job.workspace}: there is no stepcreds.yml here, nor above in this repository\n"
-        "  fix: Write one (docs/configuration.md begins with an example), or name one with --config or STEPCREDS_CONFIG.\n"
+        "  fix: stepcreds init writes a first one; or name yours with --config or STEPCREDS_CONFIG.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
         "stepcreds: error: The credential of profile migrate is not proven dead: expires at TIME\n"
         "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, with a Vault token "
@@ -291,7 +292,8 @@ def test_a_line_that_a_later_step_changed(stack: Stack, job: Job) -> None:
 def test_a_state_that_is_none(stack: Stack, job: Job, killed: Killed) -> None:
     state = killed.use.files["STATE"]
     state.write_text(
-        "stepcreds_config={\nstepcreds_ledger=[]\nstepcreds_credential_1=7\nstepcreds_credential_2=null\nother=\n"
+        f"{BEGUN}stepcreds_config={{\nstepcreds_vault={{\nstepcreds_file_0=1\nstepcreds_ledger=[]\n"
+        "stepcreds_credential_1=7\nstepcreds_credential_2=null\nother=\n"
     )
     (end,) = job.ends()
     assert (end.returncode, plain(end.stderr)) == (0, ENDED.format("migrate") + WITH_RUNNER + CLOSED)

@@ -8,20 +8,22 @@ ledger says of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stepcreds import recovery
 from stepcreds.action.inputs import Inputs
-from stepcreds.action.state import Saved
+from stepcreds.action.saved import Saved
+from stepcreds.action.standing import has_changed
 from stepcreds.ci.interface import CI
 from stepcreds.clock import Clock
-from stepcreds.config.load import load_config
-from stepcreds.config.model import Config, LedgerSettings
-from stepcreds.errors import LedgerError, StepcredsError
+from stepcreds.config.model import LedgerSettings
+from stepcreds.errors import ConfigError, LedgerError, StepcredsError
 from stepcreds.ledger.journal import Journal
-from stepcreds.ledger.reading import unclosed
+from stepcreds.ledger.reading import chains_of, unclosed
+from stepcreds.ledger.record import new_uid
 from stepcreds.ledger.verify import verify
+from stepcreds.model import Job
 from stepcreds.recovery.ending import NOTHING_DONE
 from stepcreds.recovery.handed_out import forget
 from stepcreds.recovery.leftover import find
@@ -32,32 +34,21 @@ from stepcreds.shipping import ship
 FAILED = 1
 
 
-def configuration(
-    path: Path | None, saved: Saved, environment: Mapping[str, str], folder: Path, clock: Clock
-) -> Config:
-    """What the step went by; where it told the runner nothing, what there is now. Raises `ConfigError`."""
-    if not saved.path:
-        return load_config(path, environment, folder, clock)
-    data = None if saved.text is None else saved.text.encode()
-    return load_config(Path(saved.path), environment, folder, clock, data=data)
+def end_job(inputs: Inputs, saved: Saved, redirected: Sequence[str], around: Surroundings) -> int:
+    """End what is left of this job, close its chain, copy it; the code to exit with: 0, or 1 where something failed.
 
-
-def has_changed(saved: Saved) -> bool:
-    """Whether the configuration is another now than the step went by. One that is gone has not changed."""
-    if not saved.path or saved.text is None:
-        return False
-    try:
-        return Path(saved.path).read_bytes() != saved.text.encode()
-    except OSError:
-        return False
-
-
-def end_job(inputs: Inputs, saved: Saved, around: Surroundings) -> int:
-    """End what is left of this job, close its chain, copy it; the code to exit with: 0, or 1 where something failed."""
+    `redirected`: in what the environment leads to another Vault now than the step's.
+    """
     if has_changed(saved):
         around.voice.warn(
             f"{saved.path} has changed since the step that got the credential: the end of the job goes by what it said "
             "then"
+        )
+    if redirected and saved.vault is not None:
+        around.voice.warn(
+            f"the environment of this job leads to another Vault now ({', '.join(redirected)}) than that of the step: "
+            f"the end of the job asks {' and '.join(saved.vault.addresses)}, as the step did. Look for what sets "
+            "STEPCREDS_VAULT_ADDR, VAULT_… or BAO_… (a line in GITHUB_ENV)"
         )
     task = recovery.Task(
         reach="job",
@@ -74,7 +65,7 @@ def _conclude(report: recovery.Report, saved: Saved, around: Surroundings) -> in
     voice = around.voice
     forget(around, report)
     failures = 0 if report.tolerable else 1
-    for error in (*_gone(saved, around.clock), *_altered(report.chains)):
+    for error in (*_forgotten(saved, around.environment), *_gone(saved, around.clock), *_altered(report.chains)):
         failures += 1
         voice.fail(error)
     places, lost = _copy(report, around)
@@ -84,6 +75,22 @@ def _conclude(report: recovery.Report, saved: Saved, around: Surroundings) -> in
         where = f"copied to {' and '.join(places)}" if places else ""
         voice.say("; ".join(filter(None, ("the job is over, and nothing of it is alive", ending, where))))
     return FAILED if failures else 0
+
+
+def _forgotten(saved: Saved, environment: Mapping[str, str]) -> list[StepcredsError]:
+    """The failure of a job whose runner remembers nothing of a step: the first thing that a step does is to tell it."""
+    if saved.begun or not environment.get("GITHUB_STATE"):
+        return []
+    return [
+        LedgerError(
+            "The runner remembers nothing of this step of the Action",
+            cause="Each tells it at once that it has begun. It was killed before that; or what it ran emptied its "
+            "state (GITHUB_STATE), and killed all of it.",
+            fix="Look at what this step ran. What the ledger tells of this job is ended; whether the step had a "
+            "credential that is on no record, only Vault's audit log can tell.",
+            docs="altered-ledger",
+        )
+    ]
 
 
 def _gone(saved: Saved, clock: Clock) -> list[StepcredsError]:
@@ -156,20 +163,55 @@ def _is_temporary(settings: LedgerSettings, environment: Mapping[str, str]) -> b
 
 
 def end_without_configuration(
-    error: StepcredsError, saved: Saved, environment: Mapping[str, str], ci: CI, voice: Voice
+    error: StepcredsError,
+    inputs: Inputs,
+    saved: Saved,
+    environment: Mapping[str, str],
+    ci: CI,
+    clock: Clock,
+    voice: Voice,
 ) -> int:
     """The end of a job whose configuration cannot be read: fine if there is nothing to end, and loud if there is."""
     temporary = environment.get("RUNNER_TEMP", "")
     settings = LedgerSettings(Path(saved.ledger).parent if saved.ledger else Path(temporary, "stepcreds"), None)
     job = ci.job({}, environment)
+    forgotten = _forgotten(saved, environment)
+    for failure in forgotten:
+        voice.fail(failure)
     views, errors = unclosed(settings, job, by_environment=True)
     if not views and not errors and not saved.credentials:
-        voice.say("the job is over, and nothing of it is alive")
-        return 0
+        closed = _close(settings, job, clock)
+        if closed:
+            voice.warn(
+                f"{'; '.join(file.name for file in closed)} is closed, and copied nowhere: what says where cannot be "
+                f"read. {_first(error)}"
+            )
+        if not forgotten:
+            voice.say("the job is over, and nothing of it is alive")
+        return FAILED if forgotten else 0
     voice.fail(error)
     for failure in errors:
         voice.fail(failure)
+    failures = len(forgotten) + len(errors)
     task = recovery.Task(reach="job", remembered=saved.credentials)
     for leftover in find(task, settings, {}, job, "", by_environment=True)[0]:
-        voice.fail(words.unproven(leftover.holding, NOTHING_DONE, job_is_over=True))
-    return FAILED
+        unproven = words.unproven(leftover.holding, NOTHING_DONE, job_is_over=True)
+        if inputs.on_revoke_failure == "warn":
+            voice.warn("\n".join(text for text in (unproven.what, unproven.cause, unproven.fix) if text))
+        else:
+            failures += 1
+            voice.fail(unproven)
+    return FAILED if failures else 0
+
+
+def _close(settings: LedgerSettings, job: Job, clock: Clock) -> list[Path]:
+    """Close the chains of a job of which nothing is left; those that were open."""
+    files = [chain.file for chain in chains_of(settings, job, by_environment=True)[0] if not chain.closed]
+    for file in files:
+        Journal.at(file, clock=clock).close(new_uid())
+    return files
+
+
+def _first(error: StepcredsError) -> str:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return f"{problems[0].where}: {problems[0].what}" if problems else error.what

@@ -27,14 +27,26 @@ def written(script: Script, environment: Mapping[str, str]) -> str:
 
     Raises `StepcredsError`.
     """
+    return _new("script", script.content, script.suffix, environment)
+
+
+def empty_state(environment: Mapping[str, str]) -> str:
+    """The path of a new file that the script finds as GITHUB_STATE. Raises `StepcredsError`.
+
+    What a `run:` step writes there has no effect; ours is read for the end of the job, and is not the script's.
+    """
+    return _new("script's GITHUB_STATE", "", ".state", environment)
+
+
+def _new(what: str, content: str, suffix: str, environment: Mapping[str, str]) -> str:
     folder = environment.get("RUNNER_TEMP") or "/tmp"  # noqa: S108 - the name is not one that can be guessed
-    path = Path(folder) / f"{new_uid()}{script.suffix}"
+    path = Path(folder) / f"{new_uid()}{suffix}"
     try:
         with open(path, "x", encoding="utf-8", errors="surrogateescape", opener=_private) as file:  # noqa: PTH123
-            file.write(script.content)
+            file.write(content)
     except OSError as error:
         raise StepcredsError(
-            f"The script cannot be written to {one_line(str(path))}: {error.strerror}",
+            f"The {what} cannot be written to {one_line(str(path))}: {error.strerror}",
             cause="The folder is the runner's own (RUNNER_TEMP).",
             fix="Check its permissions, and the space on its disk.",
             docs="action-inputs",

@@ -32,14 +32,18 @@ def run_action(stage: str) -> int:
     workspace = Path(variables.get("GITHUB_WORKSPACE") or Path.cwd())
     if stage == "post":
         return _end_job(workspace, variables)
+    from stepcreds.action.state import begin
+
+    begin(variables)
     inputs = read_inputs(variables)
     _change_folder(inputs, workspace)
     return _Use(inputs, workspace, variables).run()
 
 
 def _end_job(workspace: Path, variables: Mapping[str, str]) -> int:
-    from stepcreds.action.post import configuration, end_job, end_without_configuration
-    from stepcreds.action.state import saved
+    from stepcreds.action.post import end_job, end_without_configuration
+    from stepcreds.action.saved import saved
+    from stepcreds.action.standing import configuration, redirected
     from stepcreds.ci.detect import detect
     from stepcreds.cli.surroundings import surroundings
     from stepcreds.cli.voice import LogVoice
@@ -58,8 +62,10 @@ def _end_job(workspace: Path, variables: Mapping[str, str]) -> int:
         config = configuration(_config(inputs, workspace), told, variables, folder, clock)
     except ConfigError as error:
         ci = detect(variables, "")
-        return end_without_configuration(error, told, variables, ci, LogVoice(ci, clock, started_by=started_by))
-    return end_job(inputs, told, surroundings(config, variables, clock, new_uid(), started_by=started_by))
+        voice = LogVoice(ci, clock, started_by=started_by)
+        return end_without_configuration(error, inputs, told, variables, ci, clock, voice)
+    elsewhere = redirected(told, variables, folder, clock)
+    return end_job(inputs, told, elsewhere, surroundings(config, variables, clock, new_uid(), started_by=started_by))
 
 
 class _Use:
@@ -69,6 +75,7 @@ class _Use:
         self.inputs = inputs
         self.workspace = workspace
         self.variables = variables
+        self.shown_state = ""
 
     def run(self) -> int:
         if self.inputs.mode == "revoke":
@@ -78,15 +85,18 @@ class _Use:
         if self.inputs.mode == "outputs":
             return run_step(lambda: self.order(()))
         from stepcreds.action.script import script_of
-        from stepcreds.action.script_file import has_program, written
+        from stepcreds.action.script_file import empty_state, has_program, written
 
         script = script_of(self.inputs.run, self.inputs.shell, has_bash=has_program("bash", self.variables))
         path = written(script, self.variables)
         try:
+            if self.variables.get("GITHUB_STATE"):
+                self.shown_state = empty_state(self.variables)
             code = run_step(lambda: self.order(script.argv(path)))
         finally:
-            with suppress(OSError):
-                os.unlink(path)  # noqa: PTH108 - a text, as the command line has it
+            for file in filter(None, (path, self.shown_state)):
+                with suppress(OSError):
+                    os.unlink(file)  # noqa: PTH108 - a text, as the command line has it
         if code not in OURS:
             # What the runner says of a `run:` step that fails, and does not say of an action.
             with suppress(OSError):
@@ -95,12 +105,16 @@ class _Use:
 
     def install(self) -> int:
         from stepcreds.action.install import install
-        from stepcreds.action.state import save_config
+        from stepcreds.action.state import save_text
         from stepcreds.config.file import find_config
 
         code = self.revoke(("all",), speaks=False) if is_any(self.variables) else 0
         with suppress(ConfigError):  # there may be none yet: a checkout comes later
-            save_config(find_config(_config(self.inputs, self.workspace), self.variables, Path.cwd()), self.variables)
+            path = find_config(_config(self.inputs, self.workspace), self.variables, Path.cwd())
+            try:
+                self.config()
+            except ConfigError:  # an address that only the later steps have, say
+                save_text(path, self.variables)
         install(self.variables)
         return code
 
@@ -132,7 +146,7 @@ class _Use:
         from stepcreds.clock import SystemClock
 
         config, _ = load(_config(self.inputs, self.workspace), SystemClock())
-        save_config(config.source, self.variables)
+        save_config(config, self.variables)
         return config
 
     def order(self, argv: tuple[str, ...]) -> Order:
@@ -161,7 +175,15 @@ class _Use:
             summary=inputs.summary,
             delivery="outputs" if inputs.mode == "outputs" else "exec",
         )
-        return Order(request, config, new_uid(), ends_handed_out=is_any(self.variables), keeps_state=True)
+        return Order(
+            request,
+            config,
+            new_uid(),
+            ends_handed_out=is_any(self.variables),
+            keeps_state=True,
+            shown_state=self.shown_state,
+            on_revoke_failure=inputs.on_revoke_failure or "profile",
+        )
 
 
 def _config(inputs: Inputs, workspace: Path) -> Path | None:

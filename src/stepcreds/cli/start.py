@@ -12,6 +12,7 @@ from stepcreds.exit_codes import BEFORE_THE_COMMAND
 from stepcreds.process.pair import Custody, Worker, new_handover, run_pair
 
 if TYPE_CHECKING:
+    from stepcreds.action.state import State
     from stepcreds.session.request import Order
     from stepcreds.session.step import Surroundings
 
@@ -52,6 +53,7 @@ class _Step:
         self.started_by = os.getppid()
         self.handover = new_handover()
         self.order: Order | None = None
+        self.state: State | None = None  # made before there is a command
 
     def run(self) -> int:
         return run_pair(self.work, self.take_over, meanwhile=self.read, clock=self.clock)
@@ -65,6 +67,7 @@ class _Step:
             self.order = self.read_order()
             if self.order is not None:
                 message = pickle.dumps(self.order)
+                self.state = self.notebook(self.order)
         finally:
             self.handover.give(message)
 
@@ -83,7 +86,7 @@ class _Step:
         if self.order.ends_handed_out:
             from stepcreds.recovery.handed_out import end_handed_out
 
-            if not end_handed_out(around, worker):
+            if not end_handed_out(around, worker, self.order.on_revoke_failure):
                 return BEFORE_THE_COMMAND
         if self.order.request.delivery == "outputs":
             from stepcreds.session.handout import hand_out
@@ -109,6 +112,9 @@ class _Step:
         assert order is not None  # noqa: S101 - asked only for an order
         token = Secret(order.operator_token) if order.operator_token is not None else None
         variables = environment()
+        self.state = self.state or self.notebook(order)
+        if order.shown_state:
+            variables = {**variables, "GITHUB_STATE": order.shown_state}
         around = surroundings(
             order.config,
             variables,
@@ -118,8 +124,12 @@ class _Step:
             started_by=self.started_by,
             operator_token=token,
         )
-        if order.keeps_state:
-            from stepcreds.action.state import State
+        return around._replace(notebook=self.state)
 
-            return around._replace(notebook=State(variables))
-        return around
+    def notebook(self, order: Order) -> State | None:
+        if not order.keeps_state:
+            return None
+        from stepcreds.action.state import State
+        from stepcreds.config.environment import environment
+
+        return State(environment())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -43,6 +44,9 @@ _CONTROL = re.compile("[\x00-\x20\x7f]")
 _EXAMPLE = "For example: postgresql://db.example.com:5432/app?sslmode=verify-full"
 
 
+NOTHING_KEPT: Mapping[Path, Path] = {}
+
+
 class DatabaseURLError(ValueError):
     """What is wrong with a URL: pairs of what it is, and how to mend it. Neither repeats what may be a secret."""
 
@@ -51,8 +55,10 @@ class DatabaseURLError(ValueError):
         self.problems = tuple(problems)
 
 
-def parse_database_url(text: str, base_folder: Path) -> DatabaseURL:
+def parse_database_url(text: str, base_folder: Path, kept: Mapping[Path, Path] = NOTHING_KEPT) -> DatabaseURL:
     """`text` as a `DatabaseURL`; relative files are relative to `base_folder` (absolute).
+
+    `kept`: where files are now that were kept from another time.
 
     `sslmode` is `verify-full` where the URL does not say, and "" for an engine that has none. As in libpq:
     `verify-full` and `verify-ca` check the server's certificate against `sslrootcert`, the first also its host name;
@@ -82,7 +88,7 @@ def parse_database_url(text: str, base_folder: Path) -> DatabaseURL:
     options = reader.query(query)
     if fragment:
         reader.wrong("the URL holds a '#'", "Write %23 for a '#' that is meant.")
-    sslmode, sslrootcert = reader.tls(options, base_folder)
+    sslmode, sslrootcert = reader.tls(options, base_folder, kept)
     if reader.problems:
         raise DatabaseURLError(reader.problems)
     return DatabaseURL(engine.name, scheme, host, port, database, sslmode, sslrootcert, options)
@@ -148,7 +154,7 @@ class _Reader:
                 options[name] = self.decoded(value, f'the parameter "{shown}"')
         return options
 
-    def tls(self, options: dict[str, str], base_folder: Path) -> tuple[str, Path | None]:
+    def tls(self, options: dict[str, str], base_folder: Path, kept: Mapping[Path, Path]) -> tuple[str, Path | None]:
         """Takes `sslmode` and `sslrootcert` out of `options`."""
         given, file = options.pop("sslmode", None), options.pop("sslrootcert", None)
         if not self.engine.has_sslmode:
@@ -167,6 +173,7 @@ class _Reader:
         if file is None or file == "system":
             return sslmode, None
         path = Path(os.path.normpath(base_folder / file))
+        path = kept.get(path, path)
         if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file, it never raises
             what = f"there is no file {one_line(str(path))}"
             self.wrong(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from stepcreds.clock import Clock, rfc3339
+from stepcreds.config.database_url import NOTHING_KEPT
 from stepcreds.config.document import read_document
 from stepcreds.config.file import find_config, read_config, shown
-from stepcreds.config.model import ARTIFACT, Config, LedgerSettings, Profile
+from stepcreds.config.model import ARTIFACT, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.problems import Problems
 from stepcreds.config.profiles import read_profile
 from stepcreds.config.schema import ROOT
@@ -19,9 +20,19 @@ from stepcreds.config.vault_settings import vault_settings
 
 
 def load_config(
-    path: Path | None, environment: Mapping[str, str], cwd: Path, clock: Clock, *, data: bytes | None = None
+    path: Path | None,
+    environment: Mapping[str, str],
+    cwd: Path,
+    clock: Clock,
+    *,
+    data: bytes | None = None,
+    vault: VaultSettings | None = None,
+    kept: Mapping[Path, Path] = NOTHING_KEPT,
 ) -> Config:
     """The configuration of `path`, or of the file that `find_config` finds; `data` is what it said at another time.
+
+    `vault`: the settings that were made of it at that time, which count whatever it and the environment say. `kept`:
+    where the files that the profiles name are now, for those that were kept.
 
     Reads the file, and looks whether the files that it names exist; asks no server. Raises `ConfigError` with every
     problem, in the order of the file.
@@ -34,7 +45,7 @@ def load_config(
         problems.raise_all()
         raise AssertionError("a document that is no mapping has a problem")  # noqa: TRY004 - of ours, not of a caller
     base_folder = source.parent
-    vault = vault_settings(
+    vault = vault or vault_settings(
         _section(given, "vault"), problems, environment=environment, base_folder=base_folder, cwd=cwd
     )
     ledger = _ledger(_section(given, "ledger"), environment, base_folder)
@@ -42,7 +53,7 @@ def load_config(
     profiles: dict[str, Profile] = {}
     for name, values in _section(given, "profiles").items():
         if isinstance(values, dict):
-            profiles[name] = read_profile(name, values, problems, base_folder=base_folder, today=today)
+            profiles[name] = read_profile(name, values, problems, base_folder=base_folder, today=today, kept=kept)
     problems.raise_all()
     assert vault is not None  # noqa: S101 - None has a problem
     return Config(source=source, vault=vault, ledger=ledger, profiles=profiles)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from stepcreds.config.creds_path import kind_of, path_problem
-from stepcreds.config.database_url import DatabaseURLError, parse_database_url
+from stepcreds.config.database_url import NOTHING_KEPT, DatabaseURLError, parse_database_url
 from stepcreds.config.delivered import check_templates
 from stepcreds.config.duration import in_words
 from stepcreds.config.engines import ENGINES, ENGINES_BY_NAME
@@ -20,11 +20,20 @@ _ABOUT_A_DATABASE = tuple(key.name for key in PROFILE if "database" in key.needs
 
 
 def read_profile(
-    name: str, given: Mapping[str, Value], problems: Problems, *, base_folder: Path, today: str
+    name: str,
+    given: Mapping[str, Value],
+    problems: Problems,
+    *,
+    base_folder: Path,
+    today: str,
+    kept: Mapping[Path, Path] = NOTHING_KEPT,
 ) -> Profile:
-    """The profile `name`. `today` is the UTC date, YYYY-MM-DD. What is wrong with it goes to `problems`."""
+    """The profile `name`. What is wrong with it goes to `problems`.
+
+    `today` is the UTC date, YYYY-MM-DD; `kept` is as `parse_database_url` has it.
+    """
     reader = _Reader(f"profiles.{name}", given, problems)
-    database = reader.database(base_folder)
+    database = reader.database(base_folder, kept)
     creds = reader.creds()
     reader.about_a_database(database)
     ttl, max_ttl = reader.duration("ttl", 120.0), reader.duration("max_ttl", 1800.0)
@@ -74,12 +83,12 @@ class _Reader:
         value = self.given.get(key)
         return value if isinstance(value, float) else default
 
-    def database(self, base_folder: Path) -> DatabaseURL | None:
+    def database(self, base_folder: Path, kept: Mapping[Path, Path]) -> DatabaseURL | None:
         text = self.given.get("database")
         if text is None:
             return None
         try:
-            return parse_database_url(str(text), base_folder)
+            return parse_database_url(str(text), base_folder, kept)
         except DatabaseURLError as error:
             for what, fix in error.problems:
                 self.wrong("database", what, fix)

@@ -77,10 +77,15 @@ class Endings:
                 login = log_in(self.around, self.identity(), profile, vault)
                 self.worker.hold(own._replace(token=login.token, accessor=login.accessor))
             if (leftover.is_token or leftover.said_dead) and self.is_dead(leftover, vault):
+                if (
+                    leftover.said_dead and holding.lease_id
+                ):  # a step that was killed between its last record and its last call still has it
+                    self.revoke_token(leftover, vault)
                 return True
             revocation = self.revoke(holding, vault)
             ending = Ending(NO_LOCK, revocation, self.prove(leftover, vault))
-            self.revoke_token(leftover, ending, vault)
+            if revocation.method != "accessor":
+                self.revoke_token(leftover, vault)
         finally:
             self.give_back(vault, own)
         self.record(leftover, ending)
@@ -142,10 +147,10 @@ class Endings:
         time = now() if sighting.answer == "absent" else None
         return Proof("gone", "not_checked", sighting.answer, "lease lookup and a witness", time, sighting.detail)
 
-    def revoke_token(self, leftover: Leftover, ending: Ending, vault: Vault) -> None:
+    def revoke_token(self, leftover: Leftover, vault: Vault) -> None:
         """End the token that asked for it, too: it has nothing left to give, and may be one that lives for hours."""
         accessor = leftover.holding.accessor
-        if not accessor or ending.revocation.method == "accessor":
+        if not accessor:
             return
         try:
             vault.revoke_accessor(accessor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from stepcreds.process.pair import Worker
 from stepcreds.recovery.recovering import recover
 from stepcreds.recovery.task import Report, Task
@@ -9,9 +11,11 @@ from stepcreds.session.handed_out import wipe
 from stepcreds.session.step import Surroundings
 
 
-def end_handed_out(around: Surroundings, worker: Worker) -> bool:
+def end_handed_out(
+    around: Surroundings, worker: Worker, without_proof: Literal["fail", "warn", "profile"] = "profile"
+) -> bool:
     """Before a step does anything else; whether it may go on."""
-    report = recover(Task(reach="job", handed_out=True, speaks=False, without_proof="profile"), around, worker)
+    report = recover(Task(reach="job", handed_out=True, speaks=False, without_proof=without_proof), around, worker)
     forget(around, report)
     return report.tolerable
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stepcreds.errors import LedgerError
+from stepcreds.errors import LedgerError, StepcredsError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
 from stepcreds.model import Holding, Leak
@@ -30,6 +30,7 @@ class Guard:
 
     def __init__(self, around: Surroundings, *, late: bool = False) -> None:
         self._around = around
+        self._late = late
         ci, environment = around.ci, around.environment
         real = _without_its_link if late else os.path.realpath
         self._files = {name: (path, real(path)) for name, path in ci.runner_files(environment).items()}
@@ -40,8 +41,9 @@ class Guard:
 
     def clean(self, holdings: Sequence[Holding]) -> bool:
         """Take the credentials out of the files that the runner reads; whether there was nothing wrong with them."""
+        restored = self._restore()
         if not self._files:
-            return True
+            return restored
         from stepcreds.leaks.runner_files import RunnerFile, clean
 
         files = [RunnerFile(name, path, real) for name, (path, real) in self._files.items()]
@@ -51,7 +53,18 @@ class Guard:
             self._around.voice.fail(words.handed_on(cleaned.leaks))
         for misplaced in cleaned.misplaced:
             self._around.voice.fail(words.misplaced(misplaced))
-        return not (cleaned.leaks or cleaned.misplaced)
+        return restored and not (cleaned.leaks or cleaned.misplaced)
+
+    def _restore(self) -> bool:
+        """Have the runner remember of this step what this step says; whether that can be done."""
+        notebook = self._around.notebook
+        try:
+            if notebook is not None and notebook.restore() and not self._late:
+                self._around.voice.warn(words.STATE_CHANGED)
+        except StepcredsError as error:
+            self._around.voice.fail(error)
+            return False
+        return True
 
     def look(self, holdings: Sequence[Holding], since: float, cancellation: Cancellation) -> None:
         """Warn of the files that changed after `since` and hold a credential; whoever cancels a step does not wait."""

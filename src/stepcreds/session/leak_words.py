@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from stepcreds.leaks.runner_files import Misplaced
 
 MOST = 10  # places that a message names
+STATE_CHANGED = (
+    "the command changed what the CI's runner is told of this step for the end of the job (GITHUB_STATE); it is put "
+    "right. A script has no use for that file: look at what this one runs"
+)
 
 
 def handed_on(leaks: Sequence[Leak]) -> LeakedError:

@@ -34,7 +34,10 @@ class Order(NamedTuple):
     quiet: bool = False
     operator_token: str | None = None  # in clear, as everything that the two tell each other
     ends_handed_out: bool = False  # what earlier steps of the job handed out ends before anything else
-    keeps_state: bool = False  # the CI's runner is told what is held, for the end of the job
+    keeps_state: bool = False  # the CI's runner is told what is held, for the end of the job,
+    shown_state: str = ""  # and this is the file that the command finds in the place of the one for that
+    # What older credentials without proof are, that end before anything else: see `recovery.Task.without_proof`.
+    on_revoke_failure: Literal["fail", "warn", "profile"] = "profile"
 
     def __repr__(self) -> str:
         return "Order(***)"

@@ -67,6 +67,10 @@ class Notebook(Protocol):
         """It is dead, and that is on record."""
         ...
 
+    def restore(self) -> bool:
+        """Undo what the command did to all this; whether there was anything to undo. Raises `StepcredsError`."""
+        ...
+
 
 class Surroundings(NamedTuple):
     """What a step is handed by the command line: nothing below it asks the machine for any of this."""
