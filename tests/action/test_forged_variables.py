@@ -8,7 +8,7 @@ from runner import Repository, Step
 
 from stepcreds.devstack.stack import Stack
 
-WITHHELD = json.dumps({"STATE_stepcreds_config": None, "STATE_stepcreds_ledger": None, "RUNNER_TEMP": "/nowhere"})
+WITHHELD = json.dumps({"STATE_stepcreds_config": None, "STATE_stepcreds_ledger": None, "RUNNER_TEMP": "/proc/nowhere"})
 WORKFLOW = f"""\
 on: push
 jobs:

@@ -45,6 +45,7 @@ class Cancellation:
         self._clock = clock
         self._depth = 0
         self._arrivals: deque[signal.Signals] | None = None
+        self._disregards = False
 
     def install(self) -> None:
         """Handles every signal of `ENDING` and `PLAIN` but those that this process was started to ignore (nohup)."""
@@ -73,6 +74,12 @@ class Cancellation:
         """Signals are for nobody but this object again."""
         self._arrivals = None
 
+    def disregard_signals(self) -> None:
+        """No signal asks for anything from now on, nor has one before: for what nobody would finish afterwards."""
+        self._disregards = True
+        if self.signal != FRONT_DIED:
+            self.signal, self.asked_at = "", 0.0
+
     def request(self, name: str) -> None:
         """Somebody asks the step to end."""
         if not self.signal:
@@ -84,7 +91,7 @@ class Cancellation:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._arrivals is not None:
             self._arrivals.append(signal.Signals(number))
-        if number in ENDING:
+        if number in ENDING and not self._disregards:
             self.request(signal.Signals(number).name)
 
 

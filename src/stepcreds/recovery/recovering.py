@@ -31,6 +31,8 @@ def run(task: Task, around: Surroundings, conclude: Callable[[Report], int] = ex
     """`recover` in a pair of processes of its own; the code to exit with, which `conclude` makes of the report."""
 
     def work(worker: Worker) -> int:
+        if task.job_is_over:
+            worker.cancellation.disregard_signals()  # a runner in a hurry has SIGKILL
         return conclude(recover(task, around, worker))
 
     return run_pair(work, partial(take_over, around=around, argv=None))

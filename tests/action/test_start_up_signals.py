@@ -1,0 +1,72 @@
+"""A signal at any moment of the Action's start, or of its end of a job: no traceback, and nothing is left alive.
+
+From the moment at which the runner starts Node, through the launcher and the imports, until both halves are there.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from simulated_job import Job
+
+import ci_tools
+from faulty_vault import Fault, FaultyVault
+from stepcreds.devstack.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+ROOT = Path(__file__).resolve().parents[2]
+STEP = 0.031  # seconds
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def test_the_end_of_a_job_is_not_asked_to_stop(stack: Stack, tmp_path: Path) -> None:
+    """It is the last that could end what is left; the runner kills it if it takes too long."""
+    with FaultyVault(stack.address) as vault:
+        job = Job(stack, tmp_path)
+        job.config.write_text(
+            job.config.read_text().replace(f"address: {stack.address}\n", f"address: {vault.address}\n")
+        )
+        use = job.use(profile="verify", outputs="true")
+        assert use.run().returncode == 0
+        rule = vault.fail("login", Fault("hang"))
+        with use.start("post", VAULT_CLIENT_TIMEOUT="2s") as process:
+            assert rule.arrived.wait(60)
+            for number in ASKING:
+                process.send_signal(number)
+            said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "proven dead (lease lookup and a witness)\n" in errors
+    assert stack.leases("database/creds/app-verify") == []
+
+
+@pytest.mark.parametrize("stage", ["main", "post"])
+def test_at_any_moment(stack: Stack, tmp_path: Path, stage: str) -> None:
+    job = Job(stack, tmp_path)
+    codes = []
+    for number in range(40):
+        use = job.use(profile="verify", run="true")
+        with subprocess.Popen(
+            [str(ci_tools.node()), str(ROOT / f"action/{stage}.mjs")],
+            cwd=job.workspace,
+            env=use.environment(stage),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            time.sleep(number * STEP)
+            process.send_signal(ASKING[number % len(ASKING)])
+            said, _ = process.communicate(timeout=120)
+        assert "Traceback" not in said, f"{number * STEP:.3f} s: {said}"
+        assert "KeyboardInterrupt" not in said, f"{number * STEP:.3f} s: {said}"
+        codes.append(process.returncode)
+    # By the signal while there is nobody to handle it; refused before the command; ended with it; or too late.
+    asked = {-number for number in ASKING} | {128 + number for number in ASKING}
+    assert set(codes) <= asked | {0, 125}, codes
+    assert codes[0] in asked
+    assert stack.leases("database/creds/app-verify") == []
