@@ -38,7 +38,7 @@ def test_the_end_of_a_job_is_not_asked_to_stop(stack: Stack, tmp_path: Path) -> 
             assert rule.arrived.wait(60)
             for number in ASKING:
                 process.send_signal(number)
-            said, errors = process.communicate(timeout=120)
+            _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "proven dead (lease lookup and a witness)\n" in errors
     assert stack.leases("database/creds/app-verify") == []
