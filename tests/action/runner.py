@@ -71,6 +71,11 @@ class Run:
             if "raw" in entry and entry["command"] != "add-mask"
         ]
 
+    def summary(self, step: str, stage: str = "Main", job: str = "") -> str:
+        """What the step adds to the page of the run, in Markdown."""
+        entries = self._of(step, stage, job)
+        return "".join(str(entry["content"]) for entry in entries if entry.get("command") == "summary")
+
     def steps(self, job: str = "") -> list[Step]:
         """What ran and how it ended, in order, without the runner's own beginning and end."""
         return [

@@ -6,6 +6,7 @@ import re
 
 from runner import Repository, Step, transcript
 from step_runs import normalised
+from transcripts import LOGIN, life
 
 from stepcreds.devstack.stack import Stack
 
@@ -72,7 +73,14 @@ roles: 0
 files: 0
 stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
 """
-LOGIN = "nobody: update auth/jwt/login"
+TABLE = """\
+### Credentials of this step
+
+| profile | declared access | measured access | TTL | alive | proven dead | ledger entry |
+|---|---|---|---|---|---|---|
+"""
+ROW = r"""| verify | read-only in app | not measured | 600 s | at most 600.0 s | no\: expires at TIME | CHAIN, seq 2 |
+"""
 HAND_OUT = [
     LOGIN,
     "app-verify: update sys/leases/revoke",  # can it be revoked?
@@ -94,17 +102,9 @@ END = [
     "app-verify: update sys/leases/lookup",
     "app-verify: update auth/token/revoke-self",
 ]
-MIGRATE = [
-    LOGIN,
-    "app-migrate: update sys/leases/revoke",
-    "app-migrate: read database/creds/app-migrate",
-    "app-migrate: update sys/leases/revoke",
-    "app-migrate: update sys/leases/lookup",
-    "app-migrate: update auth/token/revoke-self",
-]
 # The end of each step that handed something out looks whether that is gone, whatever the ledger says.
 LOOK = [LOGIN, "app-verify: update sys/leases/lookup", "app-verify: update auth/token/revoke-self"]
-TRANSCRIPT = [*HAND_OUT, *END, *MIGRATE, *HAND_OUT, *END, *HAND_OUT, *END, *LOOK, *LOOK]
+TRANSCRIPT = [*HAND_OUT, *END, *life("migrate"), *HAND_OUT, *END, *HAND_OUT, *END, *LOOK, *LOOK]
 
 
 def test_each_is_ended_by_what_comes_first(stack: Stack, repository: Repository) -> None:
@@ -137,4 +137,10 @@ def test_each_is_ended_by_what_comes_first(stack: Stack, repository: Repository)
     assert [each for each in requested if each != witness] == [outputs, ("migrate", "exec"), outputs, outputs]
     assert {record["verdict"] for record in run.records if record["kind"] == "credential.closed"} == {"proven dead"}
     assert run.records[-1]["kind"] == "chain.closed"
+    # The page of the run shows the row of whoever hands out; that it is dead, the log of what ends it says, and the ledger.
+    handed_out, next_use = (re.sub(r"\S+\.jsonl", "CHAIN", run.summary(name)) for name in ("First", "Next use"))
+    assert re.sub(r"expires at [^ |]+", "expires at TIME", handed_out) == TABLE + ROW
+    assert next_use.startswith(f"{TABLE}| migrate | ddl in app |")
+    assert next_use.count("\n| ") == 2
+    assert [run.summary(name, "Post") for name in ("Third", "Revoke", "Second", "Next use", "First")] == [""] * 5
     assert transcript(stack, since) == TRANSCRIPT
