@@ -85,13 +85,13 @@ def tls_before(address: str, folder: Path) -> Iterator[tuple[str, bytes]]:
             while True:
                 secure = context.wrap_socket(listener.accept()[0], server_side=True)
                 far = socket.create_connection((host, int(port)))
-                opened.extend((secure, far))
+                opened.callback(secure.close)
+                opened.callback(far.close)
                 for pair in ((secure, far), (far, secure)):
                     threading.Thread(target=pump, args=pair, daemon=True).start()
 
-    opened: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
-        stack.callback(lambda: [each.close() for each in opened])
+    opened = ExitStack()
+    with socket.create_server(("127.0.0.1", 0)) as listener, opened:
         threading.Thread(target=serve, daemon=True).start()
         yield f"https://127.0.0.1:{listener.getsockname()[1]}", made.authority
         listener.shutdown(socket.SHUT_RDWR)

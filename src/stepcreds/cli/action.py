@@ -145,7 +145,11 @@ class _Use:
         from stepcreds.cli.options import load
         from stepcreds.clock import SystemClock
 
-        config, _ = load(_config(self.inputs, self.workspace), SystemClock())
+        try:
+            config, _ = load(_config(self.inputs, self.workspace), SystemClock())
+        except ConfigError as error:  # in a workflow it is an input
+            problems = [each._replace(fix=each.fix.replace("--config", "the input config")) for each in error.problems]
+            raise ConfigError(problems) from None
         save_config(config, self.variables)
         return config
 
