@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def unannotated(text: str) -> str:
     """`text` without annotations; fails where one does not say what stands above it, is missing, or is in a fold."""
@@ -33,6 +35,9 @@ def annotated(block: list[str]) -> str:
     """The annotation of an error or a warning that stands in the log as `block`."""
     _, level, what = block[0].split(": ", 2)
     text = "\n".join(line.removeprefix("  ") for line in block[1:]) or what
+    if level == "warning" and (cut := re.search("[:;] ", what)):
+        text = "\n".join([what, text]) if block[1:] else what
+        what = what[: cut.start()]
     title = f"stepcreds: {what}"
     title = title if len(title) <= 255 else f"{title[:254]}…"
     return f"::{level} title={_escaped(title).replace(':', '%3A').replace(',', '%2C')}::{_escaped(text)}"

@@ -67,6 +67,17 @@ def test_a_warning_too() -> None:
     )
 
 
+@pytest.mark.parametrize("mark", [":", ";"])
+def test_the_title_of_a_warning_is_its_first_part(mark: str) -> None:
+    said = f"it is old{mark} it ended at 12:00; mend it"
+    assert speak(f"voice.warn({said!r})", "GITHUB_ACTIONS") == (
+        f"stepcreds: warning: {said}\n::warning title=stepcreds%3A it is old::{said}\n"
+    )
+    assert speak(f"voice.warn({said!r} + '\\nNow.')", "GITHUB_ACTIONS") == (
+        f"stepcreds: warning: {said}\n    Now.\n::warning title=stepcreds%3A it is old::{said}%0A  Now.\n"
+    )
+
+
 @pytest.mark.parametrize("redirected", ['"$@" 2>&1 | cat', 'x=$("$@" 2>&1); echo "$x"', '"$@" > FILE 2>&1; cat FILE'])
 def test_what_only_the_runner_understands_goes_nowhere_else(tmp_path: Path, redirected: str) -> None:
     program = "\nwith voice.folded('stepcreds: revoke'):\n    voice.say('a')\n    voice.fail(ERROR)\n"
@@ -153,4 +164,4 @@ def test_the_problems_of_a_configuration_are_annotated() -> None:
         "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration",
     )
     assert annotation(render_error(StepcredsError("a: b: c"), False)) == ("stepcreds: a: b: c", "a: b: c")
-    assert annotation(render_warning("a: b: c", False)) == ("stepcreds: a: b: c", "a: b: c")
+    assert annotation(render_warning("a: b: c", False)) == ("stepcreds: a", "a: b: c")

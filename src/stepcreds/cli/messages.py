@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TextIO
 
 from stepcreds.config.environment import own_environment
@@ -57,12 +58,17 @@ def render_warning(text: str, colour: bool) -> str:
 def annotation(rendered: str) -> tuple[str, str]:
     """Title and text of an annotation that says what `rendered` (without colour) says in the log.
 
-    The title is `stepcreds: <what>`, the text is what stands under it: cause, fix and where to read on. Where nothing
-    does, the text repeats what the title says, as no CI shows an annotation without one.
+    The title of an error is `stepcreds: <what>`, the text is what stands under it: cause, fix and where to read on. A
+    warning says all in one, so its title ends before the first `:` or `;` that has something after it, and its text is
+    the whole. Where the text would be empty it repeats what the title says, as no CI shows an annotation without one.
     """
     first, _, rest = rendered.partition("\n")
-    what = first.partition(": ")[2].partition(": ")[2]  # after "stepcreds: error: "
+    _, level, what = first.split(": ", 2)
     text = "\n".join(line[2:] if line.startswith("  ") else line for line in rest.split("\n"))
+    if level == "warning":
+        title = re.split(r"[:;] ", what, maxsplit=1)[0]
+        if title != what:
+            return f"stepcreds: {title}", f"{what}\n{text}".rstrip()
     return f"stepcreds: {what}", text or what
 
 
