@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from email.parser import Parser
 from pathlib import Path
@@ -245,13 +246,34 @@ def wanted(path: Path, old: str, name: str, text: str) -> str:
 
 
 def broken_links() -> list[str]:
-    """Relative links of the documentation that lead nowhere."""
+    """Relative links of the documentation whose file, or whose section in it, is not there."""
     broken = []
-    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]:
-        targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
-        missing = [target for target in targets if "://" not in target and not (path.parent / target).exists()]
-        broken += [f"{path.relative_to(REPOSITORY)}: {target}" for target in missing]
+    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("examples/*.md")]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            name, _, section = target.partition("#")
+            there = path.parent / name if name else path
+            if "://" in target or (there.exists() and (not section or section in anchors(there))):
+                continue
+            broken.append(f"{path.relative_to(REPOSITORY)}: {target}")
     return broken
+
+
+def anchors(path: Path) -> set[str]:
+    """What can stand after `#`: the ids that a page sets, and those that GitHub makes of its headings.
+
+    Lower case, without punctuation, `-` for each blank, and `-1` behind the second heading of a name:
+    https://github.com/gjtorikian/html-pipeline/blob/v2.14.3/lib/html/pipeline/toc_filter.rb
+    """
+    text = path.read_text(encoding="utf-8")
+    headings: Counter[str] = Counter()
+    found = set(re.findall(r'<a id="([^"]+)">', text))
+    outside_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for heading in re.findall(r"^#{1,6} +(.*)$", outside_code, re.MULTILINE):
+        title = re.sub(r"\[([^]]*)\]\([^)]*\)|<[^>]*>", r"\1", heading).strip().lower()
+        name = re.sub(r"[^\w\- ]", "", title).replace(" ", "-")
+        found.add(f"{name}-{headings[name]}" if name in headings else name)
+        headings[name] += 1
+    return found
 
 
 def main(check: bool) -> int:
