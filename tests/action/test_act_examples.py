@@ -96,6 +96,7 @@ def test_the_reviewer_finds_what_is_not_proven_dead(stack: Stack, shop: Reposito
         "Show",
         "Verify",
     ]
+    assert review.log("Show").startswith("1 ledgers\n")
 
     # A record less, as after a tampering.
     lines = chain.splitlines(keepends=True)
@@ -103,6 +104,19 @@ def test_the_reviewer_finds_what_is_not_proven_dead(stack: Stack, shop: Reposito
     review = shop.run("review.yml", event="schedule", identity=False)
     assert review.exit_code("Verify") == 1, review.shown()
     assert transcript(stack, since) == []
+
+
+def test_a_reviewer_who_found_nothing_says_so(shop: Repository) -> None:
+    review = shop.run("review.yml", event="schedule", identity=False)
+    assert review.code == 0, review.shown()
+    assert review.log("Show") == "0 ledgers\n"
+    assert review.commands("Show") == [
+        (
+            "warning",
+            "::warning title=No ledgers::None since yesterday. Did no job have a credential, or does stepcreds.yml lack "
+            "`push`?",
+        )
+    ]
 
 
 def test_every_example_is_run() -> None:

@@ -179,6 +179,9 @@ def test_azures_template(place: Place, stack: Stack) -> None:
         assert ran.returncode == 0, ran.stdout
         assert "<a>\n<b c>\nverify has ***\n" in ran.stdout
         ended = azure_step(place, steps[1], job)
+    # The ledger is published from where it is, also of a job that failed.
+    assert (steps[2]["publish"], steps[2]["condition"]) == (".stepcreds", "always()")
+    assert list((place.config.parent / steps[2]["publish"]).glob("*.jsonl")) != []
     assert ended.returncode == 0, ended.stdout
     assert ended.stdout == "stepcreds: nothing to revoke: no credential is open in this ledger\n"
     # In the log the values are where the agent is told to hide them, and nowhere else.

@@ -71,7 +71,7 @@ def snippets() -> dict[str, str]:
     (task, _) = yaml.safe_load_all((EXAMPLES / "tekton/task.yaml").read_text())
     found["tekton"] = task["spec"]["steps"][0]["script"]
     template = yaml.safe_load((EXAMPLES / "azure/stepcreds-step.yml").read_text())
-    for number, step in enumerate(template["steps"]):
+    for number, step in enumerate(step for step in template["steps"] if "bash" in step):
         found[f"azure {number}"] = "#!/bin/bash\n" + step["bash"]
     orb = yaml.safe_load((EXAMPLES / "circleci/orb.yml").read_text())
     for name, command in orb["commands"].items():
