@@ -36,7 +36,7 @@ def test_the_nearest_file_up_to_the_root_of_the_repository(tmp_path: Path) -> No
             str(below),
             "",
             "there is no stepcreds.yml here, nor above in this repository",
-            "Write one (docs/configuration.md begins with an example), or name one with --config or STEPCREDS_CONFIG.",
+            "stepcreds init writes a first one; or name yours with --config or STEPCREDS_CONFIG.",
         ),
     )
     (tmp_path / ".git").mkdir()

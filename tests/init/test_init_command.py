@@ -37,7 +37,9 @@ def test_what_it_says(tmp_path: Path) -> None:
         "       include:\n"
         "         - local: .gitlab/stepcreds.yml\n"
         "  3. stepcreds config check\n"
-        "  4. Make Vault's roles and policies: docs/vault.md, and docs/identity.md#gitlab\n"
+        "  4. Make Vault's roles and policies:\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/vault.md\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/identity.md#gitlab\n"
         "  5. In a job: stepcreds doctor migrate, which says what is missing.\n"
     )
     assert files(root) == {*ALEMBIC, "stepcreds.yml", ".gitlab/stepcreds.yml"}
@@ -56,7 +58,9 @@ def test_without_a_ci_there_is_the_configuration_alone(tmp_path: Path) -> None:
         "Next:\n"
         "  1. Look at every line that says `change` in what was written.\n"
         "  2. stepcreds config check\n"
-        "  3. Make Vault's roles and policies: docs/vault.md, and docs/identity.md\n"
+        "  3. Make Vault's roles and policies:\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/vault.md\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/identity.md\n"
         "  4. In a job: stepcreds doctor migrate, which says what is missing.\n"
     )
     assert files(tmp_path) == {"stepcreds.yml"}
@@ -153,7 +157,8 @@ def test_all_files_are_written_or_none(tmp_path: Path) -> None:
             ("--database", "redis://cache.example.com:6379"),
             "--database names a database of the engine redis, and a first pipeline is written for postgresql, mysql, "
             "mariadb only",
-            "Write stepcreds.yml yourself: docs/configuration.md begins with an example.",
+            "Write stepcreds.yml yourself, from the example that begins "
+            "https://github.com/stepcreds/stepcreds/blob/v1/docs/configuration.md",
         ),
         (
             ("--vault", "http://vault.example.com:8200"),

@@ -118,7 +118,7 @@ def test_the_database(tmp_path: Path, files: dict[str, str], engine: str, by: st
 
 def test_it_looks_from_the_root_of_the_repository(tmp_path: Path) -> None:
     root = repository(tmp_path, {"alembic.ini": "", "a/b/c.txt": ""})
-    assert survey(root / "a/b") == survey(root)
+    assert survey(root / "a/b") == survey(root)._replace(here="a/b")
     assert survey(root).root == root
 
 

@@ -113,7 +113,7 @@ def _commands(node: Any) -> Iterator[str]:
 def test_its_shell_is_clean(tmp_path: Path, system: str, tool: str) -> None:
     text = pipeline_of(made(repository(tmp_path, {**SYSTEMS[system], **TOOLS[tool]})))
     lines = _shell_of_jenkins(text) if system == "jenkins" else list(_commands(yaml.safe_load(text)))
-    shown = re.compile(r"(exec |\. |pip |npm |bundle |apt-get |stepcreds |command -v)")
+    shown = re.compile(r"(exec |\(?cd |\. |pip |npm |pnpm |yarn |bundle |apt-get |stepcreds |command -v)")
     script = tmp_path / "script.sh"
     script.write_text("#!/bin/bash\n" + "".join(f"( {line.strip()} )\n" for line in lines if shown.match(line.strip())))
     assert script.read_text().count("\n") > 2
@@ -125,7 +125,7 @@ def test_its_shell_is_clean(tmp_path: Path, system: str, tool: str) -> None:
 
 def _shell_of_jenkins(text: str) -> list[str]:
     blocks = re.findall(r"sh '''\n(.*?)\n\s*'''", text, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+    return [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
 
 
 def test_workflows_of_github_pass_the_linters(tmp_path: Path) -> None:

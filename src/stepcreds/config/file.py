@@ -33,7 +33,7 @@ def find_config(path: Path | None, environment: Mapping[str, str], cwd: Path) ->
             raise ConfigError([Problem(one_line(str(folder)), "", what, "Remove one, or name one with --config.")])
         if found:
             return found[0]
-    fix = f"Write one (docs/configuration.md begins with an example), or name one with --config or {VARIABLE}."
+    fix = f"stepcreds init writes a first one; or name yours with --config or {VARIABLE}."
     raise ConfigError(
         [Problem(one_line(str(cwd)), "", "there is no stepcreds.yml here, nor above in this repository", fix)]
     )

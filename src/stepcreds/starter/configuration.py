@@ -22,11 +22,22 @@ class Choice(NamedTuple):
     engine: str
     client: str  # the library that talks to it, as pip calls it; "" where none was found
     tool: Tool
+    working: str  # the folder to call it in, from the root; "" is the root
+    guessed: bool  # what its command names is not there
     system: System | None
     address: str  # "" where nobody said
     database: str  # a URL, "" where nobody said
     branch: str
     folder: Repository
+
+
+_LEDGER = """\
+# What each step held, for how long, and what proves its end: at the end of the job it becomes an artifact of the run,
+# where everybody may read it who may read the repository. It holds no secret.
+ledger:
+  push: artifact
+
+"""
 
 
 def configuration(choice: Choice) -> str:
@@ -36,6 +47,7 @@ def configuration(choice: Choice) -> str:
         template("stepcreds.yml"),
         {
             "vault": _azure() if azure else _vault(choice.address),
+            "ledger": _LEDGER if choice.system is not None and choice.system.name == "github" else "",
             "tool": choice.tool.title,
             "database": _database(choice),
             "database_again": _database(choice).rpartition("\n")[2],

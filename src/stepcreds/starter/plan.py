@@ -15,6 +15,8 @@ from stepcreds.starter.configuration import ADDRESS, Choice, configuration
 from stepcreds.starter.pipeline import pipeline
 from stepcreds.starter.repository import Repository
 
+DOCS = "https://github.com/stepcreds/stepcreds/blob/v1/docs"
+
 
 class Asked(NamedTuple):
     """What the command line said; "" where it left the choice."""
@@ -57,10 +59,15 @@ def plan(repository: Repository, asked: Asked) -> Plan:
     ]
     if others:
         found.append(f"Also found: {', '.join(others)}; --tool chooses another")
+    if tool.others:
+        also = f"{tool.tool.title} in {', '.join(tool.others)}"
+        found.append(f"Also found: {also}; init chooses the one of the folder that it is called in")
     choice = Choice(
         engine=engine.engine,
         client=engine.client,
         tool=tool.tool,
+        working=tool.folder,
+        guessed=tool.guessed,
         system=system,
         address=address,
         database=location,
@@ -82,7 +89,8 @@ def plan(repository: Repository, asked: Asked) -> Plan:
         f"STEPCREDS_VAULT_ADDR={address or ADDRESS} stepcreds config check" if azure else "stepcreds config check"
     )
     steps.append(
-        "Make Vault's roles and policies: docs/vault.md, and docs/identity.md" + (f"#{system.anchor}" if system else "")
+        f"Make Vault's roles and policies:\n{DOCS}/vault.md\n{DOCS}/identity.md"
+        + (f"#{system.anchor}" if system else "")
     )
     steps.append("In a job: stepcreds doctor migrate, which says what is missing.")
     return Plan(tuple(one_line(line) for line in found), tuple(files), tuple(steps))
@@ -110,7 +118,7 @@ def _database(text: str, root: Path) -> tuple[str, str]:
         raise UsageError(
             f"--database names a database of the engine {url.engine}, and a first pipeline is written for "
             f"{', '.join(engines.KNOWN)} only",
-            fix="Write stepcreds.yml yourself: docs/configuration.md begins with an example.",
+            fix=f"Write stepcreds.yml yourself, from the example that begins {DOCS}/configuration.md",
             docs="init",
         )
     return url.scheme, text
@@ -127,8 +135,7 @@ def _engine_of(scheme: str) -> str:
 def _tool(repository: Repository, name: str) -> tuple[tools.Seen, list[str]]:
     seen = tools.recognise(repository)
     if name:
-        chosen = next((one for one in seen if one.tool.name == name), tools.Seen(tools.BY_NAME[name], "--tool"))
-        return chosen, []
+        return next((one for one in seen if one.tool.name == name), None) or tools.chosen(name), []
     return seen[0], [one.tool.title for one in seen[1:]]
 
 

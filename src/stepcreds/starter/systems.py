@@ -21,6 +21,7 @@ class System(NamedTuple):
     use: str = ""  # what to do with what is written, in words
     anchor: str = ""  # of docs/identity.md
     entry: tuple[str, str] = ("", "")  # a file that has to name it, and the text of one that does nothing else
+    fills_in: bool = False  # variables, before any shell sees the line: a `$` is written twice
 
 
 SYSTEMS = (
@@ -31,7 +32,7 @@ SYSTEMS = (
         ("github.com",),
         "github.yml",
         ".github/workflows/stepcreds.yml",
-        use="Give the environment `production` its protection rules: they decide who may migrate.",
+        use="Give the environment `production-ddl` its protection rules: they decide who may migrate.",
         anchor="github-actions",
     ),
     System(
@@ -65,6 +66,8 @@ SYSTEMS = (
         ".buildkite/stepcreds.yml",
         use="Have a pipeline upload it: buildkite-agent pipeline upload .buildkite/stepcreds.yml",
         anchor="buildkite",
+        # buildkite.com/docs/agent/cli/reference/pipeline#environment-variable-substitution
+        fills_in=True,
     ),
     System(
         "circleci",

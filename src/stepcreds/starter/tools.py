@@ -4,10 +4,16 @@ From their documentation: alembic.sqlalchemy.org, docs.djangoproject.com ("migra
 deploy"), documentation.red-gate.com/fd ("Environment variables"), docs.liquibase.com ("Environment variables"),
 guides.rubyonrails.org ("Configuring a Database"), knexjs.org ("Migration CLI"), github.com/golang-migrate/migrate,
 sqitch.org/docs/manual/sqitch-environment, atlasgo.io/versioned/apply, github.com/amacneil/dbmate.
+
+Whether what verifies fails while a migration is pending, from the same: alembic.sqlalchemy.org/en/latest/cookbook.html
+("Test current database revision is at head(s)": since 1.17.1), docs.djangoproject.com/en/stable/ref/django-admin
+("--check"), prisma.io/docs/cli/migrate/status ("Exit codes"), Flyway's "Validate" (versions that were not applied),
+dbmate's `status --exit-code`, Rails' `db:abort_if_pending_migrations`; Atlas reports a `Status`, OK or PENDING.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -25,10 +31,12 @@ class Tool(NamedTuple):
     markers: tuple[str, ...]
     migrate: str
     verify: str  # asks, and changes nothing: whether every migration has been applied
+    fails: bool = True  # `verify`, if one has not; else it only prints
     language: Language = ""
     env: Mapping[str, str] = NONE  # variable -> template of stepcreds.yml; empty: DATABASE_URL and the client's own
     mysql_env: Mapping[str, str] = NONE  # the same for MySQL and MariaDB, where that differs
     note: str = ""  # what its own configuration has to say
+    since: str = ""  # the version that knows the flags of `verify`, where older ones are about
 
 
 _MYSQL = "{username:url}:{password:url}@{host}:{port}/{database}"
@@ -40,8 +48,9 @@ TOOLS = (
         "Alembic",
         ("alembic.ini",),
         "alembic upgrade head",
-        "alembic current --verbose",
-        "python",
+        "alembic current --check-heads",
+        language="python",
+        since="1.17.1",
         note='env.py has to read it: config.set_main_option("sqlalchemy.url", …) from os.environ, with %% for each %.',
     ),
     Tool(
@@ -50,7 +59,7 @@ TOOLS = (
         ("manage.py",),
         "python manage.py migrate --no-input",
         "python manage.py migrate --check",
-        "python",
+        language="python",
         mysql_env={"DATABASE_URL": f"mysql://{_MYSQL}"},
         note="settings.py has to read it, with dj-database-url for one.",
     ),
@@ -60,7 +69,7 @@ TOOLS = (
         ("prisma/schema.prisma", "schema.prisma"),
         "npx prisma migrate deploy",
         "npx prisma migrate status",
-        "node",
+        language="node",
         mysql_env={"DATABASE_URL": f"mysql://{_MYSQL}"},
         note='The datasource has to read it: url = env("DATABASE_URL")',
     ),
@@ -78,6 +87,7 @@ TOOLS = (
         ("liquibase.properties", "db.changelog*", "changelog.xml"),
         "liquibase update",
         "liquibase status --verbose",
+        fails=False,
         env={
             "LIQUIBASE_COMMAND_URL": _JDBC,
             "LIQUIBASE_COMMAND_USERNAME": "{username}",
@@ -90,7 +100,7 @@ TOOLS = (
         ("db/migrate/*.rb", "config/database.yml"),
         "bin/rails db:migrate",
         "bin/rails db:abort_if_pending_migrations",
-        "ruby",
+        language="ruby",
         mysql_env={"DATABASE_URL": f"mysql2://{_MYSQL}"},
         note="Rails reads it before config/database.yml. RAILS_ENV belongs into the pipeline.",
     ),
@@ -100,7 +110,8 @@ TOOLS = (
         ("knexfile.*",),
         "npx knex migrate:latest",
         "npx knex migrate:status",
-        "node",
+        fails=False,
+        language="node",
         note="The knexfile has to read it: connection: process.env.DATABASE_URL",
     ),
     Tool(
@@ -109,6 +120,7 @@ TOOLS = (
         ("sqitch.plan", "sqitch.conf"),
         "sqitch deploy",
         "sqitch status",
+        fails=False,
         env={
             "SQITCH_TARGET": "db:{sqitch}://{host}:{port}/{database}",
             "SQITCH_USERNAME": "{username}",
@@ -120,7 +132,7 @@ TOOLS = (
         "Atlas",
         ("atlas.hcl",),
         'atlas migrate apply --url "$DATABASE_URL"',
-        'atlas migrate status --url "$DATABASE_URL"',
+        'test "$(atlas migrate status -u "$DATABASE_URL" --format "{{ .Status }}")" = OK',
     ),
     Tool(
         "golang-migrate",
@@ -128,6 +140,7 @@ TOOLS = (
         ("*.up.sql",),
         'migrate -path <folder> -database "$DATABASE_URL" up',
         'migrate -path <folder> -database "$DATABASE_URL" version',
+        fails=False,
         mysql_env={"DATABASE_URL": "mysql://{username:url}:{password:url}@tcp({host}:{port})/{database}"},
     ),
     Tool(
@@ -135,7 +148,7 @@ TOOLS = (
         "dbmate",
         ("db/migrations/*.sql",),
         "dbmate --no-dump-schema migrate",
-        "dbmate status",
+        "dbmate status --exit-code",
     ),
 )
 SCRIPT = Tool("script", "a script of your own", (), "./migrate.sh", "./verify.sh")
@@ -143,20 +156,41 @@ BY_NAME = {tool.name: tool for tool in (*TOOLS, SCRIPT)}
 
 
 class Seen(NamedTuple):
-    """A tool, and the file it was recognised by; "" for a script of one's own."""
+    """A tool, the file it was recognised by ("" for none), the folder to call it in, and others where it is at home."""
 
     tool: Tool
     by: str
+    folder: str = ""  # from the root; "" is the root
+    others: tuple[str, ...] = ()
+    guessed: bool = False  # what `migrate` names is not there
 
 
 def recognise(repository: Repository) -> list[Seen]:
     """The tools in use, the likeliest first; at least a script of one's own."""
-    found = [Seen(_at(tool, file), file) for tool in TOOLS if (file := repository.first(*tool.markers))]
+    found = [_at(tool, places) for tool in TOOLS if (places := repository.places(*tool.markers))]
     return found or [Seen(SCRIPT, "")]
 
 
-def _at(tool: Tool, file: str) -> Tool:
-    folder = file.rpartition("/")[0] or "."
-    return tool._replace(
-        migrate=tool.migrate.replace("<folder>", folder), verify=tool.verify.replace("<folder>", folder)
-    )
+def chosen(name: str) -> Seen:
+    """The tool of that name, where nothing was found of it."""
+    tool = BY_NAME[name]
+    return Seen(_told(tool, "migrations"), "--tool", guessed=tool.migrate != _told(tool, "migrations").migrate)
+
+
+def _at(tool: Tool, places: list[tuple[str, str]]) -> Seen:
+    (folder, file), *others = places
+    elsewhere = tuple(other or "the root" for other, _ in others)
+    if tool.name == "liquibase" and not file.endswith(".properties"):
+        # Nothing says where it is called; what is named so is looked for from there.
+        named = f"--changelog-file={shlex.quote(file)}"
+        return Seen(
+            tool._replace(migrate=f"{tool.migrate} {named}", verify=f"{tool.verify} {named}"), file, "", elsewhere
+        )
+    told = _told(tool, folder or ".")
+    return Seen(told, file, "" if told != tool else folder, elsewhere)
+
+
+def _told(tool: Tool, folder: str) -> Tool:
+    """With the folder in the commands of a tool that is told it, and called at the root."""
+    name = shlex.quote(folder)
+    return tool._replace(migrate=tool.migrate.replace("<folder>", name), verify=tool.verify.replace("<folder>", name))
