@@ -1,15 +1,13 @@
-"""A command that leaves its credential where it outlives the step: taken out or found, said, recorded, nowhere else."""
+"""A command that leaves its credential where the CI hands it on: taken out, said, recorded, nowhere else."""
 
 from __future__ import annotations
 
-import base64
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from leaving_job import FILES, ISSUED, PROVEN, Job, handed_on, places, ready
 from step_runs import (
     STAYING,
     Oddities,
@@ -17,9 +15,7 @@ from step_runs import (
     kinds,
     normalised,
     of_kind,
-    reconfigure,
     reported,
-    reporting,
     until,
     verdicts,
 )
@@ -28,72 +24,6 @@ from conftest import Step
 from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")
-
-FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
-ISSUED = (
-    "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version "
-    "does not measure privileges yet; ends at TIME unless renewed\n"
-)
-PROVEN = "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)\n"
-
-
-def handed_on(places: str, profile: str = "verify") -> str:
-    return (
-        f"stepcreds: error: The command left the credential of {profile} where the CI hands it on: {places}\n"
-        "  cause: The runner reads such a file when the step has ended, for later steps, for whoever uses the step's "
-        "outputs, or for the page of the run.\n"
-        "  fix: *** stands there now, and nothing of it is handed on. Give each step that needs a credential one of its "
-        "own:\n"
-        f"      stepcreds exec {profile} -- COMMAND\n"
-        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#leaked-credential\n"
-    )
-
-
-class Job:
-    """The folders and files of a job's step, as the runner makes them, and a home of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.workspace, self.temp, self.home = (folder / name for name in ("work", "temp", "home"))
-        self.commands = self.temp / "_runner_file_commands"
-        for made in (self.workspace, self.commands, self.home):
-            made.mkdir(parents=True)
-        self.files = {name: self.commands / f"{name.lower()}_0a1b" for name in FILES}
-        for file in self.files.values():
-            file.write_bytes(b"")
-        self.report = folder / "report"
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {
-            "HOME": str(self.home),
-            "GITHUB_WORKSPACE": str(self.workspace),
-            "RUNNER_TEMP": str(self.temp),
-            **{name: str(path) for name, path in self.files.items()},
-        }
-
-    def content(self, name: str) -> str:
-        return self.files[name].read_text()
-
-    @property
-    def password(self) -> str:
-        return reported(self.report)["PGPASSWORD"]
-
-    def command(self, then: str = "") -> list[str]:
-        """A command that reports its environment, and then runs the Python in `then`, with helpers at hand."""
-        helpers = (
-            "import base64, pathlib, time, urllib.parse\n"
-            "password, env = os.environ['PGPASSWORD'], os.environ\n"
-            "def put(name, text, mode='a'):\n"
-            "    with open(env.get(name, name), mode) as file:\n"
-            "        file.write(text)\n"
-        )
-        return reporting(self.report, helpers + then)
-
-    def everything(self, run: subprocess.CompletedProcess[str], config_file: Path) -> str:
-        """Every byte that is left of the step, but for what the test itself was told."""
-        ledger = "".join(path.read_text() for path in (config_file.parent / ".stepcreds").iterdir())
-        masks = [line for line in run.stderr.splitlines() if not line.startswith("::add-mask::")]
-        return "\n".join([run.stdout, *masks, ledger, *map(self.content, FILES)])
 
 
 @pytest.fixture
@@ -107,17 +37,7 @@ def nothing_leaks(job: Job, config_file: Path) -> Iterator[list[subprocess.Compl
     runs: list[subprocess.CompletedProcess[str]] = []
     yield runs
     for run in runs:
-        left = job.everything(run, config_file)
-        for form in (job.password, quote(job.password, safe=""), base64.b64encode(job.password.encode()).decode()[:24]):
-            assert form not in left
-
-
-def places(config_file: Path) -> list[tuple[str, int, str, bool]]:
-    return [
-        (place["file"], place["line"], place["name"], place["removed"])
-        for record in of_kind(config_file, "credential.leaked")
-        for place in record["places"]
-    ]
+        job.check(run, config_file)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -299,81 +219,6 @@ def test_what_earlier_steps_wrote_stays(stack: Stack, step: Step, job: Job, tmp_
     assert shared.read_text() == "export EARLIER='1'\nexport PGPASSWORD='***'\n"
 
 
-def left_behind(where: str) -> str:
-    return (
-        f"stepcreds: warning: files that the command changed hold the credential of verify, and outlive the step: {where}. "
-        "Remove them before anything caches or uploads them; a file for a client belongs in files: of the profile\n"
-    )
-
-
-def test_files_that_the_command_changed(
-    step: Step, config_file: Path, job: Job, nothing_leaks: list[subprocess.CompletedProcess[str]]
-) -> None:
-    (job.workspace / "old").write_text("old")
-    then = (
-        "put(env['HOME'] + '/.pgpass', f'db:5432:*:u:{password}\\n')\n"
-        "put(env['RUNNER_TEMP'] + '/dump', f'\\n{password}')\n"
-        "put(env['GITHUB_WORKSPACE'] + '/.env', f'A=1\\nURL=' + urllib.parse.quote(env['DATABASE_URL']))\n"
-    )
-    run = step("exec", "verify", "--no-summary", "--", *job.command(then), **job.variables)
-    nothing_leaks.append(run)
-    assert run.returncode == 0
-    where = f"{job.home}/.pgpass, line 1; {job.temp}/dump, line 2; {job.workspace}/.env, line 2 (URL)"
-    assert normalised(run.stderr) == ISSUED + PROVEN + left_behind(where)
-    assert places(config_file) == [
-        (f"{job.home}/.pgpass", 1, "", False),
-        (f"{job.temp}/dump", 2, "", False),
-        (f"{job.workspace}/.env", 2, "URL", False),
-    ]
-    assert job.password in (job.home / ".pgpass").read_text()
-    shown = step("ledger", "show", **job.variables)
-    assert "; leaked" in shown.stdout
-    assert step("ledger", "verify", **job.variables).returncode == 0
-    (credential,) = json.loads(step("ledger", "show", "--json", **job.variables).stdout)
-    assert [place["file"] for place in credential["leaked"][0]["places"]] == [place[0] for place in places(config_file)]
-
-
-def test_hostile_names_of_files(
-    step: Step, job: Job, config_file: Path, nothing_leaks: list[subprocess.CompletedProcess[str]]
-) -> None:
-    then = (
-        "put(env['GITHUB_WORKSPACE'] + '/x\\n::error::gotcha\\x1b[31m', password)\n"
-        "put(env['GITHUB_WORKSPACE'] + '/' + password, '')\n"
-    )
-    run = step("exec", "verify", "--no-summary", "--", *job.command(then), **job.variables)
-    nothing_leaks.append(run)
-    assert run.returncode == 0
-    names = sorted(place[0] for place in places(config_file))
-    assert names == [f"{job.workspace}/***", f"{job.workspace}/x\\n::error::gotcha\\x1b[31m"]
-    assert not [line for line in run.stderr.splitlines() if line.lstrip().startswith("::error::")]
-    assert "\x1b" not in run.stderr
-
-
-def test_both_kinds_in_one_record(step: Step, config_file: Path, job: Job) -> None:
-    then = "put('GITHUB_ENV', f'A={password}'); put(env['GITHUB_WORKSPACE'] + '/.env', password)"
-    run = step("exec", "verify", "--no-summary", "--", *job.command(then), **job.variables)
-    assert run.returncode == 1
-    assert places(config_file) == [("GITHUB_ENV", 1, "A", True), (f"{job.workspace}/.env", 1, "", False)]
-
-
-def test_no_leak_scan_leaves_out_the_slow_part_alone(step: Step, config_file: Path, job: Job) -> None:
-    then = "put('GITHUB_ENV', f'A={password}'); put(env['GITHUB_WORKSPACE'] + '/.env', password)"
-    run = step("exec", "verify", "--no-leak-scan", "--", *job.command(then), **job.variables)
-    assert run.returncode == 1
-    assert normalised(run.stderr) == ISSUED + handed_on("GITHUB_ENV, line 1 (A)") + PROVEN
-    assert places(config_file) == [("GITHUB_ENV", 1, "A", True)]
-
-
-def test_a_search_that_is_not_complete_says_so(step: Step, job: Job) -> None:
-    run = step(
-        *("exec", "verify", "--no-summary", "--"),
-        *job.command("put(env['GITHUB_WORKSPACE'] + '/log', 'x' * (2 << 20))"),
-        **job.variables,
-    )
-    note = "stepcreds: the search for leaked credentials is not complete: of 1 file only the beginning was looked at\n"
-    assert (run.returncode, normalised(run.stderr)) == (0, ISSUED + PROVEN + note)
-
-
 def test_a_command_that_never_ran_is_not_looked_after(step: Step, config_file: Path, job: Job) -> None:
     job.files["GITHUB_ENV"].unlink()
     job.files["GITHUB_ENV"].symlink_to("elsewhere")
@@ -393,10 +238,6 @@ def test_a_cancelled_step_is_cleaned_and_not_searched(stack: Stack, config_file:
     assert run.returncode == 130
     assert normalised(run.stderr) == ISSUED + handed_on("GITHUB_ENV, line 1 (A)") + PROVEN
     assert job.content("GITHUB_ENV") == "A=***\n"
-
-
-def ready(job: Job) -> None:
-    until((job.home / "ready").exists, "the command is ready")
 
 
 def test_the_front_cleans_up_after_a_killed_worker(stack: Stack, config_file: Path, job: Job) -> None:
@@ -421,16 +262,3 @@ def test_a_worker_that_outlives_the_front_cleans_up_too(stack: Stack, config_fil
         running.wait()
         until(lambda: "credential.leaked" in kinds(config_file), "the leak is on record")
     assert job.content("GITHUB_ENV") == "A=***\n"
-
-
-def test_the_ledgers_folder_within_the_workspace_is_not_searched(step: Step, config_file: Path, job: Job) -> None:
-    reconfigure(config_file, lambda document: document["ledger"].update(path=str(job.workspace / "ledger")))
-    run = step("exec", "verify", "--no-summary", "--", *job.command(), **job.variables)
-    assert (run.returncode, normalised(run.stderr)) == (0, ISSUED + PROVEN)
-
-
-def test_off_the_runner_nothing_is_looked_for(step: Step, tmp_path: Path) -> None:
-    script = 'echo "A=$PGPASSWORD" > env'
-    run = step("exec", "verify", "--", "sh", "-c", script, HOME=str(tmp_path))
-    assert (run.returncode, normalised(run.stderr)) == (0, ISSUED + PROVEN)
-    assert (tmp_path / "env").exists()
