@@ -41,6 +41,7 @@ STEPS = [
 ]
 # What Vault is asked for, and what by whom afterwards; the stages are those of faulty_vault.py.
 ISSUED = ["login", "probe", "issue", "revoke"]
+ENDED = [*ISSUED, "lookup", "revoke-self"]
 BY_ACCESSOR = ["login", "revoke-accessor", "revoke-self"]
 BY_POST = [
     *("login", "revoke", "lookup"),
@@ -70,8 +71,8 @@ def vault(repository: Repository) -> Iterator[FaultyVault]:
 # The request that is not answered: the step stands still there, and dies.
 @pytest.mark.parametrize(
     ("stage", "carried_out"),
-    [("login", False), ("issue", True), ("revoke", False), ("revoke", True)],
-    ids=["before-login", "after-issue", "before-revoke", "after-revoke"],
+    [("login", False), ("issue", True), ("revoke", False), ("revoke", True), ("lookup", True), ("revoke-self", False)],
+    ids=["before-login", "after-issue", "before-revoke", "after-revoke", "after-lookup", "before-revoke-self"],
 )
 def test_killed_while_vault_is_asked(
     stack: Stack, repository: Repository, vault: FaultyVault, stage: str, carried_out: bool, who: tuple[str, ...]
@@ -87,14 +88,19 @@ def test_killed_while_vault_is_asked(
         assert watched.alive_after(20) == []
     # Nobody knows which user Vault made for what was never answered, so that nobody can be asked whether it is gone.
     check(stack, repository, run, vault, proven=stage != "issue" or who != ALL)
-    before = ISSUED[: ISSUED.index(stage) + 1]
+    before = ENDED[: ENDED.index(stage) + 1]
     assert vault.stages[: len(before)] == before
     if who == ALL:
-        assert vault.stages == before + {"login": [], "issue": BY_ACCESSOR, "revoke": BY_POST}[stage]
+        by_post = {
+            "login": [],
+            "issue": BY_ACCESSOR,
+            "revoke-self": ["login", "lookup", "revoke-accessor", "revoke-self"],
+        }
+        assert vault.stages == before + by_post.get(stage, BY_POST)
     elif who == ("worker",):
         by_front = ["lookup", "revoke", "lookup"] if carried_out else ["revoke", "lookup"]
-        after = {"login": [], "issue": ["revoke-self"], "revoke": [*by_front, "revoke-self"]}[stage]
-        assert vault.stages == before + after
+        after = {"login": [], "issue": ["revoke-self"], "revoke-self": ["revoke-self"]}
+        assert vault.stages == before + after.get(stage, [*by_front, "revoke-self"])
     # Without the front, `post` and the half that is left work at the same time.
 
 

@@ -103,7 +103,12 @@ END = [
     "app-verify: update auth/token/revoke-self",
 ]
 # The end of each step that handed something out looks whether that is gone, whatever the ledger says.
-LOOK = [LOGIN, "app-verify: update sys/leases/lookup", "app-verify: update auth/token/revoke-self"]
+LOOK = [
+    LOGIN,
+    "app-verify: update sys/leases/lookup",
+    "app-verify: update auth/token/revoke-accessor",  # the step's own token, should that be left
+    "app-verify: update auth/token/revoke-self",
+]
 TRANSCRIPT = [*HAND_OUT, *END, *life("migrate"), *HAND_OUT, *END, *HAND_OUT, *END, *LOOK, *LOOK]
 
 

@@ -81,3 +81,17 @@ def test_a_temporary_folder_that_is_gone(job: Job, tmp_path: Path) -> None:
         "  fix: Check its permissions, and the space on its disk.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#action-inputs\n"
     )
+
+
+def test_a_folder_outside_the_workspace_without_a_configuration(job: Job, tmp_path: Path) -> None:
+    """The one of the workspace is not above it: the fix names what a workflow can set."""
+    run = job.use(profile="verify", run="true", working_directory=str(tmp_path)).run()
+    assert run.returncode == 125
+    assert normalised(run.stderr) == (
+        "stepcreds: error: 1 problem in the configuration\n"
+        f"{tmp_path}: there is no stepcreds.yml here, nor above in this repository\n"
+        "  fix: stepcreds init writes a first one; or name yours with the input config or STEPCREDS_CONFIG.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n"
+    )
+    run = job.use(profile="verify", run="pwd", working_directory=str(tmp_path), config="stepcreds.yml").run()
+    assert (run.returncode, run.stdout) == (0, f"{tmp_path}\n"), run.stderr

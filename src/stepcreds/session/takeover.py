@@ -115,6 +115,8 @@ class _Takeover:
         on_record = _on_record(holding)
         if on_record is not None and on_record.proven_time is not None:
             give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
+            if self.around.notebook is not None:
+                self.around.notebook.strike(holding.credential_uid)
             return True
         if not holding.lease_id:
             # The worker knew of no lease, but it may have asked for one.
