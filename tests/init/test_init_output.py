@@ -193,12 +193,23 @@ def test_pipelines_fit_the_schema_of_their_ci(tmp_path: Path, system: str, schem
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+PINNED = re.compile(r"uses: (\S+@[0-9a-f]{40} # \S+)")
+OURS = COMPONENT.parent.parent
+
+
 def test_actions_are_pinned_as_in_our_own_workflows(tmp_path: Path) -> None:
     text = pipeline_of(made(repository(tmp_path, {**SYSTEMS["github"], **TOOLS["alembic"]})))
-    ours = "".join(path.read_text() for path in (COMPONENT.parent.parent / ".github/workflows").glob("*.yml"))
-    pins = set(re.findall(r"uses: (actions/\S+ # \S+)", text))
-    assert {pin.partition("@")[0] for pin in pins} == {"actions/checkout", "actions/setup-python"}
-    assert {pin for pin in pins if f"uses: {pin}" not in ours} == set()
+    ours = "".join(path.read_text() for path in (OURS / ".github/workflows").glob("*.yml"))
+    assert {pin.partition("@")[0] for pin in PINNED.findall(text)} == {"actions/checkout", "actions/setup-python"}
+    pages = [*OURS.glob("*.md"), *(OURS / "docs").rglob("*.md"), *(OURS / "examples").rglob("*.*")]
+    shown = {"what init writes": text} | {str(path): path.read_text() for path in pages if path.is_file()}
+    assert sum(bool(PINNED.search(page)) for page in shown.values()) > 3
+    # An action that our own workflows do not use is pinned by the linter alone.
+    used = {pin.partition("@")[0] for pin in PINNED.findall(ours)}
+    found = [(place, pin) for place, page in shown.items() for pin in PINNED.findall(page)]
+    assert [
+        (place, pin) for place, pin in found if pin not in PINNED.findall(ours) and pin.partition("@")[0] in used
+    ] == []
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -229,7 +240,12 @@ def test_jobs_of_gitlab_are_in_a_stage_that_there_is(tmp_path: Path, stages: str
 
 
 def test_a_pipeline_of_gitlab_runs(stack: Stack, tmp_path: Path) -> None:
-    with gitlab_project(stack, tmp_path / "shop") as project:
+    # Bound as its comments say.
+    environments = {"migrate": "production-ddl", "verify": "production"}
+    bound = {profile: {"environment": name} for profile, name in environments.items()}
+    with gitlab_project(stack, tmp_path / "shop", bound) as project:
+        for name in environments.values():
+            project.identify(name, environment=name)
         (project.folder / "stepcreds.yml").unlink()
         project.write(".gitlab-ci.yml", "stages: [build, ship]\ninclude:\n  - local: .gitlab/stepcreds.yml\n")
         url = f"postgresql://{location(stack.database)}"
@@ -257,6 +273,16 @@ def test_a_pipeline_of_gitlab_runs(stack: Stack, tmp_path: Path) -> None:
         assert "\nlooked\n" in project.log("verify")
         assert "proven dead" in project.log("migrate")
         assert places(project, *(one["PGPASSWORD"] for one in given)) == []
+        # A verification that was tampered with cannot log in for DDL.
+        pipeline = (project.folder / ".gitlab/stepcreds.yml").read_text()
+        project.write(
+            ".gitlab/stepcreds.yml", pipeline.replace("stepcreds exec verify --", "stepcreds exec migrate --")
+        )
+        project.script("migrate.sh", "echo migrating\n")
+        project.commit()
+        assert project.run().code == 1
+        assert "stepcreds: error: Vault refused the login" in project.log("verify")
+        assert "migrating" not in project.log("verify")
 
 
 # Who the job says that it is; the identity is the stack's, handed over as any CI's can be.
@@ -283,6 +309,9 @@ def test_the_lines_of_other_cis_run(stack: Stack, tmp_path: Path, system: str) -
         (root / ".venv/bin").mkdir(parents=True)
         (root / ".venv/bin/activate").touch()
         scripts = re.findall(r"sh '''\n(.*?)\n\s*'''", text, re.DOTALL)
+    elif system == "buildkite":  # one script of the list, with variables filled in when it is uploaded
+        steps = yaml.safe_load(text.replace("$$", "$"))["steps"]
+        scripts = ["\n".join(step["command"]) for step in steps]
     else:
         scripts = list(_commands(yaml.safe_load(text)))
     scripts = [script for script in scripts if "stepcreds exec" in script]

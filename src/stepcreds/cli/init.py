@@ -36,7 +36,8 @@ def command(system: str | None, tool: str | None, address: str | None, database:
     """Write a first stepcreds.yml and a first pipeline, commented, for what is found in this repository.
 
     It looks at files, asks nothing and no server, and never overwrites: where one of its files is there already, it
-    writes none. The pipeline migrates and then verifies, in two jobs with a credential each.
+    writes none. The pipeline migrates and then verifies, in two jobs with a credential each. It calls the tool where
+    its files are: of several such folders, the one that init is called in.
     """
     from stepcreds.starter.plan import Asked, plan
     from stepcreds.starter.repository import survey
