@@ -25,7 +25,7 @@ _PROLOGUE = b"""\
 command -v python3 >/dev/null 2>&1 && exec python3 -I -S "$0" "$@"
 echo 'stepcreds: error: there is no python3 on PATH, and stepcreds needs Python 3.10 or newer
   fix: Add it to the image (Alpine: apk add python3; Debian: apt-get install python3), or use an image that has it.
-  see: docs/troubleshooting.md#unsupported-machine' >&2
+  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine' >&2
 case "$1" in exec|action) exit 125 ;; esac
 exit 2
 """
