@@ -113,8 +113,7 @@ def test_a_reviewer_who_found_nothing_says_so(shop: Repository) -> None:
     assert review.commands("Show") == [
         (
             "warning",
-            "::warning title=No ledgers::None since yesterday. Did no job have a credential, or does stepcreds.yml lack "
-            "`push`?",
+            "::warning title=No ledgers::None since yesterday: no job had a credential, or none was pushed",
         )
     ]
 
