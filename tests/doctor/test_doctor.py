@@ -451,7 +451,7 @@ def test_vault_that_does_not_answer(step: Step, config_file: Path, stack: Stack,
         r"  cause: The address is wrong, the server is down, or this machine may not reach it\.\n"
         r"  fix: Look at vault\.address in stepcreds\.yml \(or VAULT_ADDR\), the network and the proxy variables\. "
         rf"From this machine:\n      curl -sS {there}/v1/sys/health\n"
-        r"  see: docs/troubleshooting\.md#vault-unreachable\n$",
+        r"  see: https://github\.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting\.md#vault-unreachable\n$",
         vault,
     )
     assert under(done.stdout, "role") == "– role        not looked at: vault comes first\n"
