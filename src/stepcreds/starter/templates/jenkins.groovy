@@ -3,6 +3,8 @@
 //
 // change: with the plugin "OpenID Connect Provider", add to the folder of this job a credential of the kind "OpenID
 // Connect id token" with the id vault-id-token and the audience <<address>>
+// Its token names the job, not the stage. Where the verification must not be able to log in for DDL, make it a job of
+// its own in another folder, and bind Vault's roles to the jobs' names (sub).
 pipeline {
   // change: an image with what your migrations need, and Python 3.10 or newer.
   agent { docker { image 'python:3.13' } }
