@@ -57,6 +57,7 @@ def end_job(inputs: Inputs, saved: Saved, redirected: Sequence[str], around: Sur
         job_is_over=True,
         speaks=False,
         without_proof=inputs.on_revoke_failure or "profile",
+        summary=inputs.summary,
     )
     return recovery.run(task, around, lambda report: _conclude(report, saved, around))
 

@@ -136,7 +136,14 @@ class _Use:
             return 0 if report.tolerable else recovery.exit_code(report)
 
         rule = self.inputs.on_revoke_failure or "profile"
-        task = recovery.Task(reach="job", handed_out=True, profiles=profiles, speaks=speaks, without_proof=rule)
+        task = recovery.Task(
+            reach="job",
+            handed_out=True,
+            profiles=profiles,
+            speaks=speaks,
+            without_proof=rule,
+            summary=self.inputs.summary,
+        )
         return recovery.run(task, around, conclude)
 
     def config(self) -> Config:

@@ -86,7 +86,7 @@ class _Step:
         if self.order.ends_handed_out:
             from stepcreds.recovery.handed_out import end_handed_out
 
-            if not end_handed_out(around, worker, self.order.on_revoke_failure):
+            if not end_handed_out(around, worker, self.order.on_revoke_failure, summary=self.order.request.summary):
                 return BEFORE_THE_COMMAND
         if self.order.request.delivery == "outputs":
             from stepcreds.session.handout import hand_out

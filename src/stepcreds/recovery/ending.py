@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from stepcreds import scope
@@ -18,6 +19,7 @@ from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import log_in
 from stepcreds.session.step import Step, Surroundings
+from stepcreds.session.summary import Ended
 from stepcreds.vault.client import Vault
 from stepcreds.witness import Witnesses, can_testify
 
@@ -45,6 +47,7 @@ class Endings:
         self.identity = identity  # raises `StepcredsError`; so does
         self.step = step  # that of this recovery: its witnesses are on record, too
         self.witnesses = Witnesses(step)
+        self.ended: list[Ended] = []  # what was recorded, in order
         self.tolerated = 0  # how many are not proven dead, and that is no more than a warning
 
     def attempt(self, leftover: Leftover) -> bool:
@@ -167,7 +170,8 @@ class Endings:
             )
 
     def record(self, leftover: Leftover, ending: Ending) -> None:
-        self.journal(leftover).append(
+        journal = self.journal(leftover)
+        entry = journal.append(
             record.closed(
                 leftover.step_uid,
                 leftover.holding.credential_uid,
@@ -180,6 +184,12 @@ class Endings:
                 expire_time=leftover.holding.expire_time or None,
             )
         )
+        seq = entry["seq"]
+        recorded = ending._replace(seq=seq if isinstance(seq, int) else None)
+        holding, profile = leftover.holding, leftover.profile
+        # What is handed out lasts longer than the profile's `ttl`.
+        lasted = holding.expire_time - holding.issue_time if 0 < holding.expire_time < math.inf else profile.ttl
+        self.ended.append(Ended(profile._replace(ttl=lasted), holding, recorded, journal.path))
 
     def journal(self, leftover: Leftover) -> Journal:
         return Journal.at(leftover.file, clock=self.around.clock) if leftover.file is not None else self.step().journal

@@ -12,10 +12,15 @@ from stepcreds.session.step import Surroundings
 
 
 def end_handed_out(
-    around: Surroundings, worker: Worker, without_proof: Literal["fail", "warn", "profile"] = "profile"
+    around: Surroundings,
+    worker: Worker,
+    without_proof: Literal["fail", "warn", "profile"] = "profile",
+    *,
+    summary: bool = False,
 ) -> bool:
     """Before a step does anything else; whether it may go on."""
-    report = recover(Task(reach="job", handed_out=True, speaks=False, without_proof=without_proof), around, worker)
+    task = Task(reach="job", handed_out=True, speaks=False, without_proof=without_proof, summary=summary)
+    report = recover(task, around, worker)
     forget(around, report)
     return report.tolerable
 

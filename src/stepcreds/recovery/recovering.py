@@ -17,6 +17,7 @@ from stepcreds.recovery.leftover import Leftover, find
 from stepcreds.recovery.task import Report, Task
 from stepcreds.session.begin import begin, identify
 from stepcreds.session.step import Step, Surroundings
+from stepcreds.session.summary import summarise
 from stepcreds.session.takeover import take_over
 
 FINDING = 1
@@ -80,6 +81,8 @@ class _Recovery:
             finally:
                 # Before the chain is closed: their ends belong into it.
                 self.complete &= self.endings.witnesses.dismiss()
+        if self.task.summary:
+            summarise(self.around, self.endings.ended, whose="earlier steps")
         clean = all(proven) and self.complete
         closed = self.close() if self.task.close and clean else ()
         clean &= self.complete

@@ -44,6 +44,7 @@ class Task:
     speaks: bool = True  # says so where there is nothing to do
     # What a credential without proof is: a failure, a warning, or what its profile says (on_revoke_failure).
     without_proof: Literal["fail", "warn", "profile"] = "fail"
+    summary: bool = False  # each end is a row on the page of the run, too
 
 
 class Report(NamedTuple):

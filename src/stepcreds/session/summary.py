@@ -40,21 +40,23 @@ class Ended(NamedTuple):
     ledger: Path
 
 
-def summarise(around: Surroundings, credentials: Sequence[Ended], leaks: Sequence[Leak] = ()) -> None:
+def summarise(
+    around: Surroundings, credentials: Sequence[Ended], leaks: Sequence[Leak] = (), *, whose: str = "this step"
+) -> None:
     """Append the table to the step's summary, where the CI has one. What fails is a warning, and nothing else."""
     path = around.ci.summary_file(around.environment)
     if not path or not credentials:
         return
     try:
-        _append(path, markdown(credentials, leaks).encode())
+        _append(path, markdown(credentials, leaks, whose).encode())
     except OSError as error:
         around.voice.warn(f"the table of credentials is not in the step's summary: {error.strerror or error}")
 
 
-def markdown(credentials: Sequence[Ended], leaks: Sequence[Leak]) -> str:
+def markdown(credentials: Sequence[Ended], leaks: Sequence[Leak], whose: str = "this step") -> str:
     """The table, and a line about leaks where there are any."""
     rows = "".join("| " + " | ".join(map(_cell, _row(each))) + " |\n" for each in credentials)
-    text = f"### Credentials of this step\n\n{_HEAD}{rows}"
+    text = f"### Credentials of {whose}\n\n{_HEAD}{rows}"
     return text + f"\n**Leaked:** {_cell(places(leaks), 2000)}\n" if leaks else text
 
 
@@ -64,12 +66,13 @@ def _row(ended: Ended) -> tuple[str, ...]:
     proof = ending.proof
     until = proof.time if proof.time is not None else holding.expire_time
     alive = until - holding.issue_time
+    how_long = "no end" if alive == math.inf else f"{'' if proof.proven else 'at most '}{alive:.1f} s"
     return (
         profile.name,
         declared or "none declared",
         "not measured",
         f"{profile.ttl:.0f} s",
-        "no end" if alive == math.inf else f"{'' if proof.proven else 'at most '}{alive:.1f} s",
+        how_long if holding.issue_time else "unknown",
         rfc3339(proof.time) if proof.time is not None else f"no: {verdict(ending, holding.expire_time or None)}",
         f"{ledger.name}, seq {ending.seq}" if ending.seq is not None else "not on record",
     )
