@@ -8,6 +8,8 @@ const LAUNCHER = path.join(path.dirname(fileURLToPath(import.meta.url)), 'launch
 const ISOLATED = ['-I', '-S'];
 // Signals wait from the first instruction on, until there is somebody to handle them: compiling the launcher alone takes milliseconds (src/stepcreds/action/install.py has the same line).
 const START = "import _signal as s,sys;s.pthread_sigmask(s.SIG_BLOCK,(s.SIGHUP,s.SIGINT,s.SIGQUIT,s.SIGTERM));del sys.argv[0];__file__=sys.argv[0];exec(compile(open(__file__,'rb').read(),__file__,'exec'))";
+// Where env is GNU's (coreutils 8.31), from before: an interrupt of the interpreter's own start is a traceback too.
+const HOLDING = ['/usr/bin/env', '--block-signal=HUP,INT,QUIT,TERM'];
 const TOO_OLD = 'import sys; sys.exit(sys.version_info < (3, 10))';
 
 // What bends an interpreter or its libraries (launch.py says why these). An earlier step may have set it for the script, so the script gets it back: see config/environment.py.
@@ -29,11 +31,12 @@ function fail(title, text) {
   process.exit(125);
 }
 
-// The system's own Python before any that an earlier step may have put on PATH.
+// How to start Python: the system's own before any that an earlier step may have put on PATH.
 function python() {
   const onPath = (process.env.PATH ?? '').split(path.delimiter).filter(path.isAbsolute).map((folder) => path.join(folder, 'python3'));
   const candidates = ['/usr/bin/python3', '/usr/local/bin/python3', ...onPath].filter((file) => existsSync(file));
-  const fit = [...new Set(candidates)].find((file) => spawnSync(file, [...ISOLATED, '-c', TOO_OLD], { env: {}, stdio: 'ignore' }).status === 0);
+  const starts = [...new Set(candidates)].flatMap((file) => [[...HOLDING, file], [file]]);
+  const fit = starts.find(([first, ...rest]) => spawnSync(first, [...rest, ...ISOLATED, '-c', TOO_OLD], { env: {}, stdio: 'ignore' }).status === 0);
   if (fit) return fit;
   const found = candidates.length ? `What there is (${candidates.join(', ')}) is older, or does not start.` : 'There is none in /usr/bin, in /usr/local/bin, or on PATH.';
   return fail(
@@ -61,6 +64,6 @@ export function run(stage) {
   if (OURS.some((name) => Buffer.byteLength(`${name}=${environment[name] ?? ''}`) >= LONGEST)) {
     fail('stepcreds: too much in the environment', `The job's matrix, or the variables LD_*, PYTHON* and their like together, are longer than ${LONGEST} bytes, which is all that Linux hands over in one variable.\nMake them shorter: look at what earlier steps write to GITHUB_ENV.`);
   }
-  const file = python();
-  process.execve(file, [file, ...ISOLATED, '-c', START, LAUNCHER, 'action', stage], environment);
+  const start = python();
+  process.execve(start[0], [...start, ...ISOLATED, '-c', START, LAUNCHER, 'action', stage], environment);
 }

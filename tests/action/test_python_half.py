@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ci_tools
-from stepcreds.action.install import START
+from stepcreds.action.install import HOLDING, START
 
 ACTION = Path(__file__).resolve().parents[2] / "action"
 # Loaded before the Action: another system, and a machine on which `existsSync` finds only what it is told to.
@@ -21,6 +21,11 @@ import { syncBuiltinESMExports } from 'node:module';
 const exists = fs.existsSync;
 fs.existsSync = (file) => !/^\\/usr\\/(local\\/)?bin\\/python3$/.test(file) && exists(file);
 syncBuiltinESMExports();
+"""
+WITHOUT_ENV = """\
+import childProcess from 'node:child_process';
+const real = childProcess.spawnSync;
+childProcess.spawnSync = (file, ...rest) => (file === '/usr/bin/env' ? { status: 125 } : real(file, ...rest));
 """
 FIX = (
     "%0AOn a runner of your own, install python3. In a job with container: choose an image that has it, or use the "
@@ -52,7 +57,7 @@ def test_a_python_that_is_too_old(tmp_path: Path) -> None:
     assert run.stderr == f"{TITLE}What there is ({old}) is older, or does not start.{FIX}"
 
 
-@pytest.mark.parametrize(("ends", "code"), [("exit 42", 42), ("kill -TERM $$", -15)])
+@pytest.mark.parametrize(("ends", "code"), [("exit 42", 42), ("kill -KILL $$", -9)])
 def test_it_ends_as_python_ends(tmp_path: Path, ends: str, code: int) -> None:
     python(tmp_path, ends)
     run = node(tmp_path, ONLY_ON_PATH, PATH=f"{tmp_path}:/usr/bin:/bin")
@@ -131,7 +136,18 @@ def test_more_than_one_variable_can_hold(tmp_path: Path) -> None:
 
 def test_both_ways_to_start_python_block_signals_alike() -> None:
     """Node and the program that `shell: stepcreds exec …` finds on PATH."""
-    assert f'const START = "{START}";' in (ACTION / "python.mjs").read_text()
+    node = (ACTION / "python.mjs").read_text()
+    assert f'const START = "{START}";' in node
+    assert f"const HOLDING = {HOLDING.split(' ')};" in node
+
+
+def test_where_env_cannot_hold_signals_python_is_started_without(tmp_path: Path) -> None:
+    """As of busybox, or of an older coreutils: here `env` starts nothing."""
+    python(tmp_path, f'[ "$PPID" = {os.getpid()} ] && exec grep SigBlk /proc/self/status')
+    run = node(tmp_path, WITHOUT_ENV + ONLY_ON_PATH, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "SigBlk:\t0000000000000000\n", "")
+    run = node(tmp_path, ONLY_ON_PATH, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "SigBlk:\t0000000000004007\n", "")
 
 
 def python(folder: Path, does: str) -> Path:

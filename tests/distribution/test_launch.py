@@ -149,6 +149,14 @@ def test_the_command_sees_what_a_plain_step_would(
 
 
 @pytest.mark.usefixtures("alone")
+def test_the_command_has_no_signal_blocked(stack: Stack, config_file: Path, launch: tuple[str, ...]) -> None:
+    run = started(
+        (*launch, "exec", "verify", "--", "grep", "SigBlk", "/proc/self/status"), config_file.parent, plain(stack)
+    )
+    assert (run.returncode, run.stdout) == (0, "SigBlk:\t0000000000000000\n"), run.stderr
+
+
+@pytest.mark.usefixtures("alone")
 def test_what_was_withheld_before_python_is_given_back_too(
     stack: Stack, config_file: Path, launch: tuple[str, ...], tmp_path: Path
 ) -> None:

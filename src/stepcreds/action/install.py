@@ -13,6 +13,7 @@ from stepcreds.printable import one_line
 
 FOLDER = "stepcreds-bin"
 # As in action/python.mjs, which says why.
+HOLDING = "/usr/bin/env --block-signal=HUP,INT,QUIT,TERM"
 START = (
     "import _signal as s,sys;s.pthread_sigmask(s.SIG_BLOCK,(s.SIGHUP,s.SIGINT,s.SIGQUIT,s.SIGTERM));del sys.argv[0];"
     "__file__=sys.argv[0];exec(compile(open(__file__,'rb').read(),__file__,'exec'))"
@@ -58,5 +59,8 @@ def _program(environment: Mapping[str, str]) -> str:
     lines.append("unset STEPCREDS_WITHHELD STEPCREDS_MATRIX")
     if matrix := environment.get("STEPCREDS_MATRIX"):
         lines.append(f"export STEPCREDS_MATRIX={shlex.quote(matrix)}")
-    lines.append(f'exec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(START)} {shlex.quote(str(launcher))} "$@"')
+    lines.append(f"{HOLDING} /bin/sh -c : 2>/dev/null && holding='{HOLDING}' || holding=")
+    lines.append(
+        f'exec $holding {shlex.quote(sys.executable)} -I -S -c {shlex.quote(START)} {shlex.quote(str(launcher))} "$@"'
+    )
     return "\n".join(lines) + "\n"
