@@ -58,8 +58,12 @@ def starting(what: str) -> list[str]:
 def test_at_any_moment(stack: Stack, tmp_path: Path, what: str) -> None:
     job = Job(stack, tmp_path)
     codes = []
+    use = job.use(profile="verify", run="true")
+    if what == "post":
+        assert use.run().returncode == 0
     for number in range(40):
-        use = job.use(profile="verify", run="true")
+        if what != "post":
+            use = job.use(profile="verify", run="true")
         with subprocess.Popen(
             starting(what),
             cwd=job.workspace,
