@@ -32,6 +32,7 @@ COMPONENT = REPOSITORY / "templates/stepcreds.yml"
 EXAMPLES = REPOSITORY / "examples/gitlab"
 PROGRAM = Path(sys.prefix) / "node/node_modules/gitlab-ci-local/dist/index.js"
 HOST = "https://gitlab.example.com"
+INPUTS = {"profile": "verify", "run": "true", "audience": "https://vault.example.com:8200"}
 
 # https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload; all of them texts.
 CLAIMS: Mapping[str, object] = {
@@ -157,6 +158,19 @@ class Project:
         with (self._aside / "gitconfig").open("a") as file:
             file.write(f'[url "{self._aside}/stepcreds/"]\n')
             file.writelines(f"\tinsteadOf = {host}/stepcreds/\n" for host in (HOST, f"{HOST}:443"))
+
+    def fetch_component(self) -> str:
+        """Have gitlab-ci-local fetch it; what it says.
+
+        For two includes of one component it makes two copies into one place at once, of which one can fail: so it is
+        fetched for one, and found there by the others.
+        """
+        include = {"component": "$CI_SERVER_FQDN/stepcreds/stepcreds/stepcreds@1", "inputs": INPUTS}
+        self.write("one.gitlab-ci.yml", yaml.safe_dump({"include": [include]}))
+        run = self.run("--file", "one.gitlab-ci.yml", "--list")
+        (self.folder / "one.gitlab-ci.yml").unlink()
+        assert run.code == 0, run.text
+        return run.text
 
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), str(node().parent), "/usr/local/bin:/usr/bin:/bin"])

@@ -51,9 +51,9 @@ def test_the_example_includes_it_from_the_catalogue(stack: Stack, project: Proje
     project.script("verify.sh", 'echo "$DATABASE_URL"\n' + reporting(tmp_path / "verify"))
     project.serve_component("1.4.2")  # what @1 stands for
     project.commit()
+    assert "downloaded stepcreds/stepcreds 1.4.2 templates/stepcreds" in project.fetch_component()
     run = project.run()
     assert run.code == 0, run.text
-    assert "downloaded stepcreds/stepcreds 1.4.2 templates/stepcreds" in run.text
     migrate, verify = reported(tmp_path / "migrate"), reported(tmp_path / "verify")
     assert normalised(project.log("migrate")) == (
         '$ command -v stepcreds || python3 -m pip install --quiet --root-user-action=ignore "stepcreds"\n'

@@ -30,6 +30,7 @@ def test_an_example_is_valid(project: Project, name: str) -> None:
     project.write(".gitlab-ci.yml", (EXAMPLES / name).read_text())
     project.serve_component("1.0.0")
     project.commit()
+    project.fetch_component()
     run = project.run("--list")
     assert (run.code, VALID in run.text) == (0, True), run.text
 
@@ -39,6 +40,7 @@ def test_every_job_ends_what_a_killed_one_left(project: Project, name: str) -> N
     project.write(".gitlab-ci.yml", (EXAMPLES / name).read_text())
     project.serve_component("1.0.0")
     project.commit()
+    project.fetch_component()
     pipeline = yaml.safe_load(project.run("--preview").text.partition("downloaded")[0].partition("parsing and")[0])
     jobs = {key: job for key, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     assert jobs
