@@ -114,6 +114,24 @@ class UnsupportedError(StepcredsError):
     """This machine or this engine is outside what stepcreds can promise anything for."""
 
 
+class UnmeasuredError(StepcredsError):
+    """What a credential can do could not be found out, so it is not handed to anybody."""
+
+    @classmethod
+    def of(cls, profile: str, reason: str, *, cause: str = "", fix: str = "") -> UnmeasuredError:
+        return cls(
+            f"The credential of profile {profile} could not be measured: {reason}",
+            cause=cause,
+            fix=(f"{fix}\n" if fix else "")
+            + f"Or accept that nobody looks at what it can do: profiles.{profile}.measure: off",
+            docs="not-measured",
+        )
+
+
+class ExcessError(StepcredsError):
+    """A credential can do more than its profile declares."""
+
+
 class LeakedError(StepcredsError):
     """A command left its credential where the CI hands it on."""
 

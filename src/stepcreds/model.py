@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from stepcreds.config.model import Profile
+from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.secret import Secret
 
 
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     matrix: str = ""  # which leg of a matrix: its values, or its index; `job` has it in its name
 
 
+NOT_YET = NotMeasured("it had not come to that")
 # A token outlives its lease by what an ending may take, so that it can still be asked for the proof.
 TOKEN_MARGIN = 90.0  # seconds
 
@@ -67,18 +69,12 @@ class Lease(NamedTuple):
     time: float  # epoch seconds
 
 
-class NotMeasured(NamedTuple):
-    """Nobody looked at what the credential can do; `reason` says why, and is said wherever the grant is shown."""
-
-    reason: str
-
-
 class Grant(NamedTuple):
     """A credential somebody looked at, or said in words that nobody did. Made by `scope` alone."""
 
     profile: Profile
     lease: Lease
-    measurement: NotMeasured
+    measurement: Measurement
 
 
 class DeliveredFile(NamedTuple):
@@ -142,6 +138,7 @@ class Holding(NamedTuple):
     secrets: tuple[Secret, ...] = ()  # every value of it that must not be seen, the password among them
     issue_time: float = 0.0  # epoch seconds; 0 until issued
     expire_time: float = 0.0  # epoch seconds: the shorter of lease and token
+    measurement: Measurement = NOT_YET
     ledger: str = ""  # path of the file that its end is to be recorded in,
     chain_uid: str = ""  # and the chain that the file holds
 

@@ -33,8 +33,9 @@ _WAYS = {
 class Connection:
     """A session at the server's database; `connect` makes it, and its deadline bounds every call."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, server_version: str = "") -> None:
         self._stream = stream
+        self.server_version = server_version  # as the server reported it at the start: "16.14 (Debian …)"
 
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement, each value as text or None.
@@ -106,7 +107,7 @@ def connect(url: DatabaseURL, username: str, password: Secret, deadline: Deadlin
         try:
             if way != "plain":
                 _negotiate(stream, url, way)
-            _start(stream, url, username, password)
+            version = _start(stream, url, username, password)
         except (ServerError, TLSError) as error:
             stream.close()
             failures.append(error)
@@ -116,7 +117,7 @@ def connect(url: DatabaseURL, username: str, password: Secret, deadline: Deadlin
             stream.close()
             raise
         else:
-            return Connection(stream)
+            return Connection(stream, version)
     raise _telling(failures) from None
 
 
@@ -148,7 +149,8 @@ def _negotiate(stream: Stream, url: DatabaseURL, way: str) -> None:
         )
 
 
-def _start(stream: Stream, url: DatabaseURL, username: str, password: Secret) -> None:
+def _start(stream: Stream, url: DatabaseURL, username: str, password: Secret) -> str:
+    """Log in; the server's version, in its own words ("" where it does not say)."""
     try:
         greeting = messages.startup(
             {
@@ -162,10 +164,13 @@ def _start(stream: Stream, url: DatabaseURL, username: str, password: Secret) ->
         raise UnreachableError(f"{stream.where} was not asked: {error}", docs="database") from None
     stream.send(greeting)
     authenticate(stream, username, password)
+    version = ""
     while True:
         kind, body = messages.receive(stream, messages.MAX_GREETING)
         if kind == b"Z":
-            return
+            return version
+        if kind == b"S" and body.startswith(b"server_version\0"):
+            version = body.split(b"\0")[1].decode(errors="replace")
         if kind == b"E":
             raise ServerError(stream.where, messages.error_fields(body), hidden=[password.reveal()])
         if kind not in b"SKN":  # settings, the key for cancelling, notices

@@ -15,10 +15,12 @@ from stepcreds.clock import rfc3339
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.ledger.canonical import valid
 from stepcreds.ledger.record import NEVER, Event
-from stepcreds.model import Ending, Leak, Lease, Login, NotMeasured, Outcome
+from stepcreds.measurement import Finding, Measurement, NotMeasured
+from stepcreds.model import Ending, Leak, Lease, Login, Outcome
 from stepcreds.printable import one_line
 
 MOST_PLACES = 50  # of a leak, in one record
+MOST_FINDINGS = 50  # of a measurement
 
 
 def server_of(url: DatabaseURL) -> str:
@@ -97,7 +99,7 @@ def closed(
     step_name: str,
     command: Sequence[str] | None,
     outcome: Outcome | None,
-    measurement: NotMeasured,
+    measurement: Measurement,
     ending: Ending,
     expire_time: float | None,
 ) -> Event:
@@ -121,12 +123,7 @@ def closed(
                 "start": _time(ran.start if ran else None),
                 "end": _time(ran.end if ran else None),
             },
-            "privileges": {
-                "granted": None,
-                "used": None,
-                "excess": None,
-                "measured_by": f"not measured: {measurement.reason}",
-            },
+            "privileges": privileges(measurement),
             "lock": {
                 "time": _time(lock.time),
                 "status": lock.status,
@@ -145,6 +142,41 @@ def closed(
             "verdict": verdict(ending, expire_time),
         },
     )
+
+
+def privileges(measurement: Measurement) -> dict[str, object]:
+    """What the credential could do, as measured. `used` stays None: nobody watched what of it the command used."""
+    if isinstance(measurement, NotMeasured):
+        return {
+            "granted": None,
+            "used": None,
+            "excess": None,
+            "measured_by": f"not measured: {one_line(measurement.reason)}",
+        }
+    return {
+        "granted": {
+            "level": measurement.level,
+            "digest": measurement.digest,
+            "findings": [_finding(each) for each in measurement.findings[:MOST_FINDINGS]],
+            "more": max(0, len(measurement.findings) - MOST_FINDINGS),
+        },
+        "used": None,
+        "excess": [each.name for each in measurement.excess[:MOST_FINDINGS]],
+        "measured_by": f"{measurement.server} in {math.ceil(measurement.seconds * 1000)} ms",
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "code": finding.code,
+        "subject": valid(finding.subject),
+        "level": finding.level,
+        "what": one_line(finding.what),
+        "via": one_line(finding.via),
+        "count": finding.number,
+        "standing": finding.standing,
+        "because": one_line(finding.because),
+    }
 
 
 def leaked(step_uid: str, credential_uid: str, profile: str, leaks: Sequence[Leak]) -> Event:

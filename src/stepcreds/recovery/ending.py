@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from stepcreds import scope
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
@@ -179,7 +178,7 @@ class Endings:
                 step_name=self.around.step_name,
                 command=None,
                 outcome=None,
-                measurement=scope.not_measured(leftover.profile),
+                measurement=leftover.holding.measurement,
                 ending=ending,
                 expire_time=leftover.holding.expire_time or None,
             )

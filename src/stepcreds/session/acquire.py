@@ -16,6 +16,7 @@ from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import new_uid
+from stepcreds.measurement import Measurement
 from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
@@ -101,10 +102,11 @@ class _Attempt:
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
             lease = self.obtain(login)
+            measurement = self.measure()
         except BaseException as error:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
             raise
-        grant = scope.grant(profile, lease, scope.not_measured(profile))
+        grant = scope.grant(profile, lease, measurement)
         return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))
 
     def hold(self, **changes: object) -> None:
@@ -184,6 +186,23 @@ class _Attempt:
             self.hold(expire_time=stretch(self.vault, self.profile, login, lease, self.clock))
         elif (end := shorten(self.vault, self.profile, lease, self.clock)) is not None:
             self.hold(expire_time=min(end, login.time + login.ttl))
+
+    def measure(self) -> Measurement:
+        """What it can do; excess ends it, unless the profile is content with a warning."""
+        holding, profile = self.holding, self.profile
+        if (reason := scope.not_measured(profile)) is not None:
+            self.hold(measurement=reason)
+            return reason
+        with self.step.keeper.cancellation.interruptible():
+            measured = scope.measure(profile, holding.username, holding.password, self.clock)
+        self.hold(measurement=measured)
+        if measured.excess:
+            from stepcreds.scope.report import refusal
+
+            if profile.on_excess == "fail":
+                raise refusal(profile, measured)
+            self.step.around.voice.warn(refusal(profile, measured).what)
+        return measured
 
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from stepcreds import revoke, scope
+from stepcreds import revoke
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.errors import LedgerError, VaultError
@@ -122,7 +122,7 @@ def _close(
         step_name=around.step_name,
         command=closing.argv,
         outcome=outcome,
-        measurement=scope.not_measured(profile),
+        measurement=holding.measurement,
         ending=ending,
         expire_time=holding.expire_time or None,
     )

@@ -15,6 +15,7 @@ from stepcreds.config.model import Profile
 from stepcreds.ledger.credential import verdict
 from stepcreds.model import Ending, Holding, Leak
 from stepcreds.printable import one_line
+from stepcreds.session import words
 from stepcreds.session.leak_words import places
 from stepcreds.session.step import Surroundings
 
@@ -70,7 +71,7 @@ def _row(ended: Ended) -> tuple[str, ...]:
     return (
         profile.name,
         declared or "none declared",
-        "not measured",
+        words.measured(holding.measurement),
         f"{profile.ttl:.0f} s",
         how_long if holding.issue_time else "unknown",
         rfc3339(proof.time) if proof.time is not None else f"no: {verdict(ending, holding.expire_time or None)}",

@@ -7,6 +7,7 @@ import math
 from stepcreds.clock import rfc3339
 from stepcreds.errors import CancelledError, StepcredsError, UnprovenError
 from stepcreds.ledger.credential import verdict
+from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.model import Ending, Grant, Holding, Outcome
 
 
@@ -18,8 +19,16 @@ def handed_over(grant: Grant, holding: Holding) -> str:
     until = "never" if holding.expire_time == math.inf else f"at {rfc3339(holding.expire_time)} unless renewed"
     return (
         f"{profile.name}: issued {profile.creds}{user}; {declared if profile.access else 'no access declared'}; "
-        f"not measured: {grant.measurement.reason}; ends {until}"
+        f"{measured(grant.measurement)}; ends {until}"
     )
+
+
+def measured(measurement: Measurement) -> str:
+    """What was found out, in a few words: "measured read in 23 ms", or why nobody looked."""
+    if isinstance(measurement, NotMeasured):
+        return f"not measured: {measurement.reason}"
+    beyond = f", {len(measurement.excess)} beyond the profile" if measurement.excess else ""
+    return f"measured {measurement.level}{beyond} in {measurement.seconds * 1000:.0f} ms"
 
 
 def handed_out(grant: Grant, holding: Holding) -> str:

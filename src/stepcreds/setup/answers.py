@@ -1,0 +1,33 @@
+"""What `setup` must be told beside the configuration: whose jobs may have each credential, and how roles are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+DEFAULT_MANAGER = "stepcreds_vault"
+DEFAULT_CONNECTIONS = 10
+
+
+class ProfileAnswers(NamedTuple):
+    """What is answered for one profile."""
+
+    bound_claims: Mapping[str, object]  # claim -> value or list of values, as Vault's JWT role takes them
+    role: str  # the database role that stands behind it: the group of a reader or writer, the owner for DDL
+    connection_limit: int = DEFAULT_CONNECTIONS
+    guard: bool = False  # DDL only: event triggers that refuse DROP, GRANT and SECURITY DEFINER
+    outputs: bool = False  # a second, longer-lived role at Vault, for credentials that are handed out as outputs
+
+
+class Answers(NamedTuple):
+    """Everything that is asked, once it is complete."""
+
+    ci: str  # "github", "gitlab", …
+    issuer: str  # the OIDC discovery URL, without /.well-known/…
+    user_claim: str  # fixes the repository: whoever shares it is one entity to Vault
+    claim_mappings: Mapping[str, str]
+    profiles: Mapping[str, ProfileAnswers]
+    manager: str = DEFAULT_MANAGER  # the user that Vault logs in to a database as
+    audit_header: str = "X-Stepcreds-Step"
+    # Where Vault reaches a database, if not where the jobs do: server of the profile -> "host:port".
+    reached_by_vault: Mapping[str, str] = {}  # noqa: RUF012 - nobody writes to it
