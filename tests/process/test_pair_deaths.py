@@ -14,6 +14,8 @@ import pytest
 from pair_driver import TAKEN_OVER
 from pair_runs import DEADLINE, Starter, is_running, lines_of, pairs, pairs_of_nobody, until
 
+from stepcreds.model import NOT_YET
+
 
 @pytest.fixture
 def nobody() -> Iterator[Starter]:
@@ -44,6 +46,7 @@ FIRST: dict[str, Any] = {
     "chain_uid": "",
 }
 SECOND = {**FIRST, "credential_uid": "c2", "profile": "verify"}
+UNMEASURED = {"measurement": [NOT_YET.reason]}
 
 
 def tree(pids: Path) -> dict[str, Any]:
@@ -75,7 +78,11 @@ def test_the_front_ends_the_tree_and_takes_over_when_the_worker_is_killed(pair: 
     taken = step.line("taken_over_by")
     assert taken.pop("taken_over_by") == step.front
     shown = taken.pop("shown")
-    assert taken == {"holdings": [renewed], "folders": ["/b"], "reason": "the worker was killed by SIGKILL"}
+    assert taken == {
+        "holdings": [{**renewed, **UNMEASURED}],
+        "folders": ["/b"],
+        "reason": "the worker was killed by SIGKILL",
+    }
     assert CANARY not in shown
     assert "accessor-1" in shown
 
@@ -140,7 +147,7 @@ def test_a_worker_that_fails_is_taken_over_from(pair: Starter) -> None:
     assert step.wait() == TAKEN_OVER
     taken = step.line("taken_over_by")
     assert taken["taken_over_by"] == step.front
-    assert taken["holdings"] == [FIRST]
+    assert taken["holdings"] == [{**FIRST, **UNMEASURED}]
     name, _, line = taken["reason"].rpartition(":")
     assert name == "RuntimeError in pair_driver.py"
     assert line.isdigit()
@@ -152,7 +159,7 @@ def test_a_worker_that_fails_without_a_front_takes_over_itself(pair: Starter, tm
     step.process.kill()
     taken = step.line("taken_over_by")
     assert taken["taken_over_by"] == step.worker
-    assert taken["holdings"] == [FIRST]
+    assert taken["holdings"] == [{**FIRST, **UNMEASURED}]
     assert taken["reason"].startswith("RuntimeError in pair_driver.py:")
 
 

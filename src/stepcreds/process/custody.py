@@ -27,10 +27,13 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def encode_holding(holding: Holding) -> dict[str, Any]:
-    """`holding` as JSON has it, with its secrets in clear and marked as such."""
+    """`holding` as JSON has it: its secrets in clear and marked as such, each value of `measurement` by its name."""
+    from stepcreds.measurement import Finding, Measured, NotMeasured
     from stepcreds.secret import Secret
 
     def clear(value: object) -> object:
+        if isinstance(value, (Measured, NotMeasured, Finding)):
+            return {type(value).__name__: [clear(item) for item in value]}
         if isinstance(value, tuple):
             return [clear(item) for item in value]
         return {"secret": value.reveal()} if isinstance(value, Secret) else value
@@ -62,13 +65,19 @@ class Custodian:
 
     def custody(self, reason: str) -> Custody:
         """What is held now."""
+        from stepcreds.measurement import Finding, Measured, NotMeasured
         from stepcreds.model import Holding
         from stepcreds.secret import Secret
+
+        named = {each.__name__: each for each in (Measured, NotMeasured, Finding)}
 
         def revived(value: Any) -> Any:
             if isinstance(value, list):
                 return tuple(map(revived, value))
-            return Secret(value["secret"]) if isinstance(value, dict) else value
+            if not isinstance(value, dict):
+                return value
+            ((name, inner),) = value.items()
+            return Secret(inner) if name == "secret" else named[name](*revived(inner))
 
         holdings = tuple(
             Holding(**{name: revived(value) for name, value in values.items()}) for values in self._holdings.values()
