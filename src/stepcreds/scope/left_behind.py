@@ -1,0 +1,143 @@
+"""What changed in a database while a command ran and outlives its credential: two looks compared; it asks nobody.
+
+Whatever changed between the two looks is found, whoever changed it: a database does not say who did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from stepcreds.measurement import Change
+
+EXAMPLES = 3
+
+Grants = frozenset[tuple[str, str]]  # grantee ("PUBLIC" for everybody) and privilege
+
+
+class Thing(NamedTuple):
+    """One object, or one rule about objects, at the moment of a look."""
+
+    kind: str  # "table", "SECURITY DEFINER function", "default privileges", "role", …
+    schema: str  # "" where it is in none
+    name: str  # "app.orders"
+    owner: str  # "" for the issued user itself, whose objects go to somebody else or away
+    grants: Grants  # without the owner's own, and the issued user's
+    detail: str  # what else makes it what it is: a hash of its body, its attributes
+
+
+State = Mapping[tuple[str, str], Thing]  # a whole database: kind and id -> what is there
+
+
+class _Trace(NamedTuple):
+    """One change of one object; alike ones are told together."""
+
+    rank: (
+        int  # 0 gives somebody power, 1 takes a protection away, 2 is the usual work of a migration, 3 is what is gone
+    )
+    code: str
+    before: str  # "PUBLIC has SELECT on the "
+    kind: str
+    after: str  # of the names
+    name: str
+
+
+# What acts with its owner's power, or is power itself.
+_POWERFUL: Final = {
+    "SECURITY DEFINER function": "LEFT.DEFINER",
+    "trigger": "LEFT.TRIGGER",
+    "rule": "LEFT.TRIGGER",
+    "event trigger": "LEFT.EVENT_TRIGGER",
+    "role": "LEFT.ROLE",
+    "membership": "LEFT.MEMBER",
+}
+_PROTECTING: Final = ("policy", "event trigger")
+
+
+def left_behind(before: State, after: State) -> tuple[Change, ...]:
+    """What is there now and was not, what is otherwise, and what is gone; what gives somebody power comes first."""
+    traces = [trace for key, thing in after.items() for trace in _compared(before.get(key), thing)]
+    traces += [_gone(thing) for key, thing in before.items() if key not in after and thing.kind != "column"]
+    together: dict[tuple[int, str, str, str, str], list[str]] = {}
+    for trace in sorted(traces):
+        together.setdefault(trace[:5], []).append(trace.name)
+    return tuple(_change(*alike[1:], names) for alike, names in together.items())
+
+
+def _compared(was: Thing | None, thing: Thing) -> Iterator[_Trace]:
+    for grantee, privilege in thing.grants - (was.grants if was is not None else frozenset()):
+        if not _is_default(thing, was, grantee, privilege):
+            yield _granted(thing, was, grantee, privilege)
+    if was is None:
+        yield from _appeared(thing)
+        return
+    if was.owner != thing.owner:
+        owner = thing.owner or "the issued user"
+        yield _Trace(0, "LEFT.OWNER", f"{owner} owns the ", thing.kind, f", formerly {was.owner}'s", thing.name)
+    if was.name != thing.name:
+        yield _Trace(2, "LEFT.RENAMED", "the ", thing.kind, f", which was {was.name}, has a new name", thing.name)
+    if (was.kind, was.detail) != (thing.kind, thing.detail):
+        yield _altered(was, thing)
+
+
+def _granted(thing: Thing, was: Thing | None, grantee: str, privilege: str) -> _Trace:
+    if thing.kind == "default privileges":
+        return _Trace(0, "LEFT.DEFAULT", f"{grantee} will have {privilege} on ", "", "", thing.name)
+    # A new table in the hands of a group is what default privileges are for.
+    fresh = was is None and thing.kind != "column"  # of columns, only those with privileges of their own are seen
+    expected = fresh and grantee != "PUBLIC" and not privilege.endswith("OPTION")
+    new = "new " if fresh else ""
+    return _Trace(
+        2 if expected else 0, "LEFT.GRANT", f"{grantee} has {privilege} on the {new}", thing.kind, "", thing.name
+    )
+
+
+def _is_default(thing: Thing, was: Thing | None, grantee: str, privilege: str) -> bool:
+    """Every function may be executed by everybody from the start: that alone is no news."""
+    return was is None and "function" in thing.kind and (grantee, privilege) == ("PUBLIC", "EXECUTE")
+
+
+def _appeared(thing: Thing) -> Iterator[_Trace]:
+    if thing.kind in ("column", "default privileges"):  # told by what they grant
+        return
+    owner = f", owned by {thing.owner}" if thing.owner else ""
+    code = _POWERFUL.get(thing.kind, "LEFT.NEW")
+    if thing.kind == "SECURITY DEFINER function" and ("PUBLIC", "EXECUTE") in thing.grants:
+        owner += ", for everybody to call"
+    elif thing.kind == "role":
+        owner = f": {thing.detail}" if thing.detail else ""
+    yield _Trace(2 if code == "LEFT.NEW" else 0, code, "a new ", thing.kind, owner, thing.name)
+
+
+def _altered(was: Thing, thing: Thing) -> _Trace:
+    kind, name = thing.kind, thing.name
+    if kind == "role":
+        after = f" is {thing.detail or 'without attributes'} now, and was {was.detail or 'without'}"
+        return _Trace(0, "LEFT.ROLE", "the ", kind, after, name)
+    if was.kind != kind:
+        widened = kind in _POWERFUL
+        code = "LEFT.DEFINER" if widened else "LEFT.ALTERED"
+        return _Trace(0 if widened else 2, code, "the ", was.kind, f" is a {kind} now", name)
+    if "row security" in (was.detail, thing.detail):
+        state = "on" if thing.detail else "off"
+        return _Trace(1, "LEFT.ALTERED", f"row security is {state} for the ", kind, "", name)
+    rank = 1 if kind in _PROTECTING else 0 if kind in _POWERFUL else 2
+    return _Trace(rank, _POWERFUL.get(kind, "LEFT.ALTERED"), "the ", kind, _CHANGED, name)
+
+
+def _gone(thing: Thing) -> _Trace:
+    return _Trace(1 if thing.kind in _PROTECTING else 3, "LEFT.GONE", "the ", thing.kind, _GONE, thing.name)
+
+
+def _change(code: str, before: str, kind: str, after: str, names: list[str]) -> Change:
+    shown = ", ".join(names[:EXAMPLES])
+    if len(names) > 1 and kind:
+        before = before.removeprefix("a ")
+        kind = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        after = {_GONE: " are gone", _CHANGED: " were changed"}.get(after, after)
+    if len(names) > EXAMPLES:
+        shown += f" and {len(names) - EXAMPLES} more"
+    return Change(code, f"{before}{kind}{' ' if kind else ''}{shown}{after}", names[0])
+
+
+_GONE, _CHANGED = " is gone", " was changed"
