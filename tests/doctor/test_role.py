@@ -9,10 +9,11 @@ import pytest
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
 from stepcreds.devstack.stack import Stack
-from stepcreds.doctor.link import BrokenError, Row
-from stepcreds.doctor.role import compare, fixes_repository, judge
+from stepcreds.doctor.link import BrokenError
+from stepcreds.doctor.role import fixes_repository, judge
 from stepcreds.errors import VaultError
 from stepcreds.vault.client import Vault
+from stepcreds.vault.jwt_role import Row, compare
 
 AUDIENCE = "https://vault.example"
 ROLE = {

@@ -6,9 +6,10 @@ import json
 from typing import TextIO
 
 from stepcreds.cli.messages import render_error
-from stepcreds.doctor.link import Link, Row
+from stepcreds.doctor.link import Link
 from stepcreds.errors import ConfigError
 from stepcreds.printable import printable
+from stepcreds.vault.jwt_role import Row
 
 _GREEN, _RED, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1;31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _MARKS = {"ok": ("✓", "ok", _GREEN), "failed": ("✗", "FAILED", _RED), "skipped": ("\u2013", "-", _DIM)}

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from stepcreds.errors import StepcredsError
-
-Verdict = Literal["ok", "differs", "missing", "not compared"]
-
-
-class Row(NamedTuple):
-    """One setting of a role beside what this job has."""
-
-    setting: str
-    expected: str  # by the role
-    actual: str  # in this job's token
-    verdict: Verdict
+from stepcreds.vault.jwt_role import Row
 
 
 @dataclass(frozen=True)
