@@ -107,7 +107,8 @@ class _Attempt:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
             raise
         grant = scope.grant(profile, lease, measurement)
-        return Credential(profile, grant, self.holding, self.vault, engine_for(profile.database, self.clock))
+        engine = engine_for(profile.database, self.clock)
+        return Credential(profile, grant, self.holding, self.vault, engine, login.policies)
 
     def hold(self, **changes: object) -> None:
         self.holding = self.holding._replace(**changes)  # type: ignore[arg-type]

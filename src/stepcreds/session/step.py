@@ -135,6 +135,7 @@ class Credential(NamedTuple):
     holding: Holding
     vault: Vault
     engine: Engine | None
+    policies: tuple[str, ...] = ()  # of the token, as Vault named them at the login
 
     def until(self, expire_time: float) -> Credential:
         """The same credential with another end (epoch seconds): it was renewed."""
