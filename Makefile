@@ -8,10 +8,10 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format docs docs-check bench lock vendor vendor-check dist pyz clean
+.PHONY: help venv demo test check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@tools/venv $(PYTHON) $(VENV)
@@ -56,6 +56,9 @@ docs-check: $(READY) ## fail when a generated part is stale
 
 bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
 	$(BIN)/python tools/bench.py $(ARGS)
+
+bench-stages: $(READY) ## where the time goes between a credential's issue and its proven death
+	$(BIN)/python tools/bench_stages.py $(ARGS)
 
 lock: ## pin every dependency into requirements.lock (needs uv); newer versions: ARGS=--upgrade
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev $(ARGS) \
