@@ -86,6 +86,7 @@ def test_the_jwt_role_binds_audience_and_claims_and_fixes_the_repository(stack: 
         "role_type": "jwt",
         "bound_audiences": ["https://vault"],
         "bound_claims": {"repository_id": "1"},
+        "bound_claims_type": "string",
         "user_claim": "repository",
         "claim_mappings": {},
         "token_type": "service",

@@ -41,6 +41,7 @@ class DatabasePlan(NamedTuple):
 
     url: DatabaseURL
     statements: tuple[Statement, ...]
+    manager: str = ""  # the user that Vault logs in as; `Plan.settings` has the same name in the connection
 
 
 class Plan(NamedTuple):
@@ -48,3 +49,4 @@ class Plan(NamedTuple):
 
     databases: tuple[DatabasePlan, ...]
     settings: tuple[Setting, ...]
+    notes: tuple[str, ...] = ()  # in sentences, what is not made and has to be, and what is good to know

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from stepcreds.config.model import Profile
@@ -24,53 +25,64 @@ GITHUB_CLAIM_MAPPINGS = {
     "environment": "environment",
 }
 
+# framework.GenericNameRegex of Vault's SDK, which is what the paths of roles and connections are matched with.
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
-def policy(profile: Profile) -> str:
-    """The policy (HCL) of a token that may issue this profile's credential, keep it alive, end it, and nothing else.
+
+def role_name(name: str, where: str) -> str:
+    """`name` as Vault keeps it: in lower case. Raises `UnsupportedError` for what cannot be the name of a role there.
+
+    `where` is what to change: the key in stepcreds.yml.
+    """
+    if not _NAME.fullmatch(name):
+        raise UnsupportedError(
+            f"{where}: {name!a} cannot be the name of a role at Vault.",
+            cause="A name there has letters, digits, '_', '-' and '.', and begins and ends with a letter, a digit or "
+            "'_'.",
+            fix=f"Choose another in stepcreds.yml: {where}",
+            docs="setup-names",
+        )
+    return name.lower()
+
+
+def policy(*profiles: Profile, ledger_key: str | None = None) -> str:
+    """The policy (HCL) of a token that may issue these profiles' credentials, keep them alive, end them, nothing else.
 
     Complete by itself: the role leaves out the `default` policy. The glob on leases covers the probe that a step
-    revokes before it asks for a credential, and works from a later login too, for a step that was killed.
+    revokes before it asks for a credential, and works from a later login too, for a step that was killed. `ledger_key`
+    (`<mount>/keys/<name>`) is the Transit key that the step may sign with, and never read or change.
     """
-    leases = f"{_plain(profile.creds)}/*"
-    return f"""\
-# Issue.
-path "{_plain(profile.creds)}" {{
-  capabilities = ["read"]
-}}
+    parts = [_ISSUE + "".join(_path(creds, "read") for creds in dict.fromkeys(_plain(p.creds) for p in profiles))]
+    leased = dict.fromkeys(profile.creds for profile in profiles if profile.revocation == "lease")
+    if leased:
+        globs = ", ".join(f'"{creds}/*"' for creds in leased)
+        whose = "This profile's leases alone." if len(profiles) == 1 else "The leases of these paths alone."
+        parts.append(
+            f"# Revoke, now (sync) rather than in a queue; look up; shorten and renew. {whose}\n"
+            + _path("sys/leases/revoke", "update", lease_id=globs, sync="")
+            + _path("sys/leases/lookup", "update", lease_id=globs)
+            + _path("sys/leases/renew", "update", lease_id=globs, increment="")
+        )
+    parts.append(
+        "# The token itself; and by its accessor that of a step that was killed between asking and recording.\n"
+        + "".join(_path(f"auth/token/{call}", "update") for call in ("renew-self", "revoke-self", "revoke-accessor"))
+    )
+    if ledger_key is not None:
+        mount, _, name = _plain(ledger_key).rpartition("/keys/")
+        parts.append("# Sign the ledger's checkpoints.\n" + _path(f"{mount}/sign/{name}", "update"))
+    return "\n".join(parts)
 
-# Revoke, now (sync) rather than in a queue; look up; shorten and renew. This profile's leases alone.
-path "sys/leases/revoke" {{
-  capabilities = ["update"]
-  allowed_parameters = {{
-    "lease_id" = ["{leases}"]
-    "sync" = []
-  }}
-}}
-path "sys/leases/lookup" {{
-  capabilities = ["update"]
-  allowed_parameters = {{
-    "lease_id" = ["{leases}"]
-  }}
-}}
-path "sys/leases/renew" {{
-  capabilities = ["update"]
-  allowed_parameters = {{
-    "lease_id" = ["{leases}"]
-    "increment" = []
-  }}
-}}
 
-# The token itself; and by its accessor that of a step that was killed between asking and recording.
-path "auth/token/renew-self" {{
-  capabilities = ["update"]
-}}
-path "auth/token/revoke-self" {{
-  capabilities = ["update"]
-}}
-path "auth/token/revoke-accessor" {{
-  capabilities = ["update"]
-}}
-"""
+_ISSUE = "# Issue.\n"
+
+
+def _path(path: str, capability: str, **parameters: str) -> str:
+    """One rule. `parameters` are all that a request may have, each with the values it may take; "": any."""
+    allowed = ""
+    if parameters:
+        lines = "".join(f'    "{name}" = [{values}]\n' for name, values in parameters.items())
+        allowed = f"  allowed_parameters = {{\n{lines}  }}\n"
+    return f'path "{path}" {{\n  capabilities = ["{capability}"]\n{allowed}}}\n'
 
 
 def jwt_role(
@@ -91,6 +103,8 @@ def jwt_role(
         "role_type": "jwt",
         "bound_audiences": [audience],
         "bound_claims": dict(bound_claims),
+        # Sent always, as role_type is: Vault sets both anew in every write, whatever was there.
+        "bound_claims_type": "string",
         "user_claim": user_claim,
         "claim_mappings": dict(claim_mappings or {}),
         "token_type": "service",
@@ -100,6 +114,11 @@ def jwt_role(
         "token_ttl": int(profile.ttl + TOKEN_MARGIN),
         "token_max_ttl": int(profile.max_ttl + TOKEN_MARGIN),
     }
+
+
+def outputs_role(role: Mapping[str, object]) -> dict[str, object]:
+    """A JWT role whose tokens last as long as they ever may from the start: nobody renews what is handed out."""
+    return {**role, "token_ttl": role["token_max_ttl"]}
 
 
 def database_role(
@@ -119,10 +138,13 @@ def database_role(
 
 
 def _plain(path: str) -> str:
-    if not path or any(character in '"\\*+' or not character.isprintable() for character in path):
+    # `{{` begins a template in a policy (developer.hashicorp.com/vault/docs/concepts/policies), `${` one in HCL.
+    special = any(character in '"\\*+' or not character.isprintable() for character in path)
+    if not path or special or "{{" in path or "${" in path:
         raise UnsupportedError(
             f"{path!a} cannot stand in a policy.",
-            cause="A quotation mark, a backslash or a control character would end the path, and '*' or '+' widen it.",
+            cause="A quotation mark, a backslash or a control character would end the path, '*' or '+' widen it, and "
+            "'{{' or '${' begin a template.",
             docs="policy-paths",
         )
     return path
