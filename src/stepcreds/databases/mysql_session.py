@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
@@ -68,6 +69,26 @@ class Session:
         except Exception as error:  # noqa: BLE001 - what a server sends can make the driver raise anything
             raise _understood(error, self._where, self._guard.deadline) from None
 
+    def query_all(self, statements: Sequence[str]) -> list[list[tuple[object, ...]]]:
+        """The rows of each statement, all sent in one message: one round trip. After the first that fails, none is run.
+
+        Only for a session that was opened with `several`.
+        """
+        answers = []
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("; ".join(statements))
+                answers.append([tuple(row) for row in cursor.fetchall()])
+                while cursor.nextset():
+                    answers.append([tuple(row) for row in cursor.fetchall()])
+        except Exception as error:  # noqa: BLE001 - what a server sends can make the driver raise anything
+            raise _understood(error, self._where, self._guard.deadline) from None
+        if len(answers) != len(statements):
+            raise UnreachableError(
+                f"{self._where} answered {len(answers)} of {len(statements)} questions", docs="database"
+            )
+        return answers
+
     def close(self) -> None:
         _close(self._connection)
         self._guard.dismiss()
@@ -100,9 +121,12 @@ def require_driver() -> None:
             del sys.modules["cryptography"]
 
 
-def open_session(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Session:
+def open_session(
+    url: DatabaseURL, username: str, password: Secret, deadline: Deadline, *, several: bool = False
+) -> Session:
     """A session of `username`, without a database: its rights in one say nothing of the login.
 
+    `several`: the server is to take several statements in one message, for `query_all`.
     `prefer` and `allow` go on to their second way when the first is refused or TLS fails. Raises `RefusedError`,
     `UnreachableError`, `DatabaseError` for TLS settings that cannot be used, `UnsupportedError` without PyMySQL.
     """
@@ -111,7 +135,7 @@ def open_session(url: DatabaseURL, username: str, password: Secret, deadline: De
     for under_tls in _WAYS.get(tls.check_mode(url), (True,)):
         context = tls.context_for(url) if under_tls else None
         try:
-            return _open(url, username, password, deadline, context)
+            return _open(url, username, password, deadline, context, several)
         except (RefusedError, TLSError) as error:
             failures.append(error)
     open_ended = [error for error in failures if isinstance(error, RefusedError) and not error.refuses_login]
@@ -142,9 +166,15 @@ class _Guard:
 
 
 def _open(
-    url: DatabaseURL, username: str, password: Secret, deadline: Deadline, context: ssl.SSLContext | None
+    url: DatabaseURL,
+    username: str,
+    password: Secret,
+    deadline: Deadline,
+    context: ssl.SSLContext | None,
+    several: bool,
 ) -> Session:
     from pymysql.connections import Connection
+    from pymysql.constants import CLIENT
 
     where = place(url.host, url.port)
     sock = connect_tcp(url.host, url.port, deadline)
@@ -156,6 +186,7 @@ def _open(
         password=password.reveal(),
         charset="utf8mb4",
         autocommit=True,
+        client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
         defer_connect=True,
         ssl=context,
         ssl_disabled=context is None,

@@ -1,0 +1,167 @@
+"""Code that runs with somebody else's rights: definer routines that it may call, definer views that it may use.
+
+A call of a stored function in a view runs with the rights of the view's definer, so that a SELECT can write. What the
+text of a view says is visible to holders of SHOW VIEW; that of a routine to its definer and to administrators.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from stepcreds.measurement import Finding
+from stepcreds.scope.mysql_findings import SECRETS
+from stepcreds.scope.mysql_places import SYSTEM, fits
+from stepcreds.scope.mysql_power import Place, Power, Server
+from stepcreds.scope.mysql_privileges import EVERYTHING
+
+Rows = list[tuple[object, ...]]
+_READS, _WRITES = ("SELECT", "SHOW VIEW"), ("INSERT", "UPDATE", "DELETE")
+_SHIPPED = ("mariadb.sys@localhost", "mysql.sys@localhost")  # definers of what comes with the server in `sys`
+_NAME = r"`((?:[^`]|``)*)`"
+# The server writes stored functions and tables with their database, and loadable functions without.
+_CALL = re.compile(rf"{_NAME}\.{_NAME}\(")
+_TABLE = re.compile(rf"\b(?:from|join)\s*\(*\s*{_NAME}\.{_NAME}", re.IGNORECASE)
+_ALIAS = re.compile(rf"{_NAME}\.{_NAME} {_NAME}")
+_MOST_QUESTIONS = 20
+_ROUTINES = (
+    "SELECT 'routine', ROUTINE_SCHEMA, ROUTINE_NAME, DEFINER, ROUTINE_TYPE, SHA2(ROUTINE_DEFINITION, 256),"
+    " CAST(LAST_ALTERED AS CHAR) FROM information_schema.ROUTINES"
+    " WHERE SECURITY_TYPE = 'DEFINER' AND DEFINER <> CURRENT_USER()"
+)
+_VIEWS = (
+    "SELECT 'view', TABLE_SCHEMA, TABLE_NAME, DEFINER, IS_UPDATABLE, VIEW_DEFINITION, '' FROM information_schema.VIEWS"
+    " WHERE SECURITY_TYPE = 'DEFINER' AND DEFINER <> CURRENT_USER()"
+)
+
+
+class Rights(NamedTuple):
+    """What the session may do in one of its roles; privileges only."""
+
+    powers: tuple[Power, ...]
+    server: Server
+
+    def at(self, names: Sequence[str], database: str, name: str = "", routine: str = "") -> bool:
+        """Whether it holds any of `names` there, for all of it or for a part."""
+        wanted = (*names, *EVERYTHING)
+        return any(power.name in wanted and self._covers(power.place, database, name, routine) for power in self.powers)
+
+    def _covers(self, place: Place, database: str, name: str, routine: str) -> bool:
+        if place.kind == "server":
+            return True
+        if place.kind == "database":
+            return fits(place.database, database, fold=self.server.fold)
+        if place.database != database or not name:
+            return place.database == database and not name
+        if place.kind == "routine":
+            # The grant is on PACKAGE BODY or PACKAGE; the names of routines ignore case.
+            return bool(routine) and place.name.lower() == name.lower() and place.routine[:7] == routine[:7]
+        return not routine and place.name == name
+
+    def whole(self, names: Sequence[str], database: str) -> bool:
+        """Whether it holds one of `names` for the whole database."""
+        wanted = (*names, *EVERYTHING)
+        places = [power.place for power in self.powers if power.name in wanted]
+        return any(place.kind in ("server", "database") and self._covers(place, database, "", "") for place in places)
+
+
+def questions(rights: Rights, databases: Sequence[str]) -> list[str]:
+    """The statements to ask in this role; [] where nothing it holds could reach such code."""
+    asked = []
+    if any(power.name in ("EXECUTE", *EVERYTHING) for power in rights.powers):
+        asked.append(_ROUTINES)
+    mine = [each for each in databases if each not in SYSTEM and rights.at((*_READS, *_WRITES), each)]
+    # Whether a view can be written through makes the server open its tables: asked only where it matters.
+    views = _VIEWS if any(rights.at(_WRITES, each) for each in mine) else _VIEWS.replace("IS_UPDATABLE", "'NO'")
+    if len(mine) > _MOST_QUESTIONS:
+        asked.append(views)
+    else:  # one by one, because the server then looks into that folder alone
+        asked += [f"{views} AND TABLE_SCHEMA = {string(database)}" for database in mine]
+    return asked
+
+
+def string(text: str) -> str:
+    """`text` as a string, with the `sql_mode` of a measuring session."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def found(rights: Rights, rows: Rows) -> tuple[list[Finding], list[str]]:
+    """Findings, and in words what could not be examined."""
+    findings: list[Finding] = []
+    unseen: dict[str, int] = {}
+    for kind, *rest in rows:
+        database, name, definer, detail, body, altered = ("" if value is None else str(value) for value in rest)
+        if database in SYSTEM and (definer in _SHIPPED or kind == "view"):
+            continue
+        if kind == "routine" and rights.at(("EXECUTE",), database, name, detail):
+            findings.append(_routine(database, name, definer, detail, body, altered))
+            if not body:
+                unseen["routine"] = unseen.get("routine", 0) + 1
+        elif kind == "view" and rights.at((*_READS, *_WRITES), database, name):
+            writes = detail == "YES" and rights.at(_WRITES, database, name)
+            findings += _view(rights, f"{database}.{name}", definer, body, writes=writes, database=database)
+            if not body:
+                unseen[database] = unseen.get(database, 0) + 1
+    return findings, list(_unseen(unseen))
+
+
+def _unseen(counts: dict[str, int]) -> Iterator[str]:
+    for where, number in counts.items():
+        if where == "routine":
+            yield (
+                f"the code of {number} definer routine{'s' * (number > 1)}, which it may call and not see: a change"
+                " is noticed by its time, which whoever changes the code can set"
+            )
+        else:
+            yield (
+                f"what {number} definer view{'s' * (number > 1)} of {where} read and call: it may not see their text"
+                " (SHOW VIEW)"
+            )
+
+
+def _routine(database: str, name: str, definer: str, kind: str, digest: str, altered: str) -> Finding:
+    state = f"sha256:{digest[:16]}" if digest else f"altered:{altered.replace(' ', 'T')}"
+    what = f"call the {kind.lower()} {database}.{name}, which runs with the rights of {definer}"
+    fix = "Do not grant it EXECUTE there; or let the routine run with the caller's rights: SQL SECURITY INVOKER"
+    subject = f"{database}.{name} {kind.lower().replace(' ', '-')} {definer} {state}"
+    return Finding("MY.ROUTINE.DEFINER", "admin", what, subject, fix=fix, database=database)
+
+
+def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, database: str) -> Iterator[Finding]:
+    """What the view gives beyond what the grants say of it."""
+    calls = sorted({f"{_unquoted(match[1])}.{_unquoted(match[2])}" for match in _CALL.finditer(body)})
+    if calls:
+        state = hashlib.sha256(body.encode()).hexdigest()[:16]
+        what = f"call {', '.join(calls[:3])} by using the view {view}, with the rights of {definer}"
+        fix = f"Make the view without the call, or with the caller's rights: ALTER SQL SECURITY INVOKER VIEW {view}"
+        subject = f"{view} view {definer} sha256:{state}"
+        yield Finding("MY.VIEW.CALLS", "admin", what, subject, tuple(calls[:3]), len(calls), "", fix, database)
+    fix = f"Make the view run with the caller's rights: ALTER SQL SECURITY INVOKER VIEW {view}"
+    tables = _tables(body)
+    secret = sorted(f"mysql.{table}" for other, table in tables if other == "mysql" and table in SECRETS)
+    if secret:
+        what = f"read {', '.join(secret)} through the view {view}, with the rights of {definer}"
+        yield Finding("MY.SECRET.READ", "admin", what, view, fix=fix, database="mysql")
+    others = sorted({other for other, _ in tables} - {database} - ({"mysql"} if secret else set()))
+    if writes and not body:
+        what = f"change, through the view {view} and with the rights of {definer}, tables that it may not know"
+        yield Finding("MY.VIEW.WRITE", "write", what, view, fix="GRANT SHOW VIEW as well, so that its text can be seen")
+    for other in others:
+        if writes and not rights.whole(_WRITES, other):
+            what = f"change data of {other} through the view {view}, with the rights of {definer}"
+            yield Finding("MY.VIEW.WRITE", "write", what, view, fix=fix, database=other)
+        elif not rights.whole(_READS, other):
+            what = f"read what the view {view} shows of {other}, with the rights of {definer}"
+            yield Finding("MY.VIEW.READ", "info", what, view, fix=fix, database=other)
+
+
+def _tables(body: str) -> set[tuple[str, str]]:
+    aliases = {match[3] for match in _ALIAS.finditer(body)}  # `extract(year from `o`.`day`)` names no database
+    found = {(match[1], match[2]) for match in _TABLE.finditer(body) if match[1] not in aliases}
+    return {(_unquoted(database), _unquoted(table)) for database, table in found}
+
+
+def _unquoted(name: str) -> str:
+    return name.replace("``", "`")

@@ -1,0 +1,214 @@
+"""Turns what SHOW GRANTS gives into findings: by place and level, with the path that explains them. It asks nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from stepcreds.measurement import LEVELS, Finding, Level
+from stepcreds.scope.mysql_places import closed, is_pattern, literal, reached
+from stepcreds.scope.mysql_power import Held, Place, Power, Server, dotted, plain
+from stepcreds.scope.mysql_privileges import DATA, EVERYTHING, NOTHING, server_privilege
+
+# Tables of `mysql` that hold secrets: hashes of passwords, passwords in clear, everybody's statements.
+SECRETS = ("global_priv", "user", "servers", "general_log", "slow_log", "password_history")
+_CHANGES = {"INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", *EVERYTHING}
+_PHRASES = {
+    "REFERENCES": "make foreign keys to",
+    "INDEX": "make indexes",
+    "EVENT": "make events",
+    "TRIGGER": "make triggers",
+    "CREATE TEMPORARY TABLES": "make temporary tables",
+    "EXECUTE": "call routines",
+    "ALL PRIVILEGES": "do everything",
+    "ALL": "do everything",
+}
+_EXAMPLES = 3
+_MOST_DATABASES = 20  # that are told one by one
+
+
+def findings(held: Iterable[Held], server: Server) -> tuple[Finding, ...]:
+    """Everything but the routines and views, whose code has to be looked at."""
+    held = list(dict.fromkeys(held))
+    found: list[Finding] = []
+    for path in dict.fromkeys((each.via, each.role) for each in held):
+        powers = [each.power for each in held if (each.via, each.role) == path]
+        found += _of_path(powers, server, *path)
+    return tuple(found)
+
+
+def _of_path(powers: Sequence[Power], server: Server, via: str, role: str) -> Iterator[Finding]:
+    privileges = [power for power in powers if power.kind == "privilege"]
+    for finding in (
+        *_special(powers),
+        *_of_server([power for power in privileges if power.place.kind == "server"]),
+        *_of_databases([power for power in privileges if power.place.kind == "database"], server),
+        *_of_tables([power for power in privileges if power.place.kind == "table"], server),
+        *_of_routines([power for power in privileges if power.place.kind == "routine"]),
+    ):
+        yield finding._replace(via=via, fix=_fix(finding.fix, via, role))
+
+
+def _fix(what: str, via: str, role: str) -> str:
+    """`what` is "SELECT ON `shop`.*", or the name of another power; with a blank before it, a whole sentence."""
+    if what.startswith(" "):
+        return what.strip()
+    if via == "PUBLIC":
+        return f"REVOKE {what} FROM PUBLIC"
+    return f"Do not grant it {what}" if not role else f"Do not grant it the role {role}, or the role {what}"
+
+
+def _special(powers: Iterable[Power]) -> Iterator[Finding]:
+    for power in powers:
+        if power.kind == "unread":
+            what = f"do what the server says in words that are not understood here: {power.name}"
+            yield Finding("MY.UNREAD.LINE", "admin", what, power.name)
+        elif power.kind == "proxy":
+            account = power.name.replace("`", "")
+            what = f"act as {account}, where its way to log in allows for proxies"
+            yield Finding("MY.PROXY.USER", "admin", what, account, fix=f"PROXY ON {power.name}")
+        elif power.kind == "role" and power.grantable:
+            what = f"make anybody a member of the role {plain(power.name)}, also for after this credential is gone"
+            yield Finding("MY.GRANT.ROLE", "admin", what, plain(power.name), fix=f"{power.name} WITH ADMIN OPTION")
+    for place in dict.fromkeys(power.place for power in powers if power.grantable and power.kind == "privilege"):
+        where = dotted(place)
+        what = f"hand on its rights on {where} to other users, who keep them when this credential is gone"
+        database = literal(place.database) if place.kind == "database" else place.database
+        yield Finding("MY.GRANT.OPTION", "admin", what, where, database=database, fix=f"GRANT OPTION ON {place}")
+
+
+def _of_server(powers: Sequence[Power]) -> Iterator[Finding]:
+    names = [power.name for power in powers if power.name != NOTHING]
+    if any(name in EVERYTHING for name in names):
+        yield Finding("MY.SERVER.ALL", "admin", "do everything on the server", fix="ALL PRIVILEGES ON *.*")
+        return
+    for name in names:
+        if name not in DATA:
+            level, what = server_privilege(name)
+            code = re.sub(r"[^A-Z0-9]+", "_", name.upper())
+            yield Finding(f"MY.SERVER.{code}", level, what, fix=f"{name} ON *.*")
+    for level, some in _by_level(names):
+        yield Finding(f"MY.GLOBAL.{level.upper()}", level, f"{_verbs(some)} in all databases", fix=_on(some, Place()))
+    yield from _secrets(names, "all databases", fix=_on(names, Place()))
+
+
+def _of_databases(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
+    for pattern in dict.fromkeys(power.place.database for power in powers):
+        place = Place("database", pattern)
+        names = [power.name for power in powers if power.place == place and power.name != NOTHING]
+        if not names:
+            continue
+        databases = reached(pattern, server.databases, fold=server.fold)
+        if is_pattern(pattern):
+            yield _pattern(pattern, databases)
+        if not pattern.strip("%") or len(databases) > _MOST_DATABASES:
+            where = f"every database whose name fits {pattern}"
+            yield from _at(names, where, Finding("MY.DATABASE", "info", "", pattern), place)
+            if "mysql" in databases:
+                yield from _secrets(names, where, fix=_on(names, place))
+            continue
+        for database in databases:
+            at = f"the database {database}"
+            if database == "mysql":
+                yield from _secrets(names, at, fix=_on(names, place))
+            yield from _at(names, at, Finding("MY.DATABASE", "info", "", database, database=database), place)
+
+
+def _pattern(pattern: str, databases: Sequence[str]) -> Finding:
+    what = f"use its rights on {pattern} in every database whose name fits it, in which _ and % fit anything"
+    examples = tuple(databases[:_EXAMPLES])
+    fix = f" Write the name with its wildcards escaped: {Place('database', closed(pattern))}"
+    return Finding("MY.PATTERN.NAMES", "info", what, pattern, examples, len(databases), fix=fix, database=pattern)
+
+
+def _of_tables(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
+    tables: dict[tuple[str, tuple[str, ...], str], list[Power]] = {}
+    for name in dict.fromkeys(power.place for power in powers):
+        table = dotted(name)
+        mine = [power for power in powers if power.place == name and power.name != NOTHING]
+        whole = tuple(power.name for power in mine if not power.columns)
+        if name.database == "mysql":
+            yield from _secret_table(name, [power.name for power in mine])
+        if whole:
+            tables.setdefault((name.database, whole, table if table in server.named else ""), []).append(mine[0])
+        for power in mine:
+            if power.columns:
+                yield _column(power, table)
+    for (database, names, own), several in tables.items():
+        at = Finding("MY.TABLE", "info", "", own or database, database=database, table=own)
+        at = at._replace(objects=tuple(dotted(power.place) for power in several[:_EXAMPLES]), number=len(several))
+        where = own or (dotted(several[0].place) if len(several) == 1 else f"{len(several)} tables of {database}")
+        yield from _at(names, where, at, several[0].place)
+
+
+def _column(power: Power, table: str) -> Finding:
+    level = DATA.get(power.name, "admin")
+    columns = tuple(f"{table}.{column}" for column in power.columns)
+    what = f"{_verbs([power.name])} {len(columns)} column{'s' * (len(columns) > 1)} of {table}"
+    fix = f"{power.name} ({', '.join(power.columns)}) ON {power.place}"
+    found = Finding(f"MY.COLUMN.{level.upper()}", level, what, table, columns[:_EXAMPLES], len(columns), fix=fix)
+    return found._replace(database=power.place.database, table=table, columns=columns)
+
+
+def _of_routines(powers: Sequence[Power]) -> Iterator[Finding]:
+    groups: dict[tuple[str, str], list[Power]] = {}
+    for power in powers:
+        if power.name != NOTHING:
+            groups.setdefault((power.place.database, power.name), []).append(power)
+    for (database, name), several in groups.items():
+        where = dotted(several[0].place) if len(several) == 1 else f"{len(several)} routines of {database}"
+        at = Finding("MY.ROUTINE", "info", "", database, database=database, number=len(several))
+        at = at._replace(objects=tuple(dotted(power.place) for power in several[:_EXAMPLES]))
+        yield from _at([name], where, at, several[0].place)
+
+
+def _at(names: Sequence[str], where: str, finding: Finding, place: Place) -> Iterator[Finding]:
+    """A finding for each level of what may be done at one place; `finding` has all but that."""
+    for level, some in _by_level(names):
+        preposition = " on" if place.kind != "database" else " in"
+        what = f"{_verbs(some)}{preposition} {where}"
+        yield finding._replace(code=f"{finding.code}.{level.upper()}", level=level, what=what, fix=_on(some, place))
+    for name in names:
+        if name not in DATA and name not in EVERYTHING:
+            what = f"use the privilege {name} on {where}, which is taken for the worst"
+            yield finding._replace(code="MY.UNKNOWN.PRIVILEGE", level="admin", what=what, fix=_on([name], place))
+
+
+def _secrets(names: Sequence[str], where: str, fix: str) -> Iterator[Finding]:
+    """What rights on the whole of `mysql` come to."""
+    if "SELECT" in names or any(name in EVERYTHING for name in names):
+        what = f"read the hashes of everybody's password (mysql.global_priv), as it can SELECT in {where}"
+        yield Finding("MY.SECRET.READ", "admin", what, "mysql", database="mysql", fix=fix)
+    if _CHANGES.intersection(names):
+        what = f"change who has which rights (mysql.global_priv), as it can {_verbs(names)} in {where}"
+        yield Finding("MY.SECRET.WRITE", "admin", what, "mysql", database="mysql", fix=fix)
+
+
+def _secret_table(place: Place, names: Sequence[str]) -> Iterator[Finding]:
+    where = dotted(place)
+    base = Finding("", "admin", "", where, database="mysql", table=where, fix=_on(names, place))
+    if place.name in SECRETS and any(name in ("SELECT", *EVERYTHING) for name in names):
+        yield base._replace(code="MY.SECRET.READ", what=f"read secrets of other users in {where}")
+    if _CHANGES.intersection(names):
+        yield base._replace(code="MY.SECRET.WRITE", what=f"change {where}, which the server takes its rights from")
+
+
+def _by_level(names: Sequence[str]) -> Iterator[tuple[Level, list[str]]]:
+    """The worst first; ALL PRIVILEGES is one thing, of the level of the worst in it."""
+    everything = [name for name in names if name in EVERYTHING]
+    if everything:
+        yield "ddl", everything
+        return
+    for level in reversed(LEVELS):
+        some = [name for name in names if DATA.get(name) == level]
+        if some:
+            yield level, some
+
+
+def _verbs(names: Sequence[str]) -> str:
+    verbs = [_PHRASES.get(name, name) for name in names]
+    return " and ".join([", ".join(verbs[:-1])] * (len(verbs) > 1) + verbs[-1:])
+
+
+def _on(names: Sequence[str], place: Place) -> str:
+    return f"{', '.join(names)} ON {place}"
