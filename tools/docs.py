@@ -74,12 +74,12 @@ def _example(key: Key) -> str:
 
 def engines() -> str:
     """A table of the engines of databases."""
-    rows = ["| engine | schemes | port | schemas | `sslmode` | proven dead by |", "|---|---|---|---|---|---|"]
+    rows = ["| engine | schemes | port | schemas | `sslmode` | measured | proven dead by |", "|---|---|---|---|---|---|---|"]
     for engine in ENGINES:
         schemes = ", ".join(f"`{scheme}`" for scheme in engine.schemes)
         proof = "lease and refused logins" if engine.proves_death_by_login else "lease"
         yes_no = {True: "yes", False: "no"}
-        flags = f"{yes_no[engine.has_schemas]} | {yes_no[engine.has_sslmode]}"
+        flags = f"{yes_no[engine.has_schemas]} | {yes_no[engine.has_sslmode]} | {yes_no[engine.is_measured]}"
         rows.append(f"| {engine.name} | {schemes} | {engine.port} | {flags} | {proof} |")
     return "\n".join(rows)
 

@@ -115,17 +115,21 @@ class UnsupportedError(StepcredsError):
 
 
 class UnmeasuredError(StepcredsError):
-    """What a credential can do could not be found out, so it is not handed to anybody."""
+    """What a credential can do could not be found out, so it is not handed to anybody; `reason` says why."""
+
+    reason = ""
 
     @classmethod
     def of(cls, profile: str, reason: str, *, cause: str = "", fix: str = "") -> UnmeasuredError:
-        return cls(
+        error = cls(
             f"The credential of profile {profile} could not be measured: {reason}",
             cause=cause,
             fix=(f"{fix}\n" if fix else "")
             + f"Or accept that nobody looks at what it can do: profiles.{profile}.measure: off",
             docs="not-measured",
         )
+        error.reason = reason
+        return error
 
 
 class ExcessError(StepcredsError):

@@ -40,7 +40,7 @@ class Job(NamedTuple):
     matrix: str = ""  # which leg of a matrix: its values, or its index; `job` has it in its name
 
 
-NOT_YET = NotMeasured("it had not come to that")
+NOT_YET = NotMeasured("it ended before that was done")
 # A token outlives its lease by what an ending may take, so that it can still be asked for the proof.
 TOKEN_MARGIN = 90.0  # seconds
 

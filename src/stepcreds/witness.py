@@ -13,12 +13,14 @@ from stepcreds.databases import engine_for
 from stepcreds.databases.interface import Sighting
 from stepcreds.errors import StepcredsError
 from stepcreds.ledger.credential import server_of
+from stepcreds.measurement import NotMeasured
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Step
 
 TIMEOUT = 10.0  # seconds
+NEVER_HANDED_OVER = NotMeasured("it is a witness, and handed to nobody")
 # The witness is to see, not to do: the narrowest profile on the same server is asked first.
 NARROWEST_FIRST = ("read-only", "read-write", "ddl")
 
@@ -69,7 +71,7 @@ class Witnesses:
         failure = StepcredsError(f"no profile of this configuration is on {server}")
         for profile in sorted(there, key=lambda each: NARROWEST_FIRST.index(each.access or "ddl")):
             try:
-                return acquire(self._step(), profile)
+                return acquire(self._step(), profile, unmeasured=NEVER_HANDED_OVER)
             except StepcredsError as error:
                 failure = error  # the next one may do
         raise failure

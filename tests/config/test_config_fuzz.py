@@ -124,19 +124,24 @@ def valid_documents(draw: st.DrawFn) -> dict[str, Any]:
         {"creds": st.sampled_from(["aws/creds/a", "rabbitmq/creds/b"]), "env": st.just({"A": "{a:url}{{"})},
         optional={"role": st.just("a.b-c"), "ttl": duration, "keep": names, "files": st.just({"{dir}/a/b": "{x.y}"})},
     )
-    database = st.fixed_dictionaries(
-        {
-            "creds": st.just("team/database/creds/a"),
-            "database": st.sampled_from(["postgresql://[::1]/a?sslmode=require", "redshift://db:1/b"]),
-            "access": st.sampled_from(["read-only", "read-write", "ddl"]),
-        },
-        optional={
-            "schemas": names,
-            "max_ttl": st.sampled_from(["2m", 86_400, "1h1m1s"]),
-            "measure": st.sampled_from(["on", "off"]),
-            "env": st.just({"URL": "{url}"}),
-        },
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        "creds": st.just("team/database/creds/a"),
+        "access": st.sampled_from(["read-only", "read-write", "ddl"]),
+    }
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "schemas": names,
+        "max_ttl": st.sampled_from(["2m", 86_400, "1h1m1s"]),
+        "env": st.just({"URL": "{url}"}),
+    }
+    measure = st.sampled_from(["on", "off"])
+    measured = st.fixed_dictionaries(
+        {**fields, "database": st.just("postgresql://[::1]/a?sslmode=require")},
+        optional={**optional, "measure": measure},
     )
+    unmeasured = st.fixed_dictionaries(
+        {**fields, "database": st.just("redshift://db:1/b"), "measure": st.just("off")}, optional=optional
+    )
+    database = measured | unmeasured
     profiles = st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), other | database, min_size=1)
     return {"version": 1, "profiles": draw(profiles)}
 

@@ -310,6 +310,33 @@ PROFILE: dict[str, tuple[str, tuple[str, str, str, str]]] = {
             "For example: reason: the vendor's migrations need it",
         ),
     ),
+    "allowed twice": (
+        "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    allow:\n"
+        "      - {what: x, reason: y, expires: 2027-02-28}\n      - {what: x, reason: z, expires: 2027-02-28}",
+        ("10:10", "profiles.a.allow[1].what", "the same is in the list already", "Remove one of the two."),
+    ),
+    "nobody can measure it": (
+        "creds: database/creds/a\n    database: rediss://cache\n    access: read-only\n    env: {A: x}",
+        (
+            "4:3",
+            "profiles.a.measure",
+            "what a credential of redis can do cannot be measured (it can for postgresql, mysql, mariadb)",
+            "Say that this is known: measure: off",
+        ),
+    ),
+    "table": (
+        "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    tables: [orders]",
+        ("8:14", "profiles.a.tables[0]", "must be schema.table", "For example: app.orders"),
+    ),
+    "column": (
+        "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    columns: [app.orders]",
+        ("8:15", "profiles.a.columns[0]", "must be schema.table.column", "For example: app.orders.email"),
+    ),
+    "table of another schema": (
+        "creds: database/creds/a\n    database: postgresql://db/app\n    access: ddl\n    schemas: [app]\n"
+        "    tables: [app.a, audit.log]",
+        ("9:21", "profiles.a.tables[1]", "it is in none of the schemas", "Add its schema to the key schemas."),
+    ),
     "no expiry": (
         "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    allow:\n      - {what: x, reason: y}",
         ("9:9", "profiles.a.allow[0].expires", "the key is missing", "For example: expires: 2027-01-31"),

@@ -9,6 +9,7 @@ from typing import Any
 from stepcreds import scope
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.deliver import Parent
+from stepcreds.measurement import NotMeasured
 from stepcreds.model import Grant, Lease
 from stepcreds.secret import Secret
 
@@ -48,7 +49,7 @@ def grant(of: Profile | None = None, fields: Mapping[str, str] | None = None) ->
     of = of or profile()
     given = {"username": f"v-{of.name}", "password": f"{CANARY}-{of.name}"} if fields is None else fields
     lease = Lease("a/lease", 120, True, {name: Secret(value) for name, value in given.items()}, "id", 0.0)
-    return scope.grant(of, lease, scope.not_measured(of))
+    return scope.grant(of, lease, NotMeasured("nobody looked"))
 
 
 def parent(environment: Mapping[str, str] | None = None, **changes: Any) -> Parent:

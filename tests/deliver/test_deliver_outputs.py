@@ -8,6 +8,7 @@ from stepcreds import scope
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.deliver.outputs import outputs_of
 from stepcreds.errors import DeliveryError
+from stepcreds.measurement import NotMeasured
 from stepcreds.model import Grant, Lease
 from stepcreds.secret import Secret
 
@@ -18,7 +19,7 @@ DATABASE = DatabaseURL("postgresql", "postgresql", "db", 5432, "app", "disable",
 def grant(name: str, database: DatabaseURL | None = None, **fields: str) -> Grant:
     profile = Profile(name, name, f"engine/creds/{name}", database, None)
     lease = Lease("lease", 60.0, True, {k: Secret(v) for k, v in fields.items()}, "", END)
-    return scope.grant(profile, lease, scope.not_measured(profile))
+    return scope.grant(profile, lease, NotMeasured("nobody looked"))
 
 
 def test_of_a_database() -> None:

@@ -14,7 +14,8 @@ from stepcreds.ledger.canonical import canonical
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.link import ZERO, line_hash
 from stepcreds.ledger.record import Event
-from stepcreds.model import Ending, Job, Leak, Lease, Lock, Login, NotMeasured, Outcome, Proof, Revocation
+from stepcreds.measurement import NotMeasured
+from stepcreds.model import Ending, Job, Leak, Lease, Lock, Login, Outcome, Proof, Revocation
 from stepcreds.secret import Secret
 
 CANARY = "canary-7d1f0c-never-on-disk"
@@ -94,7 +95,7 @@ def closed(uid: str = UIDS[0], ending: Ending = PROVEN, outcome: Outcome | None 
         step_name="migrate",
         command=["alembic", "upgrade", "head"],
         outcome=outcome,
-        measurement=NotMeasured("measuring is not built yet"),
+        measurement=NotMeasured("the profile says measure: off"),
         ending=ending,
         expire_time=NOW + 121,
     )

@@ -291,7 +291,7 @@ RELINKED_CASES: dict[str, tuple[Callable[[Records], Records], bool, list[Finding
         ],
     ),
     "a kind that this version does not know": (
-        lambda entries: [*entries[:4], edited(entries[3], kind="credential.measured"), *entries[4:]],
+        lambda entries: [*entries[:4], edited(entries[3], kind="credential.admired"), *entries[4:]],
         True,
         [finding("record", "kind", 5, "a kind of record that this version does not know", "unknown")],
     ),

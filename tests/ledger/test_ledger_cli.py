@@ -169,6 +169,7 @@ def test_show_as_json_has_every_record_whole(folder: Path) -> None:
         "seconds_alive": 4.25,
         "requested": entries[1],
         "issued": entries[2],
+        "measured": None,
         "closed": [entries[3]],
         "leaked": [],
     }

@@ -58,7 +58,7 @@ def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
     assert (view.db_user, view.verdict) == ("v-app-migrate-1", "proven dead")
     assert (view.time, view.issue_time, view.expire_time, view.proven_time) == (NOW, NOW + 1, NOW + 121, NOW + 5.25)
     assert (view.proven, view.seconds_alive) == (True, 4.25)
-    assert view.measured_by == "not measured: measuring is not built yet"
+    assert view.measured_by == "not measured: the profile says measure: off"
 
 
 def test_what_is_not_on_record_is_empty(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ from stepcreds import __version__
 from stepcreds.ledger import credential, record
 from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import chain_uid
-from stepcreds.model import Ending, Leak, NotMeasured
+from stepcreds.measurement import NotMeasured
+from stepcreds.model import Ending, Leak
 
 LOCKED = {"time": "2026-11-22T08:26:45.100Z", "status": "locked", "detail": "", "sessions_ended": 2}
 
@@ -112,7 +113,7 @@ def test_a_whole_life_on_record(tmp_path: Path) -> None:
                 "granted": None,
                 "used": None,
                 "excess": None,
-                "measured_by": "not measured: measuring is not built yet",
+                "measured_by": "not measured: the profile says measure: off",
             },
             "lock": LOCKED,
             "revoke": {"time": "2026-11-22T08:26:45.200Z", "method": "lease", "status": "revoked"},
@@ -221,7 +222,7 @@ def test_no_secret_goes_into_any_record(tmp_path: Path) -> None:
         step_name="migrate",
         command=["mysql", f"-p{CANARY}"],
         outcome=OUTCOME,
-        measurement=NotMeasured("measuring is not built yet"),
+        measurement=NotMeasured("the profile says measure: off"),
         ending=PROVEN,
         expire_time=None,
     )

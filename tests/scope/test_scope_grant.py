@@ -10,7 +10,8 @@ import pytest
 import stepcreds
 from stepcreds import scope
 from stepcreds.config.model import DatabaseURL, Profile
-from stepcreds.model import Grant, Lease, NotMeasured
+from stepcreds.measurement import NotMeasured
+from stepcreds.model import Grant, Lease
 from stepcreds.secret import Secret
 
 DATABASE = DatabaseURL("postgresql", "postgresql", "db", 5432, "app", "require", None)
@@ -20,7 +21,6 @@ SOURCES = Path(stepcreds.__file__).parent
 @pytest.mark.parametrize(
     ("database", "measure", "reason"),
     [
-        (DATABASE, "on", "this version does not measure privileges yet"),
         (DATABASE, "off", "the profile says measure: off"),
         (None, "on", "there is no database to ask"),
         (None, "off", "the profile says measure: off"),
@@ -29,9 +29,15 @@ SOURCES = Path(stepcreds.__file__).parent
 def test_a_grant_says_that_nobody_looked_and_why(database: DatabaseURL | None, measure: str, reason: str) -> None:
     profile = Profile("migrate", "migrate", "database/creds/x", database, "ddl", measure=measure)  # type: ignore[arg-type]
     lease = Lease("id", 60, True, {"password": Secret("c4n4ry")}, "request", 0.0)
-    grant = scope.grant(profile, lease, scope.not_measured(profile))
+    unmeasured = scope.not_measured(profile)
+    assert unmeasured is not None
+    grant = scope.grant(profile, lease, unmeasured)
     assert grant == Grant(profile, lease, NotMeasured(reason))
     assert "c4n4ry" not in repr(grant)
+
+
+def test_a_database_is_measured_unless_the_profile_says_otherwise() -> None:
+    assert scope.not_measured(Profile("migrate", "migrate", "database/creds/x", DATABASE, "ddl")) is None
 
 
 def makers(source: str) -> list[int]:

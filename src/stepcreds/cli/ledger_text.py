@@ -39,6 +39,7 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "seconds_alive": None if seconds in (None, math.inf) else seconds,  # at most, unless proven
         "requested": credential.requested or None,
         "issued": credential.issued or None,
+        "measured": credential.measured or None,
         "closed": list(credential.closings),
         "leaked": list(credential.leaks),
     }
@@ -61,14 +62,13 @@ def finding_line(finding: Finding) -> str:
 
 
 def _row(credential: CredentialView, colour: bool) -> list[str]:
-    measured = credential.measured_by
     cells = (
         _time(credential.time),
         credential.job.get("job") or credential.job.get("run_id") or "",
         credential.step_name or credential.step_uid[:8],
         credential.profile,
         credential.access,
-        "not measured" if measured.startswith("not measured") else measured,
+        _measured(credential),
         _alive(credential),
         _verdict(credential) + ("; leaked" if credential.leaks else ""),
         credential.db_user,
@@ -83,6 +83,12 @@ def _colour(credential: CredentialView) -> str:
     if credential.proven:
         return _YELLOW if credential.leaks else _GREEN
     return {"not issued": "", "revoked, not proven": _YELLOW}.get(credential.verdict, _RED)
+
+
+def _measured(credential: CredentialView) -> str:
+    """The level, and how much of it nobody declared."""
+    beyond = f", {len(credential.excess)} beyond" if credential.excess else ""
+    return credential.level + beyond if credential.level else "not measured" if credential.measured_by else ""
 
 
 def _alive(credential: CredentialView) -> str:

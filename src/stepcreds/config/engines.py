@@ -19,6 +19,7 @@ class Engine(NamedTuple):
     has_sslmode: bool = False  # the URL says with `sslmode` how the server proves who it is
     needs_database: bool = False  # a URL without a database would connect to one named after the issued user
     proves_death_by_login: bool = False  # stepcreds can log in, and so see a dead credential refused
+    is_measured: bool = False  # and ask the server what the credential can do
 
 
 ENGINES: tuple[Engine, ...] = (
@@ -30,9 +31,10 @@ ENGINES: tuple[Engine, ...] = (
         has_sslmode=True,
         needs_database=True,
         proves_death_by_login=True,
+        is_measured=True,
     ),
-    Engine("mysql", ("mysql",), 3306, has_sslmode=True, proves_death_by_login=True),
-    Engine("mariadb", ("mariadb",), 3306, has_sslmode=True, proves_death_by_login=True),
+    Engine("mysql", ("mysql",), 3306, has_sslmode=True, proves_death_by_login=True, is_measured=True),
+    Engine("mariadb", ("mariadb",), 3306, has_sslmode=True, proves_death_by_login=True, is_measured=True),
     Engine("redis", ("redis", "rediss"), 6379),
     Engine("valkey", ("valkey", "valkeys"), 6379),
     Engine("mongodb", ("mongodb", "mongodb+srv"), 27017),

@@ -143,14 +143,34 @@ class _Reader:
             with_schemas = ", ".join(engine.name for engine in ENGINES if engine.has_schemas)
             what = f"{database.engine} has no schemas apart from databases (these have: {with_schemas})"
             self.wrong("schemas", what, "List the databases under the key databases.")
+        if database is not None and not ENGINES_BY_NAME[database.engine].is_measured:
+            self.not_measured(database.engine)
+        self.within_schemas()
+
+    def not_measured(self, engine: str) -> None:
+        """What nobody looks at is to be said in the file, where a reviewer reads it."""
+        if self.given.get("measure", "on") == "on":
+            measured = ", ".join(each.name for each in ENGINES if each.is_measured)
+            what = f"what a credential of {engine} can do cannot be measured (it can for {measured})"
+            self.wrong("measure", what, "Say that this is known: measure: off")
+
+    def within_schemas(self) -> None:
+        """A relation whose schema is not declared would be beyond the profile that names it."""
+        schemas = self.texts("schemas")
+        for key in ("tables", "columns"):
+            for index, name in enumerate(self.texts(key)):
+                if schemas and not any(name.startswith(f"{schema}.") for schema in schemas):
+                    self.wrong(f"{key}[{index}]", "it is in none of the schemas", "Add its schema to the key schemas.")
 
     def allow(self, today: str) -> tuple[Allowance, ...]:
         entries = self.given.get("allow")
-        allowances = []
+        allowances: list[Allowance] = []
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if not isinstance(entry, dict):
                 continue
             expires = str(entry.get("expires") or "")
+            if any(each.what == entry.get("what") for each in allowances):
+                self.wrong(f"allow[{index}].what", "the same is in the list already", "Remove one of the two.")
             if expires and not _is_date(expires):
                 self.wrong(f"allow[{index}].expires", "there is no such day")
             elif expires and expires < today:

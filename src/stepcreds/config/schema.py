@@ -14,6 +14,8 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _VARIABLE_RULE = "must be the name of a variable: letters, digits and '_', not beginning with a digit"
 _TEMPLATE = Key("", "template")
 _TEXT = Key("", "text")
+_TABLE = Key("", "text", pattern=r".\..", rule="must be schema.table", example="app.orders")
+_COLUMN = Key("", "text", pattern=r".\..+\..", rule="must be schema.table.column", example="app.orders.email")
 _VARIABLE_NAME = Key("", "text", pattern=VARIABLE, rule=_VARIABLE_RULE)
 _ADDRESS = Key(
     "", "text", pattern="^https?://", rule="must begin with https://", example="https://vault.example.com:8200"
@@ -131,7 +133,13 @@ _LEDGER = (
 )
 
 _ALLOW = (
-    Key("what", "text", "The privilege, as `stepcreds scope` names it.", required=True, example="TEMPORARY on app"),
+    Key(
+        "what",
+        "text",
+        "The finding, by code and subject as `stepcreds scope` names it.",
+        required=True,
+        example="PG.DATABASE.TEMP app",
+    ),
     Key("reason", "text", "Why it is accepted.", required=True, example="the vendor's migrations need it"),
     Key(
         "expires",
@@ -188,7 +196,7 @@ PROFILE = (
     Key(
         "databases",
         "list",
-        "The databases that `access` is about.",
+        "The databases that `access` is about; each is measured.",
         default="that of the URL",
         needs=("database",),
         keys=(_TEXT,),
@@ -196,23 +204,25 @@ PROFILE = (
     Key(
         "tables",
         "list",
-        "The tables that `access` is about, `schema.table`.",
+        "The tables, views and sequences that `access` is about, `schema.table` (MySQL: `database.table`).",
         default="all",
+        example="[app.orders]",
         needs=("database",),
-        keys=(_TEXT,),
+        keys=(_TABLE,),
     ),
     Key(
         "columns",
         "list",
-        "The columns that `access` is about, `schema.table.column`.",
+        "Columns that `access` is about beside `tables`, `schema.table.column`.",
         default="all",
+        example="[app.customers.id]",
         needs=("database",),
-        keys=(_TEXT,),
+        keys=(_COLUMN,),
     ),
     Key(
         "allow",
         "list",
-        "Privileges beyond `access` that somebody decided to accept.",
+        "What goes beyond all this and somebody decided to accept. A warning names an entry that is not needed.",
         needs=("database",),
         default="none",
         keys=(Key("", "section", keys=_ALLOW),),
@@ -228,14 +238,16 @@ PROFILE = (
     Key(
         "on_excess",
         "choice",
-        "What happens when the credential can do more than `access` says.",
+        "What happens when the credential can do more than the profile declares: it is ended and the step fails "
+        "(exit code 125), or a warning says so and the step goes on.",
         default="`fail`",
         choices=("fail", "warn"),
     ),
     Key(
         "measure",
         "choice",
-        "Whether what the credential can do is measured. This version measures nothing, and says so.",
+        "Whether the server is asked what the credential can do, before the command gets it. `off`: nobody looks, and "
+        "the log and the ledger say so. Must be `off` for an engine that cannot be measured.",
         default="`on`",
         choices=("on", "off"),
     ),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stepcreds.clock import rfc3339
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.ledger.canonical import valid
 from stepcreds.ledger.record import NEVER, Event
-from stepcreds.measurement import Finding, Measurement, NotMeasured
+from stepcreds.measurement import LEVELS, Finding, Measured, Measurement, NotMeasured
 from stepcreds.model import Ending, Leak, Lease, Login, Outcome
 from stepcreds.printable import one_line
 
@@ -91,6 +91,12 @@ def issued(
     )
 
 
+def measured(step_uid: str, credential_uid: str, profile: str, measurement: Measurement) -> Event:
+    """What a credential can do that is about to be handed out: who ends it will not be who looked."""
+    fields = {"credential_uid": credential_uid, "profile": profile, "privileges": privileges(measurement)}
+    return Event("credential.measured", step_uid, fields)
+
+
 def closed(
     step_uid: str,
     credential_uid: str,
@@ -102,8 +108,11 @@ def closed(
     measurement: Measurement,
     ending: Ending,
     expire_time: float | None,
+    on_record: Mapping[str, object] | None = None,
 ) -> Event:
     """How it ended; also for a credential that was refused, whose login may be refused before anything was requested.
+
+    `on_record` is what an earlier record of it says of its privileges, where this process knows nothing of them.
 
     `command` and `outcome` are None where nobody knows them (the command never ran, or its `exec` was killed).
     `expire_time` is that of `verdict`.
@@ -123,7 +132,7 @@ def closed(
                 "start": _time(ran.start if ran else None),
                 "end": _time(ran.end if ran else None),
             },
-            "privileges": privileges(measurement),
+            "privileges": dict(on_record) if on_record else privileges(measurement),
             "lock": {
                 "time": _time(lock.time),
                 "status": lock.status,
@@ -164,6 +173,35 @@ def privileges(measurement: Measurement) -> dict[str, object]:
         "excess": [each.name for each in measurement.excess[:MOST_FINDINGS]],
         "measured_by": f"{measurement.server} in {math.ceil(measurement.seconds * 1000)} ms",
     }
+
+
+def measurement_of(said: Mapping[str, object]) -> Measured | None:
+    """What `privileges` wrote down, as far as it did; None where that says that nobody looked, or is not to be read."""
+    granted, who = said.get("granted"), str(said.get("measured_by"))
+    server, _, took = who.rpartition(" in ")
+    if not isinstance(granted, dict) or not took.removesuffix(" ms").isdigit():
+        return None
+    findings = granted.get("findings")
+    return Measured(
+        tuple(_finding_of(each) for each in findings if isinstance(each, dict)) if isinstance(findings, list) else (),
+        (),
+        server,
+        int(took.removesuffix(" ms")) / 1000,
+        0,
+        0.0,
+        str(granted.get("digest")),
+    )
+
+
+def _finding_of(said: Mapping[str, object]) -> Finding:
+    texts = {name: text for name, text in said.items() if name in Finding._fields and isinstance(text, str)}
+    level = texts.get("level", "")
+    count = said.get("count")
+    return Finding(**{
+        "code": "", "what": "", **texts,
+        "level": level if level in LEVELS else "admin",  # of a later version: nothing is taken for less than it may be
+        "number": count if isinstance(count, int) else 1,
+    })  # type: ignore[arg-type]  # fmt: skip
 
 
 def _finding(finding: Finding) -> dict[str, object]:

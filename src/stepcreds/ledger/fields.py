@@ -48,6 +48,7 @@ TEXTS = Rule((list,), lambda items: {str}.issuperset(map(type, items)))
 WHOLE = Rule((int,))
 COUNT = Rule((int,), (-1).__lt__)
 OBJECT = Rule((dict,))
+NAMES = Rule((list, type(None)), lambda items: {str}.issuperset(map(type, items)))
 PLACES = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, PLACE) for item in items))
 ANYTHING = Rule((str, int, bool, list, dict, type(None)))
 TIME = _pattern(_RFC3339)
@@ -55,6 +56,18 @@ DIGEST = _pattern("[0-9a-f]{64}")
 UID = _pattern("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 PLACE: Shape = {"file": TEXT, "line": COUNT, "name": TEXT, "removed": Rule((bool,))}
+FINDING: Shape = {
+    **dict.fromkeys(("code", "subject", "level", "what", "via", "standing", "because"), TEXT),
+    "count": COUNT,
+}
+FINDINGS = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, FINDING) for item in items))
+GRANTED: Shape = {"level": TEXT, "digest": DIGEST, "findings": FINDINGS, "more": COUNT}
+PRIVILEGES: Shape = {
+    "granted": Rule((dict, type(None)), lambda granted: not misfit(granted, GRANTED)),  # null: nobody looked
+    "used": ANYTHING,
+    "excess": NAMES,
+    "measured_by": TEXT,
+}
 COMMON: Shape = {
     "schema": _one_of(SCHEMA),
     "seq": COUNT,
@@ -111,7 +124,7 @@ KINDS: Mapping[str, Shape] = {
             "start": _optional(TIME),
             "end": _optional(TIME),
         },
-        "privileges": {"granted": ANYTHING, "used": ANYTHING, "excess": ANYTHING, "measured_by": TEXT},
+        "privileges": PRIVILEGES,
         "lock": {"time": _optional(TIME), "status": TEXT, "detail": TEXT, "sessions_ended": COUNT},
         "revoke": {
             "time": _optional(TIME),
@@ -122,6 +135,7 @@ KINDS: Mapping[str, Shape] = {
         "cancelled_by": _optional(TEXT),
         "verdict": _pattern(_VERDICT),
     },
+    "credential.measured": {"credential_uid": UID, "profile": TEXT, "privileges": PRIVILEGES},
     "credential.leaked": {"credential_uid": UID, "profile": TEXT, "places": PLACES, "more": COUNT},
     "token.revoke_failed": {
         "credential_uid": UID,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class CredentialView:
     issued: Record
     closings: tuple[Record, ...]  # more than one where a first try gave no proof
     leaks: tuple[Record, ...] = ()  # where its command left it
+    measured: Record = field(default_factory=dict)  # what it could do, where that was on record before its end
 
     @property
     def closed(self) -> Record:
@@ -99,8 +100,26 @@ class CredentialView:
         return _epoch(text_of(self.closed, "verified", "time"))
 
     @property
+    def privileges(self) -> Mapping[str, object]:
+        """What it could do; of several records that say so the one that knows. {} where none says anything."""
+        said = [record.get("privileges") for record in (self.closed, *self.closings, self.measured)]
+        known = [each for each in said if isinstance(each, dict)]
+        return next((each for each in known if each.get("granted") is not None), known[0] if known else {})
+
+    @property
+    def level(self) -> str:
+        """The highest level of all that it could do ("read", "admin"); "" where nobody measured it."""
+        return text_of(self.privileges, "granted", "level")
+
+    @property
+    def excess(self) -> tuple[str, ...]:
+        """What it could do beyond its profile, each by code and subject."""
+        names = self.privileges.get("excess")
+        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
+    @property
     def measured_by(self) -> str:
-        return text_of(self.closed, "privileges", "measured_by")
+        return text_of(self.privileges, "measured_by")
 
     @property
     def verdict(self) -> str:
@@ -130,7 +149,7 @@ class ChainView:
     closed: bool = False  # whether it says that nothing follows
 
 
-def text_of(record: Record, *names: str) -> str:
+def text_of(record: Mapping[str, object], *names: str) -> str:
     """The text in a field, or in a field of a field; "" where there is none."""
     value: object = record
     for name in names:

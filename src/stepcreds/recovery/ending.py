@@ -17,8 +17,7 @@ from stepcreds.revoke import NO_LOCK, revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import log_in
-from stepcreds.session.step import Step, Surroundings
-from stepcreds.session.summary import Ended
+from stepcreds.session.step import Ended, Step, Surroundings
 from stepcreds.vault.client import Vault
 from stepcreds.witness import Witnesses, can_testify
 
@@ -181,6 +180,7 @@ class Endings:
                 measurement=leftover.holding.measurement,
                 ending=ending,
                 expire_time=leftover.holding.expire_time or None,
+                on_record=leftover.privileges if leftover.privileges.get("granted") is not None else None,
             )
         )
         seq = entry["seq"]

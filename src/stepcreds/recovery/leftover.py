@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stepcreds.config.model import LedgerSettings, Profile
 from stepcreds.errors import LedgerError, UsageError
-from stepcreds.ledger.credential import server_of
+from stepcreds.ledger.credential import measurement_of, server_of
 from stepcreds.ledger.reading import CredentialView, chains_of, unclosed, with_lease
 from stepcreds.ledger.record import new_uid
 from stepcreds.ledger.view import text_of
+from stepcreds.measurement import NotMeasured
 from stepcreds.model import Holding, Job
 from stepcreds.recovery.task import Remembered, Task
 from stepcreds.secret import Secret
 
+LOST = NotMeasured("what was found out is lost with the process that issued it")
 OUTPUTS = "outputs"  # how the ledger calls the delivery of what was handed out
 
 
@@ -29,6 +31,7 @@ class Leftover:
     file: Path | None  # the chain it is on record in; None: in none that is here
     step_uid: str
     said_dead: bool = False  # the ledger says so, and the step that held it never heard of it
+    privileges: Mapping[str, object] = field(default_factory=dict)  # what the ledger says that it could do
     is_token: bool = False  # no credential, but the token that was to ask for one
 
 
@@ -79,13 +82,14 @@ def _recorded(view: CredentialView, profiles: Mapping[str, Profile]) -> Leftover
         username=view.db_user,
         issue_time=view.issue_time or 0.0,
         expire_time=view.expire_time or 0.0,
+        measurement=measurement_of(view.privileges) or LOST,
     )
-    return Leftover(
-        holding, _profile(view.profile, view.role, view.creds, profiles), view.server, view.file, view.step_uid
-    )
+    profile = _profile(view.profile, view.role, view.creds, profiles)
+    return Leftover(holding, profile, view.server, view.file, view.step_uid, privileges=view.privileges)
 
 
 def _remembered(each: Remembered, view: CredentialView | None, profiles: Mapping[str, Profile]) -> Leftover:
+    privileges = view.privileges if view is not None else {}
     holding = Holding(
         each.credential_uid,
         each.profile,
@@ -95,11 +99,21 @@ def _remembered(each: Remembered, view: CredentialView | None, profiles: Mapping
         username=each.username,
         issue_time=each.issue_time,
         expire_time=each.expire_time,
+        measurement=measurement_of(privileges) or LOST,
     )
     profile = _profile(each.profile, each.role, each.creds, profiles)
     file = view.file if view is not None else None
     is_token = not each.asked and view is None
-    return Leftover(holding, profile, each.server, file, each.step_uid, said_dead=view is not None, is_token=is_token)
+    return Leftover(
+        holding,
+        profile,
+        each.server,
+        file,
+        each.step_uid,
+        said_dead=view is not None,
+        is_token=is_token,
+        privileges=privileges,
+    )
 
 
 def _profile(name: str, role: str, creds: str, profiles: Mapping[str, Profile]) -> Profile:
@@ -112,7 +126,7 @@ def _unrecorded(lease_id: str, profiles: Mapping[str, Profile], step_uid: str) -
     """A lease that no ledger here knows: the profile whose creds path it is under says how to end it."""
     for profile in profiles.values():
         if lease_id.startswith(profile.creds + "/"):
-            holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id)
+            holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id, measurement=LOST)
             server = server_of(profile.database) if profile.database is not None else ""
             return Leftover(holding, profile, server, None, step_uid)
     raise UsageError(

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from stepcreds.clock import Clock
-from stepcreds.config.model import Profile
+from stepcreds.config.engines import ENGINES_BY_NAME
+from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.errors import DatabaseError, UnmeasuredError
 from stepcreds.measurement import Finding, Measured, Measurement, NotMeasured
 from stepcreds.model import Grant, Lease
 from stepcreds.scope.interface import Engine, Examination
-from stepcreds.scope.judgement import judge
+from stepcreds.scope.judgement import judge, unused
 from stepcreds.secret import Secret
+
+__all__ = ["engine_for", "grant", "held_against", "measure", "not_measured", "unused"]
 
 TIMEOUT = 30.0  # seconds, for one look at one database
 
@@ -31,9 +34,10 @@ def not_measured(profile: Profile) -> NotMeasured | None:
 
 
 def measure(profile: Profile, username: str, password: Secret, clock: Clock) -> Measured:
-    """What the credential can do at the profile's database, each finding held against what the profile declares.
+    """What the credential can do at the profile's databases, each finding held against what the profile declares.
 
-    Raises `UnmeasuredError` where it could not be found out; never for what was found: see `refusal.check`.
+    Raises `UnmeasuredError` where it could not be found out, at whichever of them; never for what was found: see
+    `report.refusal`.
     """
     url = profile.database
     engine = engine_for(url.engine, clock) if url is not None else None
@@ -41,10 +45,40 @@ def measure(profile: Profile, username: str, password: Secret, clock: Clock) -> 
         raise UnmeasuredError.of(profile.name, "nobody can measure what a credential of this engine can do")
     began = clock.monotonic()
     try:
-        examination = engine.examine(url, username, password, named=named(profile), timeout=TIMEOUT)
+        looks = [
+            engine.examine(place, username, password, named=named(profile), timeout=TIMEOUT)
+            for place in places(url, profile)
+        ]
     except DatabaseError as error:
         raise UnmeasuredError.of(profile.name, error.what, cause=error.cause, fix=error.fix) from None
-    return held_against(profile, examination, clock.monotonic() - began, clock.now())
+    return held_against(profile, merged(looks), clock.monotonic() - began, clock.now())
+
+
+def places(url: DatabaseURL, profile: Profile) -> list[DatabaseURL]:
+    """Where to look: at the URL's database, and at each other that is declared where one connection sees but one."""
+    names = [url.database]
+    if ENGINES_BY_NAME[url.engine].has_schemas:
+        names += profile.databases
+    return [url._replace(database=name) for name in dict.fromkeys(names)]
+
+
+def merged(looks: Sequence[Examination]) -> Examination:
+    """Several looks at one server as one: what more than one of them saw is said once."""
+    first = looks[0]
+    if len(looks) == 1:
+        return first
+    findings: dict[tuple[object, ...], Finding] = {}
+    for each in (finding for look in looks for finding in look.findings):
+        place = (each.database, each.schema, each.table, each.columns)
+        findings.setdefault((each.code, each.subject, each.level, each.via, *place), each)
+    return Examination(
+        tuple(findings.values()),
+        tuple(dict.fromkeys(text for look in looks for text in look.not_examined)),
+        first.server,
+        sum(look.round_trips for look in looks),
+        tuple(dict.fromkeys(text for look in looks for text in look.notes)),
+        next((look.experimental for look in looks if look.experimental), ""),
+    )
 
 
 def held_against(profile: Profile, examination: Examination, seconds: float, time: float) -> Measured:
@@ -63,14 +97,14 @@ def held_against(profile: Profile, examination: Examination, seconds: float, tim
 
 
 def named(profile: Profile) -> frozenset[str]:
-    """The relations and columns that the profile speaks of one by one."""
+    """The relations and columns that the profile speaks of one by one; nobody minds what else `allow` names."""
     allowed = (entry.what.partition(" ")[2] for entry in profile.allow)
     return frozenset((*profile.tables, *profile.columns, *allowed))
 
 
 def digest(findings: Iterable[Finding]) -> str:
     """SHA-256 (hex) of what the findings give power over, whatever the order, the counts and the examples."""
-    powers = sorted([each.code, each.subject, each.level, each.via] for each in findings)
+    powers = sorted([each.code, each.subject, each.database, each.level, each.via] for each in findings)
     return hashlib.sha256(json.dumps(powers, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -6,13 +6,15 @@ databases, schemas, tables and columns. What is worth knowing and no power (`inf
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stepcreds.config.model import Access, Allowance, Profile
 from stepcreds.measurement import LEVELS, Finding, Level
 
 DECLARED: Final[dict[Access, Level]] = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
+_STANDINGS: Final = ("excess", "allowed", "within")
+_SHOWN: Final = 3  # of the declared relations and columns, in a sentence
 
 
 def judge(findings: Iterable[Finding], profile: Profile) -> tuple[Finding, ...]:
@@ -22,15 +24,35 @@ def judge(findings: Iterable[Finding], profile: Profile) -> tuple[Finding, ...]:
     return tuple(sorted(judged, key=_rank))
 
 
-def _rank(finding: Finding) -> tuple[int, int, str, str]:
-    standing = ("excess", "allowed", "within").index(finding.standing)
-    return standing, -LEVELS.index(finding.level), finding.code, finding.subject
+def unused(findings: Sequence[Finding], profile: Profile) -> tuple[str, ...]:
+    """What `allow` of the profile says for nothing, in words. A list that nobody prunes rots."""
+    allowed = {finding.name for finding in findings if finding.standing == "allowed"}
+    others = {finding.name for finding in findings} - allowed
+    return tuple(
+        f'allow "{entry.what}" '
+        + ("accepts what the profile declares anyway" if entry.what in others else "matches nothing that it can do")
+        + ": remove it"
+        for entry in profile.allow
+        if entry.what not in allowed
+    )
+
+
+def declared(profile: Profile) -> str:
+    """What the profile declares, for a sentence: "read-only in app"."""
+    places = (*profile.tables, *profile.columns) or profile.schemas or profile.databases
+    access = profile.access or "nothing"
+    return f"{access} in {_listed(places)}" if places else access
+
+
+def _rank(finding: Finding) -> tuple[int, int, str, str, str, str]:
+    standing = _STANDINGS.index(finding.standing)
+    return standing, -LEVELS.index(finding.level), finding.code, finding.subject, finding.database, finding.via
 
 
 def _judged(finding: Finding, profile: Profile, allowance: Allowance | None) -> Finding:
     because = _excess(finding, profile)
     if not because:
-        return finding
+        return finding._replace(standing="within", because="")
     if allowance is not None:
         accepted = f"allowed until {allowance.expires}: {allowance.reason}"
         return finding._replace(standing="allowed", because=accepted)
@@ -39,32 +61,43 @@ def _judged(finding: Finding, profile: Profile, allowance: Allowance | None) -> 
 
 def _excess(finding: Finding, profile: Profile) -> str:
     """Why the finding goes beyond the profile, "" where it does not."""
-    declared = DECLARED[profile.access or "read-only"]
     if finding.level == "info":
         return ""
-    if LEVELS.index(finding.level) > LEVELS.index(declared):
-        return f"{finding.level}, and the profile declares {profile.access}"
+    if profile.access is None or LEVELS.index(finding.level) > LEVELS.index(DECLARED[profile.access]):
+        return f"{finding.level}, and the profile declares {profile.access or 'no access'}"
     return _outside(finding, profile)
 
 
 def _outside(finding: Finding, profile: Profile) -> str:
     """Which of the declared places the finding is outside of, "" where it is inside of all."""
-    databases = profile.databases or ((profile.database.database,) if profile.database is not None else ())
     if not finding.database:
         return "it holds for the whole server"
-    if finding.database not in databases:
+    if finding.database not in databases(profile):
         return f"the profile does not declare the database {finding.database}"
     if profile.schemas and not finding.schema:
-        return f"it holds for the whole database, and the profile declares the schemas {', '.join(profile.schemas)}"
+        return f"it holds for the whole database, and the profile declares the schemas {_listed(profile.schemas)}"
     if profile.schemas and finding.schema not in profile.schemas:
         return f"the profile does not declare the schema {finding.schema}"
     return _beside(finding, profile)
 
 
 def _beside(finding: Finding, profile: Profile) -> str:
-    """Whether it is about relations or columns that the profile leaves out."""
+    """Whether it is about relations or columns that the profile leaves out.
+
+    A relation that is declared may be used whole, a column that is declared alone. What is about no relation of its
+    own (a schema's other tables, the right to create more) goes beyond a list of relations.
+    """
     if not (profile.tables or profile.columns) or (finding.table and finding.table in profile.tables):
         return ""
     if finding.columns and set(finding.columns) <= set(profile.columns):
         return ""
-    return f"the profile declares only {', '.join((*profile.tables, *profile.columns)[:3])}"
+    return f"the profile declares only {_listed((*profile.tables, *profile.columns))}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def databases(profile: Profile) -> tuple[str, ...]:
+    """The names of the databases that `access` is about."""
+    return profile.databases or ((profile.database.database,) if profile.database is not None else ())

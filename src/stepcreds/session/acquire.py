@@ -9,40 +9,54 @@ import math
 import os
 
 from stepcreds import scope
+from stepcreds.clock import Clock
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.deliver.fields import is_secret
-from stepcreds.errors import LostAnswerError, VaultError
+from stepcreds.errors import ExcessError, LostAnswerError, UnmeasuredError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import new_uid
-from stepcreds.measurement import Measurement
+from stepcreds.measurement import Measured, Measurement, NotMeasured
 from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
 from stepcreds.session.lifetime import shorten, stretch
-from stepcreds.session.step import Credential, Step, Surroundings
+from stepcreds.session.step import Credential, Ended, Keeper, Step, Surroundings
+from stepcreds.session.words import ended
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.client import Vault
 
 
-def acquire(step: Step, profile: Profile, *, lasting: bool = False) -> Credential:
-    """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`.
+def acquire(
+    step: Step, profile: Profile, *, lasting: bool = False, unmeasured: NotMeasured | None = None
+) -> Credential:
+    """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`, and measured.
 
-    `lasting`: of `profile.max_ttl` instead, and not less, because nobody will renew it.
+    `lasting`: of `profile.max_ttl` instead, and not less, because nobody will renew it. `unmeasured` is why nobody is
+    to look at this one, or not yet: see `look`.
 
     Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
     what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
     it may have been given. Where that fails there is no second try: one credential that nobody knows is enough.
     """
-    first = _Attempt(step, profile, lasting)
+    first = _Attempt(step, profile, lasting, unmeasured)
     try:
         return first.run()
     except LostAnswerError as error:
         if first.ending is None or is_left(first.ending) or not first.ending.recorded:
             raise
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
-        return _Attempt(step, profile, lasting).run()
+        return _Attempt(step, profile, lasting, unmeasured).run()
+
+
+def look(credential: Credential, keeper: Keeper, clock: Clock) -> Credential:
+    """The credential with what it can do; refused to nobody here. Raises `UnmeasuredError`; the credential is alive."""
+    profile, holding = credential.profile, credential.holding
+    measured = scope.measure(profile, holding.username, holding.password, clock)
+    holding = holding._replace(measurement=measured)
+    keeper.hold(holding)
+    return credential._replace(grant=scope.grant(profile, credential.grant.lease, measured), holding=holding)
 
 
 def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Vault) -> Login:
@@ -69,10 +83,11 @@ def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Va
 class _Attempt:
     """One login and, on its token, one request to issue."""
 
-    def __init__(self, step: Step, profile: Profile, lasting: bool) -> None:
+    def __init__(self, step: Step, profile: Profile, lasting: bool, unmeasured: NotMeasured | None) -> None:
         self.step = step
         self.profile = profile
         self.lasting = lasting
+        self.unmeasured = unmeasured
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
@@ -105,6 +120,7 @@ class _Attempt:
             measurement = self.measure()
         except BaseException as error:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
+            self.tell(self.ending, error)
             raise
         grant = scope.grant(profile, lease, measurement)
         engine = engine_for(profile.database, self.clock)
@@ -189,21 +205,51 @@ class _Attempt:
             self.hold(expire_time=min(end, login.time + login.ttl))
 
     def measure(self) -> Measurement:
-        """What it can do; excess ends it, unless the profile is content with a warning."""
-        holding, profile = self.holding, self.profile
-        if (reason := scope.not_measured(profile)) is not None:
-            self.hold(measurement=reason)
-            return reason
-        with self.step.keeper.cancellation.interruptible():
-            measured = scope.measure(profile, holding.username, holding.password, self.clock)
-        self.hold(measurement=measured)
+        """What it can do, known to both halves and, where nobody will remember it at the end, on record at once.
+
+        Excess ends it, unless the profile is content with a warning.
+        """
+        step, profile, holding = self.step, self.profile, self.holding
+        measurement: Measurement | None = self.unmeasured or scope.not_measured(profile)
+        if measurement is None:
+            try:
+                with step.keeper.cancellation.interruptible():
+                    measurement = scope.measure(profile, holding.username, holding.password, self.clock)
+            except UnmeasuredError as error:
+                self.found(NotMeasured(error.reason))
+                raise
+        self.found(measurement)
+        if self.lasting:
+            step.journal.append(
+                record.measured(step.around.step_uid, holding.credential_uid, profile.name, measurement)
+            )
+        if isinstance(measurement, Measured):
+            self.judge(measurement)
+        return measurement
+
+    def found(self, measurement: Measurement) -> None:
+        self.holding = self.holding._replace(measurement=measurement)
+        self.step.keeper.hold(self.holding)
+
+    def judge(self, measured: Measured) -> None:
+        profile, voice = self.profile, self.step.around.voice
         if measured.excess:
-            from stepcreds.scope.report import refusal
+            from stepcreds.scope import report
 
             if profile.on_excess == "fail":
-                raise refusal(profile, measured)
-            self.step.around.voice.warn(refusal(profile, measured).what)
-        return measured
+                raise report.refusal(profile, measured)
+            voice.warn(report.warning(profile, measured))
+        for text in scope.unused(measured.findings, profile):
+            voice.warn(f"{profile.name}: {text}")
+
+    def tell(self, ending: Ending, error: BaseException) -> None:
+        """What was issued, and ended before it was handed over: a row of the summary, and for one refused a line."""
+        step, holding = self.step, self.holding
+        if self.issue != "answered":
+            return
+        step.refused.append(Ended(self.profile, holding, ending, step.journal.path))
+        if isinstance(error, (ExcessError, UnmeasuredError)) and ending.proof.proven and ending.recorded:
+            step.around.voice.say(ended(holding, ending, None))
 
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding

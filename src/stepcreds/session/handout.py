@@ -22,8 +22,8 @@ from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
 from stepcreds.session.handed_out import leave_note
 from stepcreds.session.request import Request
-from stepcreds.session.step import Credential, Step, Surroundings
-from stepcreds.session.summary import Ended, summarise
+from stepcreds.session.step import Credential, Ended, Step, Surroundings
+from stepcreds.session.summary import summarise
 
 WARNING = (
     "as an output the credential lives on when this step ends, and any later step of the job can name it. A step with "
@@ -75,6 +75,8 @@ class _HandOut:
         if step is not None:
             for credential in reversed(self.credentials):
                 self.end(step, credential)
+            if self.request.summary:
+                summarise(self.around, step.refused)
         return BEFORE_THE_COMMAND
 
     def prepare(self) -> None:
@@ -154,7 +156,8 @@ class _HandOut:
         except LedgerError:
             on_record = {}
         rows = []
-        for profile, _, holding, _, _ in self.credentials:
+        for credential in self.credentials:
+            profile, holding = credential.profile, credential.holding
             seq = on_record.get(holding.credential_uid, {}).get("seq")
             alive = ALIVE._replace(seq=seq if isinstance(seq, int) else None)
             rows.append(Ended(profile._replace(ttl=profile.max_ttl), holding, alive, step.journal.path))

@@ -21,8 +21,8 @@ from stepcreds.session.finish import finish
 from stepcreds.session.guard import Guard
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.request import Request
-from stepcreds.session.step import Credential, Step, Surroundings
-from stepcreds.session.summary import Ended, summarise
+from stepcreds.session.step import Credential, Ended, Step, Surroundings
+from stepcreds.session.summary import summarise
 
 
 def live(request: Request, around: Surroundings, worker: Worker) -> int:
@@ -182,7 +182,7 @@ class _Life:
                 self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
             self.guard.record(step.journal)
         if self.request.summary:
-            summarise(self.around, self.ended[::-1], self.guard.leaks)
+            summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks)
 
     def fail(self, error: StepcredsError) -> None:
         self.around.voice.fail(error)

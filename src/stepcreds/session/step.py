@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from stepcreds.ci.interface import CI
@@ -12,7 +13,7 @@ from stepcreds.config.model import Config, Profile
 from stepcreds.databases.interface import Engine
 from stepcreds.errors import StepcredsError
 from stepcreds.ledger.journal import Journal
-from stepcreds.model import Grant, Holding, Identity
+from stepcreds.model import Ending, Grant, Holding, Identity
 from stepcreds.process.cancel import Cancellation
 from stepcreds.secret import Secret
 from stepcreds.vault.client import Vault
@@ -105,6 +106,15 @@ class Closing:
         self.argv = argv  # None where there is no command
 
 
+class Ended(NamedTuple):
+    """One credential and its end."""
+
+    profile: Profile
+    holding: Holding
+    ending: Ending
+    ledger: Path
+
+
 class Step(Closing):
     """A step whose identity is known and whose ledger is open."""
 
@@ -125,6 +135,7 @@ class Step(Closing):
         self.reason = reason
         self.delivery = delivery  # how the ledger names the way the credential is handed over
         self.inherited = inherited  # names of credential-like variables found in the environment
+        self.refused: list[Ended] = []  # what was issued, and ended again before anybody was handed it
 
 
 class Credential(NamedTuple):

@@ -7,38 +7,29 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 from stepcreds.clock import rfc3339
-from stepcreds.config.model import Profile
 from stepcreds.ledger.credential import verdict
-from stepcreds.model import Ending, Holding, Leak
+from stepcreds.measurement import Measured
+from stepcreds.model import Leak
 from stepcreds.printable import one_line
 from stepcreds.session import words
 from stepcreds.session.leak_words import places
-from stepcreds.session.step import Surroundings
+from stepcreds.session.step import Ended, Surroundings
 
 # The runner refuses a larger one altogether: AttachmentSizeLimit in its FileCommandManager.cs.
 LARGEST = 1024 * 1024  # bytes
 CELL = 200  # characters
+MOST = 20  # findings of one credential
 
 _HEAD = (
     "| profile | declared access | measured access | TTL | alive | proven dead | ledger entry |\n"
     "|---|---|---|---|---|---|---|\n"
 )
+_BEYOND = "| finding | level | | via | beyond, because | fix |\n|---|---|---|---|---|---|\n"
 # What GitHub's Markdown gives a meaning to: https://github.github.com/gfm/#backslash-escapes
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#!|~&@$:]")
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-
-class Ended(NamedTuple):
-    """One credential and its end."""
-
-    profile: Profile
-    holding: Holding
-    ending: Ending
-    ledger: Path
 
 
 def summarise(
@@ -55,10 +46,26 @@ def summarise(
 
 
 def markdown(credentials: Sequence[Ended], leaks: Sequence[Leak], whose: str = "this step") -> str:
-    """The table, and a line about leaks where there are any."""
-    rows = "".join("| " + " | ".join(map(_cell, _row(each))) + " |\n" for each in credentials)
-    text = f"### Credentials of {whose}\n\n{_HEAD}{rows}"
+    """The table, what goes beyond a profile, and a line about leaks where there are any."""
+    text = f"### Credentials of {whose}\n\n{_HEAD}{''.join(_line(_row(each)) for each in credentials)}"
+    text += "".join(map(_beyond, credentials))
     return text + f"\n**Leaked:** {_cell(places(leaks), 2000)}\n" if leaks else text
+
+
+def _beyond(ended: Ended) -> str:
+    """What the credential can do that its profile does not declare, the worst first; "" where there is nothing."""
+    measured = ended.holding.measurement
+    excess = measured.excess if isinstance(measured, Measured) else ()
+    if not excess:
+        return ""
+    rows = [(each.name, each.level, f"it can {each.what}", each.via, each.because, each.fix) for each in excess[:MOST]]
+    more = f"\nAnd {len(excess) - MOST} more: `stepcreds scope {ended.profile.name}`\n" if len(excess) > MOST else ""
+    title = f"\n**Beyond the profile {_cell(ended.profile.name)}:**\n\n"
+    return title + _BEYOND + "".join(map(_line, rows)) + more
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_cell, cells)) + " |\n"
 
 
 def _row(ended: Ended) -> tuple[str, ...]:

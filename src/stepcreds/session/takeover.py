@@ -12,6 +12,7 @@ from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, read_chain
+from stepcreds.measurement import Measured
 from stepcreds.model import Holding
 from stepcreds.process.cancel import Cancellation
 from stepcreds.process.custody import Custody
@@ -19,8 +20,8 @@ from stepcreds.process.worker import describe
 from stepcreds.session import words
 from stepcreds.session.finish import abandon, finish, give_back
 from stepcreds.session.guard import Guard
-from stepcreds.session.step import Closing, Surroundings
-from stepcreds.session.summary import Ended, summarise
+from stepcreds.session.step import Closing, Ended, Surroundings
+from stepcreds.session.summary import summarise
 from stepcreds.vault.client import Vault
 
 # The command's own code is lost with the worker; the command itself was ended by SIGKILL.
@@ -59,6 +60,8 @@ def take_over(
             docs="worker-lost",
         )
     )
+    if not custody.started:
+        _tell_of_excess(custody.holdings, around)
     takeover = _Takeover(around, argv)
     if custody.started:
         _note(custody.holdings, around)
@@ -80,6 +83,16 @@ def _note(holdings: Sequence[Holding], around: Surroundings) -> None:
             with suppress(StepcredsError):  # it is about to be ended
                 profile = around.config.profiles[holding.profile]
                 around.notebook.note(holding, profile, "exec", around.step_uid, asked=True)
+
+
+def _tell_of_excess(holdings: Sequence[Holding], around: Surroundings) -> None:
+    """The other half may have died while it ended what it was about to refuse."""
+    for holding in holdings:
+        profile, measured = around.config.profiles[holding.profile], holding.measurement
+        if isinstance(measured, Measured) and measured.excess and profile.on_excess == "fail":
+            from stepcreds.scope.report import refusal
+
+            around.voice.fail(refusal(profile, measured))
 
 
 class _Takeover:

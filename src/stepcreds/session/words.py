@@ -24,19 +24,22 @@ def handed_over(grant: Grant, holding: Holding) -> str:
 
 
 def measured(measurement: Measurement) -> str:
-    """What was found out, in a few words: "measured read in 23 ms", or why nobody looked."""
+    """What was found out, in a few words: "measured read in 24 ms", or why nobody looked."""
     if isinstance(measurement, NotMeasured):
         return f"not measured: {measurement.reason}"
     beyond = f", {len(measurement.excess)} beyond the profile" if measurement.excess else ""
-    return f"measured {measurement.level}{beyond} in {measurement.seconds * 1000:.0f} ms"
+    allowed = sum(finding.standing == "allowed" for finding in measurement.findings)
+    beyond += f", {allowed} allowed" if allowed else ""
+    return f"measured {measurement.level}{beyond} in {math.ceil(measurement.seconds * 1000)} ms"
 
 
 def handed_out(grant: Grant, holding: Holding) -> str:
     """One line: what later steps of the job can name, and until when it lives if nobody ends it."""
     user = f" as {holding.username}" if holding.username else ""
     return (
-        f"{grant.profile.name}: issued {grant.profile.creds}{user}, handed out as outputs; ends at "
-        f"{rfc3339(holding.expire_time)}, or with the next use of stepcreds in this job, whichever is first"
+        f"{grant.profile.name}: issued {grant.profile.creds}{user}, handed out as outputs; "
+        f"{measured(grant.measurement)}; ends at {rfc3339(holding.expire_time)}, or with the next use of stepcreds in "
+        "this job, whichever is first"
     )
 
 
