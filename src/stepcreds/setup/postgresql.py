@@ -4,46 +4,72 @@
 each list in one transaction and cuts every element at `;` unless it holds the word END
 (https://openbao.org/docs/secrets/databases/postgresql/, and `containsMultilineStatement` in the plugin). So each
 element is one statement. All of them were run on PostgreSQL 14 to 18, with a management user that has CREATEROLE only.
+What an administrator runs once, before any of it, is in `postgresql_once`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stepcreds.config.model import Profile
 from stepcreds.errors import UnsupportedError
+from stepcreds.setup.answers import DEFAULT_CONNECTIONS, Answers
+from stepcreds.setup.postgresql_guard import GUARDED
+from stepcreds.setup.postgresql_names import identifier, literal
+from stepcreds.setup.postgresql_once import database_plan, databases
 
-_LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without an error, and it may then name another role
-# `;` and `{{` mean something to the engine even inside quotes; `$sc$` would end the body of our DO statements.
-_NOT_IN_A_NAME = ("\0", ";", "{{", "}}", "$sc$")
-
-READ_ONLY_CONNECTIONS = 10
-DDL_CONNECTIONS = 10
+__all__ = [
+    "database_plan",
+    "ddl_creation",
+    "identifier",
+    "read_only_creation",
+    "read_write_creation",
+    "revocation",
+    "role_statements",
+]
 
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+# The management user becomes a member of exactly the users it issued, so it may end exactly their sessions and run DROP
+# OWNED for them: what pg_signal_backend would give for everybody's sessions, and not at all for DROP OWNED.
+_SELF_GRANT = 'GRANT "{{name}}" TO CURRENT_USER'
+# A statement goes on after its client was killed, and counts against CONNECTION LIMIT, until it has something to send;
+# with this the server looks (PostgreSQL 14 and newer, https://www.postgresql.org/docs/current/runtime-config-connection.html).
+_NOTICE_DEAD_CLIENTS = "ALTER ROLE \"{{name}}\" SET client_connection_check_interval = '1s'"
+_NO_IDLE_TRANSACTION = "ALTER ROLE \"{{name}}\" SET idle_in_transaction_session_timeout = '60s'"
 
 
-def identifier(name: str) -> str:
-    """`name` quoted as an SQL identifier. Raises `UnsupportedError` for one that cannot be written safely."""
-    _check(name)
-    return '"' + name.replace('"', '""') + '"'
+def role_statements(profile: Profile, answers: Answers) -> tuple[list[str], list[str]]:
+    """What issues a user for `profile`, and what ends it: the two lists of the engine's role, never empty.
+
+    Raises `UnsupportedError` for a profile without a database or an access, and for names that cannot be written.
+    """
+    answer = answers.profiles[profile.name]
+    limit = answer.connection_limit
+    if profile.access == "ddl" and profile.database is not None:
+        creation = ddl_creation(answer.role, *databases(profile), connections=limit, guard=answer.guard)
+        return creation, revocation(answer.role)
+    if profile.access == "read-write" and profile.database is not None:
+        return read_write_creation(answer.role, connections=limit), revocation()
+    if profile.access == "read-only" and profile.database is not None:
+        return read_only_creation(answer.role, connections=limit), revocation()
+    raise UnsupportedError(
+        f"The profile {profile.name!a} names no database, or no access to it.",
+        cause="Users of PostgreSQL are issued for a database, and may read, write or change its schema.",
+        docs="configuration",
+    )
 
 
-def literal(text: str) -> str:
-    """`text` quoted as an SQL string, for a server with `standard_conforming_strings`, as every one since 9.1 is."""
-    return "'" + text.replace("'", "''") + "'"
+def read_only_creation(group: str, *, connections: int = DEFAULT_CONNECTIONS) -> list[str]:
+    """Statements that issue a user who may do what `group` may, and by default only in read-only transactions."""
+    # A second line of defence only: the user itself can turn it off again.
+    return [
+        *read_write_creation(group, connections=connections),
+        'ALTER ROLE "{{name}}" SET default_transaction_read_only = on',
+    ]
 
 
-def _check(name: str) -> None:
-    if not name or len(name.encode()) > _LONGEST_NAME or any(part in name for part in _NOT_IN_A_NAME):
-        raise UnsupportedError(
-            f"{name!a} cannot stand in a statement for Vault's database engine.",
-            cause="A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte.",
-            docs="database-names",
-        )
-
-
-def read_only_creation(group: str, *, connections: int = READ_ONLY_CONNECTIONS) -> list[str]:
-    """Statements that issue a user who may do what `group` may, and by default only in read-only transactions.
+def read_write_creation(group: str, *, connections: int = DEFAULT_CONNECTIONS) -> list[str]:
+    """Statements that issue a user who may do what `group` may.
 
     Membership in one group, not GRANT ON ALL TABLES: 8 ms instead of up to 1.3 s on 10,000 tables, no dead catalogue
     rows, and new tables are covered by the group's default privileges.
@@ -53,14 +79,13 @@ def read_only_creation(group: str, *, connections: int = READ_ONLY_CONNECTIONS) 
         "PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
         f'GRANT {identifier(group)} TO "{{{{name}}}}"',
         _SELF_GRANT,
-        # A second line of defence only: the user itself can turn it off again.
-        'ALTER ROLE "{{name}}" SET default_transaction_read_only = on',
-        "ALTER ROLE \"{{name}}\" SET idle_in_transaction_session_timeout = '60s'",
+        _NO_IDLE_TRANSACTION,
+        _NOTICE_DEAD_CLIENTS,
     ]
 
 
-def ddl_creation(owner: str, database: str, *, connections: int = DDL_CONNECTIONS) -> list[str]:
-    """Statements that issue a user who works as `owner` in `database`.
+def ddl_creation(owner: str, *databases: str, connections: int = DEFAULT_CONNECTIONS, guard: bool = False) -> list[str]:
+    """Statements that issue a user who works as `owner` in `databases`.
 
     NOINHERIT and SET role: what a migration makes belongs to `owner` from the start, and the short-lived user cannot
     take the application's tables for itself (`ALTER TABLE … OWNER TO CURRENT_USER`), which DROP OWNED would then drop.
@@ -68,18 +93,15 @@ def ddl_creation(owner: str, database: str, *, connections: int = DDL_CONNECTION
     return [
         f'CREATE ROLE "{{{{name}}}}" WITH {_ATTRIBUTES} NOINHERIT CONNECTION LIMIT {connections} '
         "PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
-        # NOINHERIT: CONNECT does not come from the group either.
-        f'GRANT CONNECT ON DATABASE {identifier(database)} TO "{{{{name}}}}"',
+        # NOINHERIT: CONNECT does not come from the owner either.
+        *(f'GRANT CONNECT ON DATABASE {identifier(database)} TO "{{{{name}}}}"' for database in databases),
         f'GRANT {identifier(owner)} TO "{{{{name}}}}"',
+        *([f'GRANT {identifier(GUARDED)} TO "{{{{name}}}}"'] if guard else []),
         f'ALTER ROLE "{{{{name}}}}" SET role = {literal(owner)}',
         "ALTER ROLE \"{{name}}\" SET lock_timeout = '10s'",
+        _NOTICE_DEAD_CLIENTS,
         _SELF_GRANT,
     ]
-
-
-# The management user becomes a member of exactly the users it issued, so it may end exactly their sessions and run DROP
-# OWNED for them: what pg_signal_backend would give for everybody's sessions, and not at all for DROP OWNED.
-_SELF_GRANT = 'GRANT "{{name}}" TO CURRENT_USER'
 
 
 def revocation(reassign_to: str | None = None) -> list[str]:

@@ -1,0 +1,139 @@
+"""The roles that stand behind profiles: groups that read and write, owners that change the schema, Vault's own user."""
+
+from __future__ import annotations
+
+# ruff: noqa: S608 - every name in a statement is quoted by postgresql_names
+from stepcreds.setup.plan import Statement
+from stepcreds.setup.postgresql_names import do, literal, quoted, refusal, shown
+
+MANAGER_PASSWORD = "{{manager_password}}"  # noqa: S105 - the place of one, between '…', in a Statement with `secret`
+
+# What no role behind a profile may have: its members can become it, and have it too.
+_POWERS = ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls")
+
+
+def group(name: str, *, access: str) -> Statement:
+    """The group of the users who read, or read and write."""
+    owns = f"""EXISTS (
+    SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+    WHERE r.rolname = {literal(name)} AND d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+  )"""
+    # A member of the group could take over what the group owns, and DROP OWNED would then drop it at the revocation.
+    told = literal(f"stepcreds: {shown(name)} owns objects, so it is no group of users who read or write rows")
+    owner = f"""
+  IF {owns} THEN
+    {refusal(told, "'Name a role that owns nothing.'")}
+  END IF;"""
+    return Statement(
+        _role(name, owner),
+        f"SELECT {_exists_without_powers(name)} AND NOT {owns}",
+        f"The group of users with {access} access: rights are given to it once, and users come and go as its members.",
+    )
+
+
+def owner(name: str) -> Statement:
+    """The role that owns what migrations make."""
+    return Statement(
+        _role(name),
+        f"SELECT {_exists_without_powers(name)}",
+        f"The owner that users with ddl access work as: what they make belongs to {shown(name)}, and stays.",
+    )
+
+
+def manager(name: str) -> Statement:
+    """The user that Vault logs in as: it may make roles, and has no right to data of its own."""
+    there = f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}"
+    told = literal(f"stepcreds: {shown(name)} is a superuser, and Vault needs a user that is none")
+    body = f"""BEGIN
+  IF NOT {there}) THEN
+    CREATE ROLE {quoted(name)} LOGIN CREATEROLE INHERIT PASSWORD '{MANAGER_PASSWORD}';
+  ELSIF {there} AND rolsuper) THEN
+    {refusal(told, "'Name another user for Vault to log in as.'")}
+  ELSE
+    ALTER ROLE {quoted(name)} LOGIN CREATEROLE INHERIT;
+  END IF;
+END"""
+    return Statement(
+        do(body),
+        # INHERIT, because PostgreSQL 16 and newer copy it into the grant that CREATE ROLE makes to the creator.
+        f"SELECT {there} AND rolcanlogin AND rolcreaterole AND rolinherit AND NOT rolsuper)",
+        "The user that Vault logs in as. CREATEROLE makes and ends users; up to PostgreSQL 15 it may also grant itself "
+        "every role but a superuser's, so keep its password in Vault alone.",
+        secret=True,
+    )
+
+
+def new_password(name: str) -> Statement:
+    """Gives Vault's user another password, where it exists already and nobody knows its password any longer."""
+    return Statement(
+        f"ALTER ROLE {quoted(name)} PASSWORD '{MANAGER_PASSWORD}'",
+        "",
+        "A new password for the user that Vault logs in as; with the one it had, nobody gets in any longer.",
+        secret=True,
+    )
+
+
+def handed_on(manager: str, role: str, *, owner: bool) -> Statement:
+    """What lets `manager` make users members of `role`: nothing before PostgreSQL 16, but for owners.
+
+    REASSIGN OWNED to an owner needs membership that is inherited; SET alone fails. No group's rights are inherited.
+    """
+    options = f"ADMIN TRUE, INHERIT {'TRUE' if owner else 'FALSE'}, SET FALSE"
+    grant = f"GRANT {quoted(role)} TO {quoted(manager)}"
+    before_16 = f"\n  ELSE\n    {grant};" if owner else ""
+    body = f"""BEGIN
+  IF current_setting('server_version_num')::int >= 160000 THEN
+    EXECUTE {literal(f"{grant} WITH {options}")};{before_16}
+  END IF;
+END"""
+    # The columns of 16 through to_jsonb, so that the query can be read by a server that does not have them.
+    needed = "(SELECT bool_or(m.admin_option)"
+    if owner:
+        needed += " AND bool_or((to_jsonb(m) ->> 'inherit_option')::bool)"
+    needed += f" {_membership(role, manager)})"
+    earlier = f"EXISTS (SELECT {_membership(role, manager)})" if owner else "true"
+    before = "current_setting('server_version_num')::int < 160000"
+    return Statement(
+        do(body),
+        f"SELECT coalesce(CASE WHEN {before} THEN {earlier} ELSE {needed} END, false)",
+        f"Vault's user may make others members of {shown(role)}"
+        + (", and give it what they leave behind." if owner else "; it cannot use the rights itself."),
+    )
+
+
+def connect(database: str, role: str, why: str, *, grant_option: bool = False) -> Statement:
+    """CONNECT on `database`, which stays when PUBLIC loses it."""
+    option = " WITH GRANT OPTION" if grant_option else ""
+    held = "SELECT FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) x JOIN pg_roles r ON r.oid = x.grantee"
+    return Statement(
+        f"GRANT CONNECT ON DATABASE {quoted(database)} TO {quoted(role)}{option}",
+        f"SELECT EXISTS ({held} WHERE d.datname = {literal(database)} AND r.rolname = {literal(role)}"
+        f" AND x.privilege_type = 'CONNECT'{' AND x.is_grantable' if grant_option else ''})",
+        why,
+    )
+
+
+def _membership(role: str, member: str) -> str:
+    return (
+        "FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member"
+        f" WHERE g.rolname = {literal(role)} AND u.rolname = {literal(member)}"
+    )
+
+
+def _exists_without_powers(name: str) -> str:
+    return f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND NOT ({' OR '.join(_POWERS)}))"
+
+
+def _role(name: str, refusals: str = "") -> str:
+    told = literal(
+        f"stepcreds: {shown(name)} is a superuser, or makes roles or databases, replicates or bypasses row security"
+    )
+    body = f"""BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN
+    CREATE ROLE {quoted(name)} NOLOGIN;
+  END IF;
+  IF NOT {_exists_without_powers(name)} THEN
+    {refusal(told, "'So could every member of it: name another role for the profile.'")}
+  END IF;{refusals}
+END"""
+    return do(body)
