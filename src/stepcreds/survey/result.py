@@ -1,0 +1,82 @@
+"""What one look at one credential found: how wide it is, how wide its token is, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from stepcreds.config.model import Profile
+from stepcreds.errors import StepcredsError
+from stepcreds.measurement import LEVELS, Finding, Level, Measured
+
+Verdict = Literal["within", "excess", "unmeasurable"]
+
+
+class TokenLook(NamedTuple):
+    """What else the Vault token of the credential can do."""
+
+    policies: tuple[str, ...]
+    findings: tuple[Finding, ...]  # excess first
+    not_examined: tuple[str, ...]
+
+
+class Ended(NamedTuple):
+    """How the credential was ended, and whether that is proven."""
+
+    proven: bool
+    verdict: str  # in the words of the ledger: "proven dead"
+    method: str  # what the proof rests on
+    lock: str
+    revocation: str
+    detail: str = ""
+
+
+class Survey(NamedTuple):
+    """One profile, or one credential that exists already."""
+
+    profile: Profile
+    measured: Measured | None  # None: `error` says why
+    time: float  # epoch seconds
+    user: str = ""  # whom the database knew the credential as
+    error: StepcredsError | None = None
+    token: TokenLook | None = None  # None where there was no token to look at
+    ended: Ended | None = None  # None where nothing was issued, or nothing was to be ended
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of them, the database's first."""
+        return (*(self.measured.findings if self.measured else ()), *(self.token.findings if self.token else ()))
+
+    @property
+    def verdict(self) -> Verdict:
+        if any(finding.standing == "excess" for finding in self.findings):
+            return "excess"
+        return "within" if self.measured is not None else "unmeasurable"
+
+    @property
+    def level(self) -> Level | None:
+        """The highest level of all that counts; None where nobody knows."""
+        if self.measured is None:
+            return None
+        token = [finding.level for finding in self.token.findings] if self.token else []
+        return max((self.measured.level, *token), key=LEVELS.index)
+
+    @property
+    def worst(self) -> Finding | None:
+        """The single worst thing that it can do: of the highest level; of these what goes beyond the profile."""
+        if not self.findings:
+            return None
+        standings = ("within", "allowed", "excess")
+        return max(self.findings, key=lambda each: (LEVELS.index(each.level), standings.index(each.standing)))
+
+    @property
+    def worst_words(self) -> str:
+        """The same, as what follows "it can"; "log in, and nothing else" where nothing at all was found."""
+        worst = self.worst
+        if worst is None:
+            return "log in, and nothing else" if self.measured is not None else ""
+        return worst.what + (f", via {worst.via}" if worst.via else "")
+
+    @property
+    def clean(self) -> bool:
+        """Whether it is no wider than declared, and known to be dead where it was to die."""
+        return self.verdict == "within" and (self.ended is None or self.ended.proven)
