@@ -1,0 +1,117 @@
+"""SQL: what the probe roles see or change in the server's own relations, and secrets that lie open in them."""
+
+from __future__ import annotations
+
+from stepcreds.scope.postgresql_reach import HELD, PROBE, grants, masks, rows
+
+# Columns that hold passwords or what stands for them; and columns that hold the data of every table.
+_SECRETS = (
+    ("pg_authid", "rolpassword", True),
+    ("pg_shadow", "passwd", True),
+    ("pg_user_mapping", "umoptions", True),
+    ("pg_subscription", "subconninfo", True),
+    ("_pg_user_mappings", "umoptions", True),  # of information_schema
+    ("pg_largeobject", "data", False),
+    ("pg_statistic", "stavalues1", False),
+    ("pg_statistic_ext_data", "stxdmcv", False),
+)
+_SECRET_NAME = "(passw|passphrase|secret|token|credential|api_?key|access_?key|private_?key|encryption_?key|jwt)"  # noqa: S105
+_NO_SECRET_NAME = "(password_required|_file$|file$|_path$|max_|_expir|_ttl|_exp$|length|algorithm)"  # noqa: S105
+
+
+def secrets() -> str:
+    """Each of those columns that a probe role may read."""
+    values = ", ".join(f"('{table}', '{column}', {str(secret).lower()})" for table, column, secret in _SECRETS)
+    bits = masks("has_column_privilege(p.oid, c.oid, x.col, 'SELECT')")
+    return rows(
+        f"""
+SELECT n.nspname || '.' || c.relname AS name, x.secret, v.masks, c.relowner::bigint AS owner, {grants("c.relacl", "r", "c.relowner")} AS grants
+FROM (VALUES {values}) AS x(rel, col, secret)
+JOIN pg_class c ON c.relname = x.rel
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('pg_catalog', 'information_schema')
+CROSS JOIN LATERAL {bits} AS v WHERE v.most > 0"""  # noqa: S608 - words of our own
+    )
+
+
+def catalogs() -> str:
+    """System relations opened beyond what they were when the server was made. Bits 1, 2: read, write."""
+
+    def at_first(privileges: str) -> str:
+        return (
+            "NOT EXISTS (SELECT FROM aclexplode(i.initprivs) x"
+            f" WHERE x.privilege_type IN ({privileges}) AND (x.grantee = 0 OR x.grantee = {HELD}))"
+        )
+
+    bits = masks(
+        "has_table_privilege(p.oid, c.oid, 'SELECT')",
+        "has_table_privilege(p.oid, c.oid, 'INSERT,UPDATE,DELETE,TRUNCATE')",
+    )
+    return rows(
+        f"""
+SELECT * FROM (
+  SELECT n.nspname AS schema, c.relname AS name, v.masks, c.relowner::bigint AS owner,
+         {grants("c.relacl", "r", "c.relowner")} AS grants,
+         -- What PUBLIC may read of information_schema is not noted as initial; its inner views begin with _pg_.
+         v.most & 1 = 1 AND CASE WHEN n.nspname = 'information_schema' THEN starts_with(c.relname::text, '_pg_')
+           ELSE c.relacl IS DISTINCT FROM i.initprivs AND {at_first("'SELECT'")} END AS reads,
+         CASE WHEN (SELECT bool_or(m & 2 = 2) FROM unnest(v.masks) m)
+              AND {at_first("'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'")}
+              THEN c.relkind <> 'v' OR (pg_relation_is_updatable(c.oid, false) & 28) <> 0 ELSE false END AS writes
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
+  CROSS JOIN LATERAL {bits} AS v
+  WHERE v.most > 0 AND ((n.nspname IN ('pg_catalog', 'information_schema') AND c.oid < 16384 AND c.relkind IN ('r', 'v', 'p', 'm'))
+    OR (c.relkind = 't' AND c.relacl IS NOT NULL))
+) AS each WHERE each.reads OR each.writes"""  # noqa: S608
+    )
+
+
+def views() -> str:
+    """Views made of those secrets by somebody who may read them, and views of these.
+
+    The server notes no dependency on its own catalogs, so the views' rules are searched for their ids.
+    """
+    tables = ", ".join(
+        f"'{'information_schema' if table.startswith('_') else 'pg_catalog'}.{table}'::regclass"
+        for table, _, secret in _SECRETS
+        if secret
+    )
+    return rows(
+        f"""
+WITH RECURSIVE secret AS MATERIALIZED (
+  SELECT array_agg('%:relid ' || t.oid || ' %') AS patterns FROM unnest(ARRAY[{tables}]::oid[]) AS t(oid)
+), exposed(oid) AS (
+  SELECT c.oid FROM pg_class c JOIN pg_rewrite r ON r.ev_class = c.oid
+  WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm') AND current_setting('stepcreds.probe') <> '{{}}'
+    AND has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
+    AND coalesce(array_to_string(c.reloptions, ' ') !~ 'security_invoker=(true|on|1|yes)', true)
+    AND r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
+  UNION
+  SELECT r.ev_class FROM exposed e
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_rewrite'::regclass
+  JOIN pg_rewrite r ON r.oid = d.objid
+)
+SELECT n.nspname AS schema, c.relname AS name FROM exposed e JOIN pg_class c ON c.oid = e.oid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE EXISTS (SELECT FROM {PROBE} WHERE has_any_column_privilege(p.oid, c.oid, 'SELECT'))
+  AND EXISTS (SELECT FROM {PROBE} WHERE has_schema_privilege(p.oid, n.oid, 'USAGE'))"""  # noqa: S608
+    )
+
+
+def options() -> str:
+    """Options and settings that everybody may read and whose names speak of a secret."""
+    found = f"lower(split_part(o, '=', 1)) ~ '{_SECRET_NAME}' AND lower(split_part(o, '=', 1)) !~ '{_NO_SECRET_NAME}'"
+    return rows(
+        f"""
+SELECT DISTINCT each.kind, each.name, split_part(o, '=', 1) AS option FROM (
+  SELECT 'foreign server' AS kind, s.srvname::text AS name, s.srvoptions AS options FROM pg_foreign_server s
+  UNION ALL SELECT 'foreign data wrapper', f.fdwname::text, f.fdwoptions FROM pg_foreign_data_wrapper f
+  UNION ALL SELECT 'foreign table', n.nspname || '.' || c.relname, t.ftoptions FROM pg_foreign_table t
+    JOIN pg_class c ON c.oid = t.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  UNION ALL SELECT 'settings of', coalesce('database ' || d.datname, 'the server'),
+    (SELECT array_agg(x) FROM unnest(g.setconfig) x WHERE split_part(x, '=', 1) LIKE '%.%')
+    FROM pg_db_role_setting g LEFT JOIN pg_database d ON d.oid = g.setdatabase
+    WHERE g.setrole = 0 OR NOT g.setrole = (SELECT r.oid FROM pg_roles r WHERE r.rolname = session_user)
+) AS each CROSS JOIN LATERAL unnest(each.options) AS o
+WHERE current_setting('stepcreds.probe') <> '{{}}' AND {found}"""  # noqa: S608
+    )

@@ -1,0 +1,88 @@
+"""SQL: functions that the probe roles may call and that can do more than they: as their owner, or as the server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stepcreds.scope.postgresql_reach import HELD, PROBE, grants, masks, rows
+
+# Extensions whose functions leave the database: the network, files, programs, other sessions. With the functions that
+# do, so that a harmless one of theirs that is callable raises no alarm.
+REACHING: Final = {
+    "dblink": "^dblink($|_connect|_exec|_open|_send_query)",
+    "pg_cron": "^(schedule|schedule_in_database|alter_job)$",
+    "pg_net": "^http_",
+    "http": "^http",
+    "pg_background": "launch",
+    "plsh": ".",
+    "aws_s3": ".",
+    "aws_lambda": ".",
+    "adminpack": "^pg_(file|logdir)_",
+    "azure_storage": ".",
+    "pg_curl": ".",
+    "pg_task": ".",
+    "pljava": ".",
+    "orafce": "^(fopen|fcopy|fremove|frename|put|put_line|get_line)$",
+}
+_CALLABLE = f"""
+(v.usable
+ OR EXISTS (SELECT FROM pg_operator o CROSS JOIN {PROBE}
+            WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
+ OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid))"""  # noqa: S608
+
+
+def functions() -> str:
+    """Each function with why it is here. `why`: definer, reaching, opened, untrusted."""
+    reaching = " OR ".join(f"(e.extname = '{name}' AND f.proname ~ '{which}')" for name, which in REACHING.items())
+    bits = (
+        masks("has_function_privilege(p.oid, f.oid, 'EXECUTE')")
+        .replace("max(each.mask) AS most", "max(each.mask) AS most, bool_or(each.usable) AS usable")
+        .replace("SELECT p.n, ", "SELECT p.n, has_schema_privilege(p.oid, f.pronamespace, 'USAGE') AS usable, ")
+    )
+    return rows(
+        f"""
+WITH member AS MATERIALIZED (
+  SELECT d.objid, x.extname FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
+  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+), candidate AS MATERIALIZED (
+  SELECT f.oid, f.pronamespace, f.proowner, f.proacl, f.prosrc, f.probin, f.proconfig, f.prorettype, f.prosqlbody,
+         e.extname, l.lanname,
+         CASE WHEN f.prosecdef AND f.oid >= 16384 AND NOT f.proowner = {HELD} THEN 'definer'
+              WHEN {reaching} THEN 'reaching'
+              WHEN (f.oid < 16384 OR e.extname IS NOT NULL) AND i.initprivs IS NOT NULL AND NOT EXISTS (
+                SELECT FROM aclexplode(i.initprivs) x WHERE x.privilege_type = 'EXECUTE'
+                AND (x.grantee = 0 OR x.grantee = {HELD})) THEN 'opened'
+              WHEN f.oid >= 16384 AND e.extname IS NULL AND NOT l.lanpltrusted THEN 'untrusted' END AS why
+  FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
+  LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+  WHERE current_setting('stepcreds.probe') <> '{{}}'
+    AND f.prorettype NOT IN ('event_trigger'::regtype, 'internal'::regtype, 'language_handler'::regtype,
+      'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
+    AND NOT 'internal'::regtype = ANY (f.proargtypes)
+)
+SELECT f.why, n.nspname AS schema, f.oid::regprocedure AS signature, f.extname AS extension, f.lanname AS language,
+       f.proowner::bigint AS owner, o.rolname AS owner_name,
+       o.rolsuper OR o.rolcreaterole OR o.rolreplication OR EXISTS (SELECT FROM pg_roles r WHERE
+         r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files',
+           'pg_read_all_data', 'pg_write_all_data') AND pg_has_role(f.proowner, r.oid, 'USAGE')) AS mighty,
+       f.prorettype = 'trigger'::regtype AS trigger,
+       coalesce(array_to_string(f.proconfig, ' ') ~ '(^| )search_path=', false) AS confined,
+       substr(encode(sha256(convert_to(CASE WHEN f.prosqlbody IS NULL THEN f.prosrc || coalesce(f.probin, '')
+         ELSE pg_get_function_sqlbody(f.oid) END, 'UTF8')), 'hex'), 1, 16) AS body,
+       v.masks, {grants("f.proacl", "f", "f.proowner")} AS grants
+FROM candidate f JOIN pg_namespace n ON n.oid = f.pronamespace JOIN pg_roles o ON o.oid = f.proowner
+CROSS JOIN LATERAL {bits} AS v
+WHERE f.why IS NOT NULL AND v.most > 0 AND {_CALLABLE}"""  # noqa: S608 - words of our own
+    )
+
+
+def handed_on() -> str:
+    """Functions of others that the probe roles may grant EXECUTE on."""
+    return rows(
+        f"""
+SELECT n.nspname AS schema, count(*) AS number, (array_agg(f.oid::regprocedure ORDER BY f.proname))[1:3] AS examples
+FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace
+WHERE f.proacl IS NOT NULL AND NOT f.proowner = {HELD} AND EXISTS (
+  SELECT FROM {PROBE} WHERE has_function_privilege(p.oid, f.oid, 'EXECUTE WITH GRANT OPTION'))
+GROUP BY 1"""  # noqa: S608
+    )
