@@ -80,7 +80,7 @@ def orders(stack: Stack, mariadb: MariaDB, config_file: Path) -> Iterator[None]:
         "role": PROFILE.role,
         "creds": PROFILE.creds,
         "database": f"mariadb://127.0.0.1:{mariadb.port}/shop?sslmode=disable",
-        "access": "read-write",
+        "access": "ddl",
     }
     config_file.write_text(yaml.safe_dump(document))
     yield

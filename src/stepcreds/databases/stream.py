@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 from stepcreds.clock import Clock
 from stepcreds.errors import DatabaseError
@@ -31,6 +32,10 @@ class Deadline:
     def left(self) -> float:
         """Seconds, 0 when it is over."""
         return max(0.0, self._at - self._clock.monotonic())
+
+    def within(self, seconds: float) -> Deadline:
+        """One that comes after `seconds`, or with this one if that is sooner."""
+        return Deadline(self._clock, min(seconds, self.left()))
 
     def pause(self, seconds: float) -> bool:
         """Wait for `seconds`; False, without waiting, if the deadline comes first."""
@@ -95,6 +100,13 @@ class Stream:
         except (OSError, ValueError) as error:
             reason = one_line(getattr(error, "reason", "") or "") or _reason(error)
             raise TLSError(f"no TLS with {self.where}: {reason}", docs="database-tls") from None
+
+    def read_to_end(self, seconds: float) -> None:
+        """Wait until the server has hung up, `seconds` at most; what it still sends is for nobody. Raises nothing."""
+        self.deadline = self.deadline.within(seconds)
+        with suppress(UnreachableError):
+            while True:
+                self._receive(_CHUNK)
 
     def close(self) -> None:
         self._sock.close()

@@ -18,6 +18,7 @@ from stepcreds.databases.stream import Deadline, Stream, TLSError, UnreachableEr
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
 
+LEAVING = 1.0  # seconds: a pooler in front may keep the connection
 MAX_RESULT = 16 * 1024 * 1024  # bytes of rows in one answer
 _ROW_OVERHEAD = 64  # bytes, so that endless empty rows come to an end too
 _WAYS = {
@@ -79,6 +80,17 @@ class Connection:
             elif kind not in b"TCINSA":  # description, completion, empty query, notices: nothing to keep
                 raise protocol_error(where, f"a message of type {kind!r} does not belong in an answer")
 
+    def leave(self) -> None:
+        """Say goodbye, and return when the session is over: its place under CONNECTION LIMIT is free for the next.
+
+        The server's process keeps the connection until it ends (`socket_close` in pqcomm.c), which is after it has
+        given up its place among the sessions.
+        """
+        with suppress(DatabaseError):
+            self._stream.send(messages.TERMINATE)
+            self._stream.read_to_end(LEAVING)
+        self._stream.close()
+
     def close(self) -> None:
         """Say goodbye, if the server still listens, and close."""
         with suppress(DatabaseError):
@@ -91,7 +103,10 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.leave()
+        else:
+            self.close()
 
 
 def connect(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Connection:
