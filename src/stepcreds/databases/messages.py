@@ -34,6 +34,7 @@ class ServerError(DatabaseError):
         self.severity = fields.get("V") or fields.get("S", "")
         self.routine = fields.get("R", "")
         self.text = one_line(text) or "an error without a text"
+        self.hint = one_line(fields.get("H", ""), 600)  # what the server, or a function that we wrote, says to do
         sqlstate = fields.get("C", "")
         super().__init__(f"{where} said: {self.text}", sqlstate=one_line(sqlstate, 5), docs="database")
 

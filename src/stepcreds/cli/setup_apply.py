@@ -1,0 +1,182 @@
+"""`stepcreds setup apply` and `stepcreds setup check`: the plan against what is there; made so, or only compared."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import click
+
+from stepcreds.cli.messages import coloured
+from stepcreds.cli.operator import operator_token
+from stepcreds.cli.options import config_option, load, working_folder
+from stepcreds.cli.setup_answers import answers_of, answers_options
+from stepcreds.cli.setup_text import Text, as_json
+from stepcreds.clock import SystemClock
+from stepcreds.config.model import Config
+from stepcreds.errors import StepcredsError, UsageError
+from stepcreds.setup import apply as applying
+from stepcreds.setup import check as checking
+from stepcreds.setup import permissions
+from stepcreds.setup.administrator import Administrator
+from stepcreds.setup.administrators import DEFAULT_VARIABLE, administrators
+from stepcreds.setup.answers import Answers
+from stepcreds.setup.building import build
+from stepcreds.setup.examination import examine
+from stepcreds.setup.live import Live
+from stepcreds.setup.plan import Plan
+from stepcreds.setup.survey import Survey, survey
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+FINDING = 1
+APPLY_EPILOG = """\b
+Examples:
+  export VAULT_TOKEN=… STEPCREDS_DATABASE_ADMIN_URL=postgresql://postgres:…@db.example.com:5432/
+  stepcreds setup apply --answers setup.yml --dry-run
+  stepcreds setup apply --answers setup.yml
+\b
+Exit codes: 0 all is as it should be; 1 refused, failed, or something differs (--dry-run: there is something to do);
+2 usage or configuration.
+"""
+CHECK_EPILOG = """\b
+Examples:
+  stepcreds setup check --answers setup.yml
+\b
+Exit codes: 0 nothing has drifted; 1 something has; 2 usage or configuration.
+"""
+
+
+def admin_option(command: Command) -> Command:
+    """`--database-admin`, handed on as `database_admin: tuple[str, ...]`."""
+    return click.option(
+        "--database-admin",
+        multiple=True,
+        metavar="[SERVER=]VARIABLE",
+        help="The environment variable with the URL, user and password included, of a database's administrator. "
+        f"Default: {DEFAULT_VARIABLE}. SERVER: the profile's host:port, where the URL has another address.",
+    )(command)
+
+
+@click.command("apply", epilog=APPLY_EPILOG)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+@click.option("--rotate-manager", is_flag=True, help="Give the database user that Vault is a new password.")
+@click.option("--print-policy", is_flag=True, help="Print the policy that your Vault token needs for this, and stop.")
+@admin_option
+@answers_options
+@config_option
+def apply_command(
+    dry_run: bool,
+    yes: bool,
+    rotate_manager: bool,
+    print_policy: bool,
+    database_admin: tuple[str, ...],
+    config_path: Path | None,
+    **flags: object,
+) -> int:
+    """Make Vault and the databases what stepcreds.yml needs; what is so already stays untouched.
+
+    Shows first what it would do, asks, does it, and compares again. Uses your own Vault token: VAULT_TOKEN, BAO_TOKEN
+    or ~/.vault-token; a root token is not needed (--print-policy).
+    """
+    setup = _setup(config_path, flags)
+    if print_policy:
+        click.echo(permissions.policy(permissions.everything(setup.plan)), nl=False)
+        return 0
+    # A CI that cancels sends SIGTERM, and wants to know as well what was done.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with setup.vault("setup apply") as live:
+        whose = setup.administrators(database_admin)
+        found = survey(setup.plan, live, whose, setup.clock)
+        rotated = applying.rotations(found, asked=rotate_manager)
+        text = Text(coloured(sys.stdout))
+        click.echo(text.plan(found, rotated, setup.config.vault.addresses[0]))
+        applying.require(found, rotated)
+        steps = applying.steps(found, rotated, live, setup.clock)
+        if dry_run:
+            return FINDING if steps else 0
+        if steps and not yes:
+            _confirm()
+        _run(steps, text)
+        if steps:
+            click.echo("")
+            found = survey(setup.plan, live, whose, setup.clock)
+        report = setup.compare(found, live)
+        click.echo(text.report(report))
+    return FINDING if report.drift else 0
+
+
+@click.command("check", epilog=CHECK_EPILOG)
+@click.option("--json", "as_object", is_flag=True, help="Print the comparison as one JSON object.")
+@admin_option
+@answers_options
+@config_option
+def check_command(as_object: bool, database_admin: tuple[str, ...], config_path: Path | None, **flags: object) -> int:
+    """Compare Vault and the databases with stepcreds.yml: what has drifted, why it matters, and what mends it.
+
+    Changes nothing. Without an administrator's URL the databases are not looked at, and that is said.
+    """
+    setup = _setup(config_path, flags)
+    with setup.vault("setup check") as live:
+        found = survey(setup.plan, live, setup.administrators(database_admin), setup.clock)
+        report = setup.compare(found, live)
+    click.echo(as_json(report) if as_object else Text(coloured(sys.stdout)).report(report))
+    return FINDING if report.drift else 0
+
+
+class _Setup(NamedTuple):
+    """What both commands work with."""
+
+    config: Config
+    environment: Mapping[str, str]
+    answers: Answers
+    plan: Plan
+    clock: SystemClock
+
+    def vault(self, command: str) -> Live:
+        return Live(self.config.vault, operator_token(self.environment, command), self.clock)
+
+    def administrators(self, named: Sequence[str]) -> tuple[Administrator | None, ...]:
+        return administrators(self.plan, named, self.environment, working_folder())
+
+    def compare(self, found: Survey, live: Live) -> checking.Report:
+        examined = examine(found, self.config.profiles.values(), self.answers, self.clock)
+        notes, not_seen = checking.look_around(self.plan, live, found)
+        return checking.report(found, examined=examined.drift, notes=(*notes, *examined.notes), not_examined=not_seen)
+
+
+def _setup(config_path: Path | None, flags: Mapping[str, object]) -> _Setup:
+    clock = SystemClock()
+    config, environment = load(config_path, clock)
+    answers = answers_of(config, environment, flags)
+    return _Setup(config, environment, answers, build(config, answers), clock)
+
+
+def _confirm() -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "Nobody can be asked here whether this is to be done, and nothing was",
+            fix="Look at it with --dry-run, and then say --yes.",
+            docs="setup-apply",
+        )
+    click.echo("", err=True)
+    if not click.confirm("Do it?", default=False, err=True):
+        raise StepcredsError("Nothing was changed", docs="setup-apply")
+
+
+def _run(steps: Sequence[applying.Step], text: Text) -> None:
+    """Do one after the other. Whatever ends it, it is said what was done and what was not."""
+    for position, step in enumerate(steps):
+        try:
+            step.run()
+        except (StepcredsError, KeyboardInterrupt) as error:
+            sure = isinstance(error, StepcredsError)
+            left = [each.what for each in steps[position:]]
+            click.echo(text.left(left if sure else [f"{left[0]} (it may have been)", *left[1:]]))
+            click.echo("What was done stays; the next `stepcreds setup apply` does the rest.")
+            raise
+        click.echo(text.done(step.what))

@@ -1,0 +1,137 @@
+"""What has drifted: a survey told as findings, each with why it matters and what mends it; and what else is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from stepcreds.setup import explanation, permissions
+from stepcreds.setup.administrator import where
+from stepcreds.setup.difference import Difference
+from stepcreds.setup.live import Live
+from stepcreds.setup.plan import Plan, Setting
+from stepcreds.setup.survey import DatabaseState, Survey
+
+_MOST = 200  # other roles that are looked at, one request each
+
+
+class Drift(NamedTuple):
+    """One thing that is not as the configuration has it."""
+
+    code: str  # stable, for scripts: "vault.jwt_role.bound_claims", "database.statement"
+    place: str  # a path of Vault, or host:port/database
+    what: str  # in a sentence; values that were found and wanted are in `found` and `wanted`
+    why: str
+    fix: str
+    found: object = None
+    wanted: object = None
+
+
+class Report(NamedTuple):
+    """The comparison as a whole."""
+
+    drift: tuple[Drift, ...]
+    notes: tuple[str, ...]  # in sentences, what is there beside the plan; not wrong by itself
+    same: int  # objects of Vault and statements of databases that are as they should be
+    not_compared: tuple[str, ...]  # in sentences
+
+
+def report(
+    survey: Survey, *, examined: Sequence[Drift] = (), notes: Sequence[str] = (), not_examined: Sequence[str] = ()
+) -> Report:
+    """`survey` and what else was `examined` of the databases, as findings. Pure."""
+    drift = [found for difference in survey.differences for found in _of_vault(difference)]
+    drift += [found for state in survey.databases for found in _of_database(state)]
+    same = sum(difference.action == "same" for difference in survey.differences) + sum(
+        len(state.plan.statements) - len(state.missing) for state in survey.databases if state.administrator is not None
+    )
+    not_compared = [f"{each.setting.path}: {each.reason}" for each in survey.unread]
+    not_compared += [
+        f"{where(state.plan)}: no administrator's URL (--database-admin VARIABLE)"
+        for state in survey.databases
+        if state.administrator is None
+    ]
+    return Report((*drift, *examined), tuple(notes), same, (*not_compared, *not_examined))
+
+
+def look_around(plan: Plan, live: Live, survey: Survey) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which other roles of Vault have to do with ours: notes, and what could not be looked at, both in sentences."""
+    notes: list[str] = []
+    not_seen: list[str] = []
+    for folder, ours in _folders(plan).items():
+        if permissions.missing(permissions.together(map(permissions.to_look_around, ours)), survey.held):
+            not_seen.append(f"other roles at {folder}: the token may not list and read them")
+            continue
+        known = {setting.path for setting in ours}
+        others = [f"{folder}/{name}" for name in live.names(folder) if f"{folder}/{name}" not in known]
+        if len(others) > _MOST:
+            not_seen.append(f"{len(others) - _MOST} of {len(others)} other roles at {folder}")
+        for path in others[:_MOST]:
+            said = _concerns(ours, live.read(path) or {})
+            if said:
+                notes.append(f"{path} is not in the configuration, and {said}.")
+    return tuple(notes), tuple(not_seen)
+
+
+def _folders(plan: Plan) -> Mapping[str, Sequence[Setting]]:
+    folders: dict[str, list[Setting]] = {}
+    for setting in plan.settings:
+        if setting.kind in ("jwt_role", "database_role"):
+            folders.setdefault(setting.path.rpartition("/")[0], []).append(setting)
+    return folders
+
+
+def _concerns(ours: Sequence[Setting], role: Mapping[str, object]) -> str:
+    """What a role that is no profile's has to do with `ours`; "" for nothing."""
+    bodies = [setting.body for setting in ours]
+    if ours[0].kind == "database_role":
+        connection = role.get("db_name")
+        return (
+            f"issues users through the connection {connection}" if connection in [b["db_name"] for b in bodies] else ""
+        )
+    policies = _texts(role.get("token_policies"))
+    shared = policies & {policy for body in bodies for policy in _texts(body.get("token_policies"))}
+    if shared:
+        return f"its jobs get the policy {' and '.join(sorted(shared))} too"
+    if any(_lets_in(role.get("bound_claims"), body.get("bound_claims")) for body in bodies):
+        named = " and ".join(sorted(policies)) or "default"
+        return f"jobs of this configuration may log in with it, and get the policy {named}"
+    return ""
+
+
+def _lets_in(bound: object, ours: object) -> bool:
+    """Whether a job that fulfils the claims of `ours` may fulfil those of `bound`, as far as both name them."""
+    if not isinstance(bound, Mapping) or not isinstance(ours, Mapping) or not bound:
+        return False
+    return all(name in ours and _texts(values) & _texts(ours[name]) for name, values in bound.items())
+
+
+def _texts(value: object) -> set[str]:
+    return set(map(str, value)) if isinstance(value, (list, tuple)) else set() if value is None else {str(value)}
+
+
+def _of_vault(difference: Difference) -> list[Drift]:
+    setting, fix = difference.setting, explanation.mends(difference)
+    code = f"vault.{setting.kind}"
+    if difference.action == "create":
+        return [Drift(code, setting.path, "It is not there.", explanation.absent(setting.kind), fix)]
+    return [
+        Drift(
+            f"{code}.{field.name}",
+            setting.path,
+            f"{field.name} differs.",
+            explanation.differs(setting.kind, field),
+            fix,
+            field.found,
+            field.wanted,
+        )
+        for field in difference.fields
+    ]
+
+
+def _of_database(state: DatabaseState) -> list[Drift]:
+    return [
+        Drift("database.statement", where(state.plan), f"Not so: {statement.why}", "", "stepcreds setup apply")
+        for statement in state.missing
+        if statement.done
+    ]
