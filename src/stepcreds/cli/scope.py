@@ -12,7 +12,8 @@ import click
 
 from stepcreds.cli.operator import VARIABLES, operator_option, operator_token
 from stepcreds.cli.options import config_option, id_token_option, load, profiles_of, working_folder
-from stepcreds.cli.scope_text import Page, Progress, print_json
+from stepcreds.cli.scope_table import Progress, print_json, table
+from stepcreds.cli.scope_text import Page
 from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
@@ -162,11 +163,11 @@ class _Report:
     def print(self, surveys: Sequence[Survey]) -> None:
         page = Page(sys.stdout)
         if self.several:
-            page.table(surveys)
+            table(page, surveys)
         for survey in surveys:
             if self.earlier is not None:
                 if self.several:
-                    page.blank()
+                    page.line("")
                 page.changes(survey, self.earlier.changes(survey), self.file)
             elif not self.several:
                 page.report(survey)

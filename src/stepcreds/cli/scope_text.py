@@ -1,14 +1,11 @@
-"""What `stepcreds scope` prints: the verdict first, then the worst of it, then each finding; or a table, or JSON."""
+"""What `stepcreds scope` says of one credential: the verdict first, then the worst of it, then each finding."""
 
 from __future__ import annotations
 
-import json
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
-
-from tabulate import tabulate
 
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.databases.stream import place
@@ -19,13 +16,12 @@ from stepcreds.survey.comparison import Changes
 from stepcreds.survey.result import Survey
 
 MOST = 40  # findings of one standing; --json has all
-LONGEST = 2000  # characters of one line
-CELL = 100  # of the worst thing, in a table that is not on a terminal
+LONGEST = 2000  # characters of one text
 NARROWEST = 40  # columns
-_INDENT = " " * 8
+_DEEP = " " * 9
 
 _GREEN, _YELLOW, _RED, _BOLD, _DIM, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[1;31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
-_COLOURS = {"excess": _RED, "allowed": _YELLOW, "within": _GREEN, "unmeasurable": _RED}
+_COLOURS = {"excess": _RED, "allowed": _YELLOW, "within": "", "unmeasurable": _RED}
 
 
 class Page:
@@ -34,211 +30,160 @@ class Page:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._colour = coloured(stream)
-        self._width = _columns(stream)
+        self.width = _columns(stream)
 
     def report(self, survey: Survey) -> None:
         """All that was found about one credential."""
-        self.verdict(survey)
+        self._verdict(survey)
         if survey.measured is not None:
             self._wrapped(f"The worst this credential can do: {one_line(survey.worst_words, LONGEST)}.", colour=_BOLD)
-            self._findings("", survey.measured.findings)
+            self.line("")
+            self._findings(survey, survey.measured.findings)
         if survey.token is not None:
             policies = ", ".join(map(one_line, survey.token.policies)) or "none"
-            title = f"Its Vault token (policies: {policies}):"
-            self._findings(title, survey.token.findings, is_whole=not survey.token.not_examined)
+            self.line("")
+            self._wrapped(f"Its Vault token (policies: {policies}):")
+            if not survey.token.findings:
+                unseen = bool(survey.token.not_examined)
+                self.line("  nothing that could be seen: see below" if unseen else "  nothing beside its job")
+            self._findings(survey, survey.token.findings)
         self._listed("Not examined:", _unseen(survey))
         self._listed("Notes:", survey.measured.notes if survey.measured is not None else ())
-        self.end(survey)
+        self._end(survey)
 
     def changes(self, survey: Survey, changes: Changes, file: str) -> None:
         """What changed since the report in `file`."""
-        self.verdict(survey)
+        self._verdict(survey)
         if changes.since is None:
-            self._wrapped(f"{one_line(file)} has no measurement of {survey.profile.name}: all of it is new.")
+            self._wrapped(f"{one_line(file)} has no measurement of {one_line(survey.profile.name)}: all of it is new.")
         else:
             self._wrapped(f"Compared with {one_line(file)} of {one_line(changes.since)}:")
         for finding in changes.new[:MOST]:
-            self._finding(finding, f"+ {finding.level}")
+            self._finding(survey, finding, "+")
         self._more(len(changes.new))
         for change in changes.changed[:MOST]:
-            self._finding(change.finding, f"~ {change.finding.level}", was=_was(change.was, change.finding))
+            self._finding(survey, change.finding, "~", was=_was(change.was, change.finding))
         self._more(len(changes.changed))
         for gone in changes.gone[:MOST]:
             name, what = one_line(str(gone["name"])), one_line(str(gone["what"]), LONGEST)
-            self._wrapped(f"  - {gone['level']}  {name}", len(_INDENT), _DIM)
-            self._wrapped(f"{_INDENT}it can no longer {what}", len(_INDENT))
+            self._wrapped(f"- {one_line(str(gone['level'])):<5}  {name}  it can no longer {what}", 9, _DIM)
         self._more(len(changes.gone))
         if survey.measured is not None and not (changes.new or changes.changed or changes.gone):
-            self._line("  nothing changed")
-        self.end(survey)
+            self.line("  nothing changed")
+        self._end(survey)
 
-    def table(self, surveys: Sequence[Survey]) -> None:
-        """A line for each credential."""
-        head = ("PROFILE", "DECLARED", "MEASURED", "VERDICT", "DIGEST", "WORST")
-        rows = [_row(survey) for survey in surveys]
-        widest = [max(len(row[column]) for row in (head, *rows)) for column in range(5)]
-        room = max(NARROWEST, self._width - sum(widest) - 2 * 5) if self._width else CELL
-        cells = [(*row[:5], row[5] if len(row[5]) <= room else row[5][: room - 1] + "…") for row in rows]
-        lines = tabulate([head, *cells], tablefmt="plain", disable_numparse=True).splitlines()
-        for survey, line in zip((None, *surveys), lines, strict=True):
-            colour = _DIM if survey is None else "" if survey.clean else _RED
-            self._line(line, colour)
-        for survey in surveys:
-            if survey.error is not None:
-                self._write(render_error(survey.error, self._colour))
+    def line(self, text: str, colour: str = "") -> None:
+        """One line, whatever is in it."""
+        safe = printable(text, 2 * LONGEST)
+        self._write(f"{colour}{safe}{_PLAIN}" if self._colour and colour else safe)
 
-    def verdict(self, survey: Survey) -> None:
-        profile, measured = survey.profile, survey.measured
-        about = [verdict_words(survey)]
+    def verdict_line(self, text: str, survey: Survey | None) -> None:
+        """A line of a table, in the colour of the verdict."""
+        self.line(text, _DIM if survey is None else "" if survey.clean else _RED)
+
+    def error(self, survey: Survey) -> None:
+        """Why it could not be measured, in full."""
+        if survey.error is not None:
+            self._write(render_error(survey.error, self._colour))
+
+    def _verdict(self, survey: Survey) -> None:
+        profile, measured, colour = survey.profile, survey.measured, _COLOURS[survey.verdict] or _GREEN
+        said = printable(f"stepcreds scope: {one_line(profile.name)}: {_verdict(survey)}", LONGEST)
+        about = []
         if measured is not None and profile.database is not None:
             url = profile.database
             about.append(f"{one_line(measured.server)} at {place(url.host, url.port)}/{one_line(url.database)}")
             about.append(f"user {one_line(survey.user)}")
             about.append(f"{measured.seconds * 1000:.0f} ms")
-        said = printable(f"stepcreds scope: {one_line(profile.name)}: {about[0]}", LONGEST)
-        more = "".join(f", {each}" for each in about[1:])
-        self._write(f"{_COLOURS[survey.verdict]}{said}{_PLAIN}{more}" if self._colour else f"{said}{more}")
+        more = "".join(f", {each}" for each in about)
+        self._write(f"{colour}{said}{_PLAIN}{more}" if self._colour else f"{said}{more}")
         if survey.error is not None:
-            self._write("\n".join(render_error(survey.error, self._colour).split("\n")[1:]))
+            for line in render_error(survey.error, self._colour).split("\n")[1:]:
+                self._write(line)
 
-    def end(self, survey: Survey) -> None:
+    def _end(self, survey: Survey) -> None:
         """The digest, and how the credential ended."""
+        self.line("")
         if survey.measured is not None:
-            self._line(f"Digest: {survey.measured.digest}", _DIM)
+            self.line(f"Digest: {survey.measured.digest}", _DIM)
         if survey.ended is not None:
             ended = survey.ended
             how = f" ({ended.method})" if ended.proven else f" ({one_line(ended.detail)})" if ended.detail else ""
-            self._line(f"The credential is {ended.verdict}{how}.", _GREEN if ended.proven else _RED)
+            self._wrapped(f"The credential is {ended.verdict}{how}.", colour=_GREEN if ended.proven else _RED)
         elif survey.measured is not None:
-            self._line("The credential is as it was: nothing was revoked.", _DIM)
+            self.line("The credential is as it was: nothing was revoked.", _DIM)
 
-    def blank(self) -> None:
-        self._write("")
-
-    def _findings(self, title: str, findings: Sequence[Finding], *, is_whole: bool = True) -> None:
-        if title:
-            self._wrapped(title)
-            if not findings:
-                self._line("  nothing beside its job" if is_whole else "  nothing that could be seen: see below")
+    def _findings(self, survey: Survey, findings: Sequence[Finding]) -> None:
         for standing in ("excess", "allowed", "within"):
             of_it = [finding for finding in findings if finding.standing == standing]
             for finding in of_it[:MOST]:
-                self._finding(finding, finding.level)
+                self._finding(survey, finding, " ")
             self._more(len(of_it), f" {standing}")
 
-    def _finding(self, finding: Finding, mark: str, was: str = "") -> None:
-        colour = _COLOURS[finding.standing] if finding.level != "info" else _DIM
-        standing = "" if finding.standing == "within" else f"  {finding.standing.upper()}"
-        self._wrapped(f"  {mark}  {one_line(finding.name)}{standing}", len(_INDENT), colour)
-        where = f" (database {one_line(finding.database)})" if finding.database else ""
-        self._wrapped(f"{_INDENT}it can {one_line(finding.what, LONGEST)}{_examples(finding)}{where}", len(_INDENT))
+    def _finding(self, survey: Survey, finding: Finding, mark: str, was: str = "") -> None:
+        """One line for what is as it should be; for the rest also why it is not, and what to change."""
+        colour = _COLOURS[finding.standing] or (_DIM if finding.level == "info" else "")
+        what = one_line(finding.what, LONGEST) + _examples(finding)
+        url = survey.profile.database
+        if finding.database and (url is None or finding.database != url.database):
+            what += f" (database {one_line(finding.database)})"
         if finding.via:
-            self._wrapped(f"{_INDENT}via {one_line(finding.via, LONGEST)}", len(_INDENT))
-        if finding.because and finding.standing != "within":
-            self._wrapped(f"{_INDENT}because: {one_line(finding.because, LONGEST)}", len(_INDENT))
+            what += f", via {one_line(finding.via, LONGEST)}"
+        head = f"{mark} {finding.level:<5}  "
+        if finding.standing == "within":
+            self._wrapped(f"{head}{one_line(finding.name)}  it can {what}", len(_DEEP), colour)
+        else:
+            self._wrapped(f"{head}{one_line(finding.name)}  {finding.standing.upper()}", len(_DEEP), colour)
+            self._wrapped(f"{_DEEP}it can {what}", len(_DEEP))
+            self._wrapped(f"{_DEEP}because: {one_line(finding.because, LONGEST)}", len(_DEEP))
         if was:
-            self._wrapped(f"{_INDENT}was: {was}", len(_INDENT))
-        if finding.standing == "excess" and finding.fix:
-            for number, line in enumerate(finding.fix.splitlines()):
-                self._wrapped(f"{_INDENT}{'     ' if number else 'fix: '}{one_line(line, LONGEST)}", len(_INDENT) + 5)
+            self._wrapped(f"{_DEEP}was: {was}", len(_DEEP))
+        for number, line in enumerate(finding.fix.splitlines() if finding.standing == "excess" else ()):
+            self._wrapped(f"{_DEEP}{'     ' if number else 'fix: '}{one_line(line, LONGEST)}", len(_DEEP) + 5)
 
     def _more(self, count: int, what: str = "") -> None:
         if count > MOST:
-            self._line(f"  … and {count - MOST:,} more{what}: --json has all")
+            self.line(f"  … and {count - MOST:,} more{what}: --json has all")
 
     def _listed(self, title: str, texts: Iterable[str]) -> None:
         lines = list(texts)
         if not lines:
             return
-        self._line(title)
+        self.line("")
+        self.line(title)
         for text in lines[:MOST]:
             self._wrapped(f"  - {one_line(text, LONGEST)}", 4)
         self._more(len(lines))
 
     def _wrapped(self, text: str, indent: int = 2, colour: str = "") -> None:
-        """`text`, whose further lines are indented, on a terminal; elsewhere one line, for grep."""
+        """`text`, on a terminal with its further lines indented; elsewhere as one line, for grep."""
         lines = [text]
-        if self._width and len(text) > self._width:
+        if self.width and len(text) > self.width:
+            further = " " * indent
             lines = textwrap.wrap(
-                text,
-                self._width,
-                subsequent_indent=" " * indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-                replace_whitespace=False,
+                text, self.width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
             )
         for line in lines:
-            self._line(line, colour)
-
-    def _line(self, text: str, colour: str = "") -> None:
-        safe = printable(text, LONGEST * 2)
-        self._write(f"{colour}{safe}{_PLAIN}" if self._colour and colour else safe)
+            self.line(line, colour)
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()  # the process that writes does not end as others do
 
 
-def verdict_words(survey: Survey) -> str:
-    """The verdict in one line: what was declared, and what it really is."""
+def _verdict(survey: Survey) -> str:
+    """In one line what was declared, and what it really is."""
     profile = survey.profile
     if survey.verdict == "unmeasurable":
         reason = getattr(survey.error, "reason", "") or (survey.error.what if survey.error is not None else "")
         return f"UNMEASURABLE: {one_line(reason)}"
     if survey.verdict == "within":
         return f"WITHIN {one_line(declared(profile))}"
-    level = survey.level or "unknown"
-    higher = profile.access is None or level not in LEVELS or _over(level, DECLARED[profile.access])
-    return f"EXCESS: declared {one_line(declared(profile))}, effective {level}" + ("" if higher else " beyond that")
-
-
-def print_json(stream: TextIO, value: object) -> None:
-    """`value` in a form that no terminal and no CI's log takes for anything but text."""
-    # GitHub's runner looks for "##[" anywhere in a line; a '#' only ever stands inside of a JSON string.
-    stream.write(json.dumps(value, indent=2).replace("##", "#\\u0023") + "\n")
-    stream.flush()
-
-
-class Progress:
-    """Which profile is being looked at, on a terminal only: each takes about half a second."""
-
-    def __init__(self, stream: TextIO | None, count: int) -> None:
-        self._stream = stream if stream is not None and stream.isatty() and count > 1 else None
-        self._count = count
-        self._number = 0
-
-    def next(self, name: str) -> None:
-        self._number += 1
-        self._write(f"\r\x1b[K{self._number}/{self._count} {one_line(name, 60)}")
-
-    def clear(self) -> None:
-        self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        if self._stream is not None:
-            self._stream.write(text)
-            self._stream.flush()
-
-
-def _over(level: str, declared_level: str) -> bool:
-    levels: list[str] = list(LEVELS)
-    return levels.index(level) > levels.index(declared_level)
-
-
-def _row(survey: Survey) -> tuple[str, ...]:
-    measured = survey.measured
-    verdict: str = survey.verdict
-    if survey.ended is not None and not survey.ended.proven:
-        verdict += ", not proven dead"
-    return (
-        one_line(survey.profile.name),
-        one_line(declared(survey.profile), 60) if survey.profile.access else "-",
-        survey.level or "-",
-        verdict,
-        measured.digest[:12] if measured is not None else "-",
-        one_line(survey.worst_words, LONGEST) or "-",
-    )
+    level = survey.level
+    if level is None:
+        return f"EXCESS: declared {one_line(declared(profile))}; the database was not measured"
+    is_higher = profile.access is None or LEVELS.index(level) > LEVELS.index(DECLARED[profile.access])
+    return f"EXCESS: declared {one_line(declared(profile))}, effective {level}" + ("" if is_higher else " beyond that")
 
 
 def _unseen(survey: Survey) -> tuple[str, ...]:
@@ -249,9 +194,9 @@ def _unseen(survey: Survey) -> tuple[str, ...]:
 def _examples(finding: Finding) -> str:
     if not finding.objects:
         return ""
-    shown = ", ".join(one_line(name, 80) for name in finding.objects[:3])
-    more = finding.number - min(3, len(finding.objects))
-    return f": {shown}" + (f" and {more:,} more" if more > 0 else "")
+    shown = finding.objects[:3]
+    more = finding.number - len(shown)
+    return f": {', '.join(one_line(name, 80) for name in shown)}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def _was(was: Mapping[str, object], finding: Finding) -> str:

@@ -7,34 +7,32 @@ https://openbao.org/docs/concepts/policies/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from stepcreds.config.model import Profile
 from stepcreds.measurement import Level
 
 # Code -> its level, and what it means; the worst first.
-CODES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {
-        "VAULT.ROOT": ("admin", "it may do everything, as a root token may"),
-        "VAULT.CREDS": ("what that profile declares; else admin", "issue a credential other than the profile's own"),
-        "VAULT.ROLE": (
-            "what that role gives; info where a profile of the same stepcreds.yml has it",
-            "this job can also log in as another JWT role",
-        ),
-        "VAULT.POLICY": ("admin; info for reading", "change policies, its own among them"),
-        "VAULT.AUTH": ("admin; info for reading", "change who may log in, and as what"),
-        "VAULT.TOKEN": ("admin or write; info for reading", "make tokens, or end those of others"),
-        "VAULT.MOUNT": ("admin; info for reading", "mount, move and unmount engines"),
-        "VAULT.ENGINE": ("admin; info for reading", "redefine what a database engine issues, or how it logs in"),
-        "VAULT.IDENTITY": ("admin; info for reading", "change entities and groups, which carry policies"),
-        "VAULT.SYSTEM": ("admin; info for reading", "change the server itself: storage, seal, audit, plugins"),
-        "VAULT.LEASE": ("write; info for listing", "end the credentials of others, many at once"),
-        "VAULT.SECRET": ("write or read; info for listing", "use stored secrets (kv)"),
-        "VAULT.TRANSIT": ("write or read; info for listing", "use or change encryption keys"),
-        "VAULT.PATH": ("write or read; info for listing", "use any other path"),
-    }
-)
+CODES: Final[Mapping[str, tuple[str, str]]] = {
+    "VAULT.ROOT": ("admin", "It may do everything, as a root token may."),
+    "VAULT.CREDS": ("that profile's, else admin", "It may issue a credential other than the profile's own."),
+    "VAULT.ROLE": (
+        "that role's; info where a profile has it",
+        "This job can also log in as another JWT role. No boundary of this profile where another profile of the same "
+        "stepcreds.yml has that role: a step is none.",
+    ),
+    "VAULT.POLICY": ("admin, info to read", "It may change policies, its own among them."),
+    "VAULT.AUTH": ("admin, info to read", "It may change who may log in, and as what."),
+    "VAULT.TOKEN": ("admin or write, info to read", "It may make tokens, or end those of others."),
+    "VAULT.MOUNT": ("admin, info to read", "It may mount, move and unmount engines."),
+    "VAULT.ENGINE": ("admin, info to read", "It may redefine what an engine issues, or how Vault logs in there."),
+    "VAULT.IDENTITY": ("admin, info to read", "It may change entities and groups, which carry policies."),
+    "VAULT.SYSTEM": ("admin, info to read", "It may change the server itself: storage, seal, audit, plugins."),
+    "VAULT.LEASE": ("write, info to list", "It may end the credentials of others, many at once."),
+    "VAULT.SECRET": ("write or read, info to list", "It may use stored secrets (kv)."),
+    "VAULT.TRANSIT": ("write or read, info to list", "It may use or change keys of transit."),
+    "VAULT.PATH": ("write or read, info to list", "It may use any other path."),
+}
 
 CHANGING: Final = frozenset({"create", "update", "patch", "delete"})
 READING: Final = frozenset({"read"})

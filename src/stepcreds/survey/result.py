@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from stepcreds.config.model import Profile
 from stepcreds.errors import StepcredsError
 from stepcreds.measurement import LEVELS, Finding, Level, Measured
+from stepcreds.survey.codes import rank
 
 Verdict = Literal["within", "excess", "unmeasurable"]
 
@@ -63,10 +64,7 @@ class Survey(NamedTuple):
     @property
     def worst(self) -> Finding | None:
         """The single worst thing that it can do: of the highest level; of these what goes beyond the profile."""
-        if not self.findings:
-            return None
-        standings = ("within", "allowed", "excess")
-        return max(self.findings, key=lambda each: (LEVELS.index(each.level), standings.index(each.standing)))
+        return max(self.findings, key=_weight, default=None)
 
     @property
     def worst_words(self) -> str:
@@ -80,3 +78,8 @@ class Survey(NamedTuple):
     def clean(self) -> bool:
         """Whether it is no wider than declared, and known to be dead where it was to die."""
         return self.verdict == "within" and (self.ended is None or self.ended.proven)
+
+
+def _weight(finding: Finding) -> tuple[int, int, int, int]:
+    standing = ("within", "allowed", "excess").index(finding.standing)
+    return LEVELS.index(finding.level), standing, -rank(finding.code), finding.number
