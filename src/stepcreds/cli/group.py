@@ -18,7 +18,7 @@ Examples:
 """
 
 # Not imported until one of them runs: a step pays for `exec` only.
-COMMANDS = ("exec", "revoke", "scope", "doctor", "config", "ledger", "init", "demo")
+COMMANDS = ("exec", "revoke", "setup", "scope", "doctor", "config", "ledger", "init", "demo")
 
 
 class Commands(click.Group):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 DEFAULT_MANAGER = "stepcreds_vault"
 DEFAULT_CONNECTIONS = 10
+DEFAULT_HEADER = "X-Stepcreds-Step"
 
 
 class ProfileAnswers(NamedTuple):
@@ -28,7 +29,7 @@ class Answers(NamedTuple):
     claim_mappings: Mapping[str, str]
     profiles: Mapping[str, ProfileAnswers]
     manager: str = DEFAULT_MANAGER  # the user that Vault logs in to a database as
-    audit_header: str = "X-Stepcreds-Step"
+    audit_header: str = DEFAULT_HEADER  # what a step names itself with to Vault's audit log
     # Where Vault reaches a database, if not where the jobs do: server of the profile ("host:port") -> "host:port".
     reached_by_vault: Mapping[str, str] = {}  # noqa: RUF012 - nobody writes to it
     issuer_ca: str = ""  # PEM of the CA of the issuer's own certificate; "" the system's CAs at Vault

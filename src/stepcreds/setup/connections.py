@@ -99,6 +99,12 @@ def body(connection: Connection, answers: Answers, allowed_roles: Sequence[str])
     return {**common, **certificates}
 
 
+def rotation(path: str) -> str:
+    """Where a write gives the user of the connection at `path` a password that Vault alone knows."""
+    mount, _, name = path.rpartition("/config/")
+    return f"{mount}/rotate-root/{name}"
+
+
 def _mysql_tls(url: DatabaseURL) -> tuple[str, Mapping[str, object]]:
     """The words of Go's driver for libpq's `sslmode` (github.com/go-sql-driver/mysql#tls), and the plugin's own."""
     if url.sslmode == "disable":

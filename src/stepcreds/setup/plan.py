@@ -15,6 +15,9 @@ Kind = Literal[
     "auth_mount", "auth_config", "policy", "jwt_role", "mount", "connection", "database_role", "transit_key", "header"
 ]
 
+# Where the management user's password belongs in a Statement with `secret`, inside '…'.
+MANAGER_PASSWORD = "{{manager_password}}"  # noqa: S105 - a place, no password
+
 
 class Setting(NamedTuple):
     """One object of Vault, written as a whole."""

@@ -1,0 +1,108 @@
+"""Answers as a YAML file: read strictly, and written so that the same file comes back; it holds no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from stepcreds.config.problems import suggestion
+from stepcreds.errors import UsageError
+from stepcreds.printable import one_line
+from stepcreds.setup.given import MAPPINGS, OF_ALL, OF_PROFILES, Given
+
+_HEADER = "# Answers of `stepcreds setup`: whose jobs may have each credential. Read with --answers.\n"
+_SCALARS = (str, int, bool, type(None))
+_LIMIT = 256 * 1024  # bytes
+
+
+def read(path: Path, profiles: Mapping[str, object]) -> Given:
+    """The answers in `path`. Raises `UsageError` for what is no answer, or names no profile."""
+    try:
+        with path.open("rb") as opened:
+            text = opened.read(_LIMIT)
+    except OSError as error:
+        raise _wrong(path, error.strerror or "it cannot be read") from None
+    try:
+        data = yaml.safe_load(text.decode())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise _wrong(path, f"it is not YAML: {one_line(str(error), 200)}") from None
+    if not isinstance(data, dict):
+        raise _wrong(path, "it is not a mapping of names to answers")
+    own = data.pop("profiles", {})
+    if not isinstance(own, dict):
+        raise _wrong(path, "profiles is not a mapping of profiles to answers")
+    for name in own:
+        if name not in profiles:
+            raise _wrong(path, f"there is no profile {one_line(str(name))}", suggestion(str(name), profiles))
+    return Given(
+        _checked(path, data, (*OF_ALL, *OF_PROFILES), ""),
+        {name: _checked(path, answers, OF_PROFILES, f"profiles.{name}.") for name, answers in own.items()},
+    )
+
+
+def merged(first: Given, second: Given) -> Given:
+    """`first`, where `second` says nothing else."""
+    profiles = {
+        name: _over(first.of_profiles.get(name, {}), second.of_profiles.get(name, {}))
+        for name in (*first.of_profiles, *second.of_profiles)
+    }
+    # What is said later for all profiles is not undone by what was said before for one.
+    for name, answers in profiles.items():
+        later = second.of_profiles.get(name, {})
+        profiles[name] = {
+            key: value for key, value in answers.items() if key in later or key not in second.of_all or key == "claim"
+        }
+    return Given(_over(first.of_all, second.of_all), profiles)
+
+
+def text(given: Given) -> str:
+    """The file that says `given`."""
+    data: dict[str, object] = dict(given.of_all)
+    profiles = {name: dict(answers) for name, answers in given.of_profiles.items() if answers}
+    if profiles:
+        data["profiles"] = profiles
+    return _HEADER + yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _over(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    both = {**first, **second}
+    for name in MAPPINGS:
+        old, new = first.get(name), second.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            both[name] = {**old, **new}
+    return both
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _checked(path: Path, data: object, names: tuple[str, ...], where: str) -> dict[str, object]:
+    if not isinstance(data, dict):
+        raise _wrong(path, f"{where.rstrip('.')} is not a mapping of names to answers")
+    for name, value in data.items():
+        if name not in names:
+            raise _wrong(path, f"there is no answer {where}{one_line(str(name))}", suggestion(str(name), names))
+        if name in MAPPINGS:
+            fine = isinstance(value, dict) and all(
+                isinstance(key, str) and _simple(each) for key, each in value.items()
+            )
+        else:
+            fine = _simple(value)
+        if not fine:
+            raise _wrong(path, f"{where}{name} has a value of a form that no answer has")
+    return data
+
+
+def _simple(value: object) -> bool:
+    return isinstance(value, _SCALARS) or (isinstance(value, list) and all(isinstance(v, _SCALARS) for v in value))
+
+
+def _wrong(path: Path, what: str, fix: str = "") -> UsageError:
+    return UsageError(f"The answers in {one_line(str(path))} cannot be used: {what}", fix=fix, docs="setup-answers")

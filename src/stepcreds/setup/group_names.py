@@ -1,0 +1,68 @@
+"""How the database role behind a profile is called where nobody says: by its schemas and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stepcreds.config.model import Profile
+from stepcreds.errors import UsageError
+from stepcreds.printable import one_line
+from stepcreds.setup.connections import has_connection, server
+
+_SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
+
+
+def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[str, str]:
+    """The role of each profile with a database: `given` (by profile), or a name made of its schemas.
+
+    `app_ro` and `app_rw` are groups, made for nothing else; `app_owner` owns the tables and is there already. With
+    `tables` or `columns` a group is the profile's own. A server has one set of roles for all its databases, so a name
+    that a profile of another database has already gets the database before it.
+
+    Raises `UsageError` where one group would have to be two.
+    """
+    names: dict[str, str] = {}
+    taken: dict[tuple[str, str], tuple[Profile, object]] = {}
+    for profile in profiles:
+        if profile.database is None or not has_connection(profile):
+            names[profile.name] = ""
+            continue
+        where, kind = server(profile.database), _kind(profile)
+        name = given.get(profile.name) or _name(profile)
+        holder = taken.get((where, name))
+        if holder is not None and holder[1] != kind and profile.name not in given and not _owns(profile):
+            name = f"{profile.database.database}_{name}"
+            holder = taken.get((where, name))
+        if holder is not None and holder[1] != kind:
+            raise UsageError(
+                f"The profiles {holder[0].name} and {profile.name} would share the database role {one_line(name, 80)}",
+                cause="What one of them may do, the other could do as well: they differ in access, database, schemas, "
+                "tables or columns.",
+                fix=f"Give one of them another: --group {profile.name}=NAME (--owner for ddl).",
+                docs="setup-answers",
+            )
+        taken[where, name] = (profile, kind)
+        names[profile.name] = name
+    return names
+
+
+def _owns(profile: Profile) -> bool:
+    return profile.access == "ddl"
+
+
+def _kind(profile: Profile) -> object:
+    """What a role is; profiles of one kind share it. Owners of several schemas and databases are everyday."""
+    if profile.database is None or _owns(profile):
+        return "owner"
+    limits = (profile.schemas, profile.databases, profile.tables, profile.columns)
+    return (profile.access, profile.database.database, *limits)
+
+
+def _name(profile: Profile) -> str:
+    assert profile.database is not None  # noqa: S101 - the caller has looked
+    names = [*profile.schemas] or [profile.database.database or "database"]
+    if _owns(profile):
+        return f"{names[0]}_owner"
+    if profile.tables or profile.columns:
+        names.append(profile.name)
+    return "_".join([*names, _SUFFIX[profile.access or "read-only"]])

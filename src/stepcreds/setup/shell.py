@@ -1,0 +1,89 @@
+"""The plan's half at Vault as a script for any POSIX shell, with `bao` or `vault`; it may be run again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+
+from stepcreds.config.model import VaultSettings
+from stepcreds.setup.connections import rotation
+from stepcreds.setup.forms import File, comment, policy_name
+from stepcreds.setup.plan import Plan, Setting
+
+_HEAD = """\
+#!/bin/sh
+# Written by `stepcreds setup --format shell`. It writes what steps need at Vault or OpenBao, with a token of yours
+# (VAULT_TOKEN, or `bao login`), and may be run again. The databases come first: stepcreds setup --format sql
+set -eu
+"""
+_WORDS = r"""
+if command -v bao >/dev/null; then bao=bao; else bao=vault; fi
+if ! command -v "$bao" >/dev/null; then
+  echo 'Neither bao nor vault is installed.' >&2
+  exit 2
+fi
+
+# Whether there is something at a path.
+exists() {
+  "$bao" read "$1" >/dev/null 2>&1
+}
+
+# The password that the user of a new connection has until Vault changes it; from the terminal, or a line on stdin.
+ask() {
+  printf 'Password of %s: ' "$1" >&2
+  if [ -t 0 ]; then
+    trap 'stty echo' EXIT
+    stty -echo
+    IFS= read -r password
+    stty echo
+    echo >&2
+  else
+    IFS= read -r password
+  fi
+}
+"""
+# No line of JSON or of a policy is this one.
+_END = "STEPCREDS"
+
+
+def files(plan: Plan, vault: VaultSettings) -> tuple[File, ...]:
+    """One script."""
+    address = shlex.quote(vault.addresses[0])
+    where = f'export VAULT_ADDR="${{BAO_ADDR:-${{VAULT_ADDR:-}}}}"\n[ -n "$VAULT_ADDR" ] || VAULT_ADDR={address}\n'
+    if vault.namespace is not None:
+        namespace = shlex.quote(vault.namespace)
+        where += f"export VAULT_NAMESPACE={namespace} BAO_NAMESPACE={namespace}\n"
+    parts = [_HEAD + where + _WORDS, *(comment(setting.why) + _written(setting) for setting in plan.settings)]
+    return (File("setup.sh", "\n".join(parts)),)
+
+
+def _written(setting: Setting) -> str:
+    path = shlex.quote(setting.path)
+    if setting.kind in ("auth_mount", "mount"):
+        # A mount that is there is left as it is: there is no writing it twice.
+        return f'exists {path} || "$bao" write {path} - {_here(setting.body)}'
+    if setting.kind == "policy":
+        text = str(setting.body["policy"])
+        return f"\"$bao\" policy write {shlex.quote(policy_name(setting))} - <<'{_END}'\n{text}{_END}\n"
+    if setting.kind == "connection":
+        return _connection(setting)
+    return f'"$bao" write {path} - {_here(setting.body)}'
+
+
+def _connection(setting: Setting) -> str:
+    """A connection that is there keeps its password, which nobody knows; a new one gets another at once."""
+    path, user = shlex.quote(setting.path), shlex.quote(str(setting.body["username"]))
+    body = {name: value for name, value in setting.body.items() if name not in setting.secret}
+    return f"""\
+if exists {path}; then
+  "$bao" write {path} @/dev/fd/3
+else
+  ask {user}
+  printf %s "$password" | "$bao" write {path} @/dev/fd/3 password=-
+  "$bao" write -force {shlex.quote(rotation(setting.path))}
+fi 3{_here(body)}"""
+
+
+def _here(body: Mapping[str, object]) -> str:
+    return f"<<'{_END}'\n{json.dumps(body, indent=2, ensure_ascii=False)}\n{_END}\n"
