@@ -24,6 +24,7 @@ _NAME = r"`((?:[^`]|``)*)`"
 # The server writes stored functions and tables with their database, and loadable functions without.
 _CALL = re.compile(rf"{_NAME}\.{_NAME}\(")
 _TABLE = re.compile(rf"\b(?:from|join)\s*\(*\s*{_NAME}\.{_NAME}", re.IGNORECASE)
+_STRING = re.compile(rf"({_NAME})|'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _ALIAS = re.compile(rf"{_NAME}\.{_NAME} {_NAME}")
 _MOST_QUESTIONS = 20
 _ROUTINES = (
@@ -131,6 +132,7 @@ def _routine(database: str, name: str, definer: str, kind: str, digest: str, alt
 
 def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, database: str) -> Iterator[Finding]:
     """What the view gives beyond what the grants say of it."""
+    body = _STRING.sub(lambda match: match[1] or "''", body)
     calls = sorted({f"{_unquoted(match[1])}.{_unquoted(match[2])}" for match in _CALL.finditer(body)})
     if calls:
         state = hashlib.sha256(body.encode()).hexdigest()[:16]
