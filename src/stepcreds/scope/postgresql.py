@@ -97,7 +97,6 @@ def _questions(major: int) -> dict[str, str]:
         "probe": postgresql_reach.probe(),
         "relations": postgresql_relations.relations(major),
         "columns": postgresql_relations.columns(),
-        "sequences": postgresql_relations.sequences(),
         "future": postgresql_relations.future(),
         "schemas": postgresql_objects.schemas(),
         "databases": postgresql_objects.databases(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepcreds.scope.postgresql_reach import HELD, PROBE, grants, masks, rows
+from stepcreds.scope.postgresql_reach import ASKED, HELD, PROBE, grants, masks, rows
 
 # Columns that hold passwords or what stands for them; and columns that hold the data of every table.
 _SECRETS = (
@@ -80,12 +80,14 @@ def views() -> str:
         f"""
 WITH RECURSIVE secret AS MATERIALIZED (
   SELECT array_agg('%:relid ' || t.oid || ' %') AS patterns FROM unnest(ARRAY[{tables}]::oid[]) AS t(oid)
-), exposed(oid) AS (
-  SELECT c.oid FROM pg_class c JOIN pg_rewrite r ON r.ev_class = c.oid
-  WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm') AND current_setting('stepcreds.probe') <> '{{}}'
-    AND has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
+), candidate AS MATERIALIZED (
+  SELECT c.oid FROM pg_class c
+  WHERE {ASKED} AND c.oid >= 16384 AND c.relkind IN ('v', 'm')
     AND coalesce(array_to_string(c.reloptions, ' ') !~ 'security_invoker=(true|on|1|yes)', true)
-    AND r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
+    AND has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
+), exposed(oid) AS (
+  SELECT c.oid FROM candidate c CROSS JOIN LATERAL (SELECT r.ev_action FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
+  WHERE r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
   UNION
   SELECT r.ev_class FROM exposed e
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_rewrite'::regclass
@@ -113,5 +115,5 @@ SELECT DISTINCT each.kind, each.name, split_part(o, '=', 1) AS option FROM (
     FROM pg_db_role_setting g LEFT JOIN pg_database d ON d.oid = g.setdatabase
     WHERE g.setrole = 0 OR NOT g.setrole = (SELECT r.oid FROM pg_roles r WHERE r.rolname = session_user)
 ) AS each CROSS JOIN LATERAL unnest(each.options) AS o
-WHERE current_setting('stepcreds.probe') <> '{{}}' AND {found}"""  # noqa: S608
+WHERE {ASKED} AND {found}"""  # noqa: S608
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stepcreds.scope.postgresql_reach import HELD, PROBE, grants, masks, rows
+from stepcreds.scope.postgresql_reach import ASKED, HELD, PROBE, grants, masks, rows
 
 # Extensions whose functions leave the database: the network, files, programs, other sessions. With the functions that
 # do, so that a harmless one of theirs that is callable raises no alarm.
@@ -55,7 +55,7 @@ WITH member AS MATERIALIZED (
               WHEN f.oid >= 16384 AND e.extname IS NULL AND NOT l.lanpltrusted THEN 'untrusted' END AS why
   FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-  WHERE current_setting('stepcreds.probe') <> '{{}}'
+  WHERE {ASKED}
     AND f.prorettype NOT IN ('event_trigger'::regtype, 'internal'::regtype, 'language_handler'::regtype,
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)

@@ -18,6 +18,7 @@ from stepcreds.scope.postgresql_relations import (
     TRIGGER,
     TRUNCATE,
     UPDATE,
+    USAGE,
 )
 from stepcreds.scope.postgresql_seen import Record, Seen, leave, quoted, take_away, union
 
@@ -46,8 +47,8 @@ _RELATION: Final = (
     _Capability("PG.TABLE.GRANT", GRANT, "grant to others its privileges on", _ANY),
 )
 _SEQUENCE: Final = (
-    _Capability("PG.SEQUENCE.READ", 1, "read", ("SELECT",), "pg_read_all_data"),
-    _Capability("PG.SEQUENCE.WRITE", 2 | 4, "advance or set", ("USAGE", "UPDATE"), "pg_write_all_data"),
+    _Capability("PG.SEQUENCE.READ", READ, "read", ("SELECT",), "pg_read_all_data"),
+    _Capability("PG.SEQUENCE.WRITE", USAGE | UPDATE, "advance or set", ("USAGE", "UPDATE"), "pg_write_all_data"),
     _Capability("PG.SEQUENCE.OWN", OWN, "alter and drop", ()),
     _Capability("PG.SEQUENCE.GRANT", GRANT, "grant to others its privileges on", _ANY),
 )
@@ -65,8 +66,9 @@ class _Group:
 
 
 def findings(seen: Seen) -> Iterator[Finding]:
-    yield from _grouped(seen, seen.records["relations"], _RELATION)
-    yield from _grouped(seen, seen.records["sequences"], _SEQUENCE)
+    rows = seen.records["relations"]
+    yield from _grouped(seen, [row for row in rows if row["kind"] != "S"], _RELATION)
+    yield from _grouped(seen, [row for row in rows if row["kind"] == "S"], _SEQUENCE)
     yield from _columns(seen)
 
 

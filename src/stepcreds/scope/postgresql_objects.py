@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepcreds.scope.postgresql_reach import ACT, HELD, PROBE, grants, masks, rows
+from stepcreds.scope.postgresql_reach import ACT, ASKED, HELD, PROBE, grants, masks, rows
 
 # The bits of a mask: those of the object's privileges that count, then these two.
 OWN, GRANT = 256, 512
@@ -103,7 +103,7 @@ SELECT count(*) FILTER (WHERE own) AS own, count(*) FILTER (WHERE written AND NO
        count(*) FILTER (WHERE read AND NOT own) AS read, count(*) AS number
 FROM (SELECT l.lomowner = {HELD} AS own, {given("UPDATE")} AS written, {given("SELECT")} AS read
       FROM pg_largeobject_metadata l) AS each
-WHERE current_setting('stepcreds.probe') <> '{{}}'"""  # noqa: S608
+WHERE {ASKED}"""  # noqa: S608
     )
 
 

@@ -18,8 +18,8 @@ ORDERLY: Final = (
     "SET search_path = pg_catalog, pg_temp",
     "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '2s'), ('transaction_timeout', '25s'),"
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('quote_all_identifiers', 'off'),"
-    # Compiling costs more than any of these queries, and so does starting workers.
-    " ('jit', 'off'), ('max_parallel_workers_per_gather', '0'), ('bytea_output', 'hex'), ('enable_hashjoin', 'on'),"
+    # Compiling costs more than any of these queries; a second process helps with half a million columns.
+    " ('jit', 'off'), ('max_parallel_workers_per_gather', '2'), ('bytea_output', 'hex'), ('enable_hashjoin', 'on'),"
     " ('enable_hashagg', 'on'), ('enable_indexscan', 'on'), ('enable_nestloop', 'on'), ('row_security', 'on'))"
     " AS setting(name, value) WHERE current_setting(name, true) IS NOT NULL",
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -29,6 +29,8 @@ _SETTING = "(SELECT current_setting('stepcreds.{}')::oid[])::oid[]"
 PROBE: Final = f"unnest({_SETTING.format('probe')}) WITH ORDINALITY AS p(oid, n)"
 HELD: Final = f"ANY ({_SETTING.format('held')})"
 ACT: Final = f"ANY ({_SETTING.format('act')})"
+# False where nobody is asked about, which the planner makes one test before a scan.
+ASKED: Final = "current_setting('stepcreds.probe') <> '{}'"
 NAMED: Final = "ANY ((SELECT current_setting('stepcreds.named')::text[])::text[])"
 
 
@@ -44,9 +46,10 @@ def text(value: str) -> str:
 
 def grants(acl: str, kind: str, owner: str) -> str:
     """An SQL expression: [privilege, grantee's oid, 0 being PUBLIC] for all that the held roles have of an ACL."""
+    letter = f"'{kind}'" if len(kind) == 1 else kind
     return (
         "(SELECT json_agg(json_build_array(x.privilege_type, x.grantee::bigint) ORDER BY x.grantee)"  # noqa: S608
-        f" FROM aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) AS x"
+        f" FROM aclexplode(coalesce({acl}, acldefault({letter}, {owner}))) AS x"
         f" WHERE x.grantee = 0 OR x.grantee = {HELD})"
     )
 
@@ -81,12 +84,15 @@ def reach(major: int, named: Iterable[str]) -> tuple[str, ...]:
     return (
         f"""
 WITH RECURSIVE me AS MATERIALIZED (SELECT oid FROM pg_roles WHERE rolname = session_user),
+-- Nobody is in a role that was granted to nobody, but for the owner of the database.
+granted AS MATERIALIZED (SELECT r.oid, r.rolsuper FROM pg_roles r
+  WHERE r.oid IN (SELECT m.roleid FROM pg_auth_members m) OR r.rolname = 'pg_database_owner'),
 act(oid, given, why, source) AS (
   SELECT me.oid, false, 'self', NULL::oid FROM me
   UNION
   SELECT r.oid, x.given, x.why, a.oid
   FROM act a JOIN pg_roles ar ON ar.oid = a.oid AND NOT ar.rolsuper
-  JOIN pg_roles r ON r.oid <> a.oid AND r.oid <> (SELECT oid FROM me)
+  JOIN granted r ON r.oid <> a.oid AND r.oid <> (SELECT oid FROM me)
   CROSS JOIN LATERAL (
     SELECT a.given, 'set' AS why WHERE a.why <> 'set' AND pg_has_role(a.oid, r.oid, '{become}')
     UNION ALL

@@ -1,57 +1,68 @@
 """SQL: what the probe roles may do with relations, columns and sequences, in few rows however many relations there are.
 
-The rules are the server's own: `has_table_privilege` knows of ownership, membership, PUBLIC and predefined roles.
+The rules are the server's own: `has_table_privilege` knows of ownership, membership, PUBLIC and predefined roles. It is
+asked once for all relations of a schema that have the same kind, owner and ACL, for it cannot tell these apart.
 """
 
 from __future__ import annotations
 
-from stepcreds.scope.postgresql_reach import HELD, NAMED, PROBE, grants, masks, rows
+from typing import Final
+
+from stepcreds.scope.postgresql_reach import ASKED, HELD, NAMED, PROBE, grants, masks, rows
 
 # The bits of a mask.
-READ, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN, OWN, GRANT = (1 << bit for bit in range(10))
+READ, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN, OWN, GRANT, USAGE = (
+    1 << bit for bit in range(11)
+)
 
-_PLACES = f"""
-WITH place AS MATERIALIZED (
-  SELECT n.oid, n.nspname,
-         (SELECT bool_or(has_schema_privilege(p.oid, n.oid, 'USAGE')) FROM {PROBE}) AS usable
+_PLACES: Final = f"""
+place AS MATERIALIZED (
+  SELECT n.oid, n.nspname, (SELECT bool_or(has_schema_privilege(p.oid, n.oid, 'USAGE')) FROM {PROBE}) AS usable
   FROM pg_namespace n
-), supplied AS MATERIALIZED (
+)"""  # noqa: S608 - words of our own, here and below
+_ACL_KIND: Final = "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END"
+# What initdb made there is asked after with the catalogs.
+_OURS: Final = "(c.oid >= 16384 OR s.nspname NOT IN ('pg_catalog', 'information_schema'))"
+
+
+def relations(major: int) -> str:
+    """Tables, views and their like, and sequences: a row for each schema, kind and set of capabilities."""
+    simple = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    privileges = (*simple, "MAINTAIN") if major >= 17 else simple
+    hand_on = ", ".join(f"{each} WITH GRANT OPTION" for each in privileges)
+    bits = masks(
+        *(f"has_table_privilege(p.oid, c.sample, '{each}')" for each in privileges),
+        *(() if major >= 17 else ("false",)),
+        "pg_has_role(p.oid, c.relowner, 'USAGE')",
+        f"has_table_privilege(p.oid, c.sample, '{hand_on}') OR CASE WHEN c.relkind = 'S' THEN"
+        " has_sequence_privilege(p.oid, c.sample, 'USAGE WITH GRANT OPTION') ELSE false END",
+        "CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(p.oid, c.sample, 'USAGE') ELSE false END",
+    )
+    return rows(
+        f"""
+WITH {_PLACES}, supplied AS MATERIALIZED (
   SELECT d.objid FROM pg_depend d JOIN pg_init_privs i
     ON i.classoid = d.classid AND i.objoid = d.objid AND i.objsubid = 0 JOIN pg_class c ON c.oid = d.objid
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
     AND c.relacl IS NOT DISTINCT FROM i.initprivs
-)"""  # noqa: S608
-# What initdb made there is asked after with the catalogs.
-_OURS = "(c.oid >= 16384 OR s.nspname NOT IN ('pg_catalog', 'information_schema'))"
-
-
-def relations(major: int) -> str:
-    """Tables, views and their like: a row for each schema, kind and set of capabilities, with one of them as sample."""
-
-    def table(privilege: str) -> str:
-        return f"has_table_privilege(p.oid, c.oid, '{privilege}')"
-
-    simple = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
-    hand_on = (*simple, "MAINTAIN") if major >= 17 else simple
-    bits = masks(
-        *map(table, simple),
-        table("MAINTAIN") if major >= 17 else "false",
-        "pg_has_role(p.oid, c.relowner, 'USAGE')",
-        table(", ".join(f"{each} WITH GRANT OPTION" for each in hand_on)),
-    )
-    return rows(
-        f"""{_PLACES}
-SELECT g.*, c.relowner::bigint AS owner, {grants("c.relacl", "r", "c.relowner")} AS grants
-FROM (
-  SELECT s.nspname AS schema, s.usable, c.relkind AS kind, v.masks,
+), alike AS (
+  SELECT s.nspname AS schema, s.usable, c.relkind, c.relowner, c.relacl,
          CASE WHEN s.nspname || '.' || c.relname = {NAMED} THEN c.relname END AS named,
-         c.oid = ANY (ARRAY(SELECT objid FROM supplied)) AS supplied,
-         count(*) AS number, count(*) FILTER (WHERE c.relrowsecurity) AS secured,
-         (array_agg(c.relname ORDER BY c.relname))[1:3] AS examples, min(c.oid::bigint)::oid AS sample
-  FROM pg_class c JOIN place s ON s.oid = c.relnamespace CROSS JOIN LATERAL {bits} AS v
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {_OURS} AND v.most > 0
-  GROUP BY 1, 2, 3, 4, 5, 6
-) AS g JOIN pg_class c ON c.oid = g.sample"""  # noqa: S608 - words of our own
+         c.oid = ANY (ARRAY(SELECT objid FROM supplied)) AS supplied, count(*) AS number,
+         count(*) FILTER (WHERE c.relrowsecurity) AS secured, min(c.oid::bigint)::oid AS sample,
+         min(c.relname::text COLLATE "C") AS first, max(c.relname::text COLLATE "C") AS last
+  FROM pg_class c JOIN place s ON s.oid = c.relnamespace
+  WHERE {ASKED} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND {_OURS}
+  GROUP BY 1, 2, 3, 4, 5, 6, 7
+)
+SELECT g.*, c.relowner::bigint AS owner,
+       {grants("c.relacl", _ACL_KIND, "c.relowner")} AS grants
+FROM (
+  SELECT c.schema, c.usable, c.relkind AS kind, v.masks, c.named, c.supplied, sum(c.number)::bigint AS number,
+         sum(c.secured)::bigint AS secured, min(c.sample::bigint)::oid AS sample,
+         (array_agg(c.first ORDER BY c.first))[1:3] || max(c.last) AS examples
+  FROM alike c CROSS JOIN LATERAL {bits} AS v WHERE v.most > 0 GROUP BY 1, 2, 3, 4, 5, 6
+) AS g JOIN pg_class c ON c.oid = g.sample"""  # noqa: S608
     )
 
 
@@ -65,47 +76,26 @@ def columns() -> str:
         )
 
     hand_on = ", ".join(f"{each} WITH GRANT OPTION" for each in ("SELECT", "INSERT", "UPDATE", "REFERENCES"))
+    none = ("false",)
     bits = masks(
-        column("SELECT"), column("INSERT"), column("UPDATE"), "false", "false", column("REFERENCES"), "false", "false",
-        "false", column(hand_on),
-    )  # fmt: skip
+        *map(column, ("SELECT", "INSERT", "UPDATE")), *none * 2, column("REFERENCES"), *none * 3, column(hand_on)
+    )
     return rows(
-        f"""{_PLACES}
+        f"""
+WITH {_PLACES}, candidate AS MATERIALIZED (
+  SELECT a.attrelid, a.attnum, a.attname, a.attacl FROM pg_attribute a
+  WHERE {ASKED} AND a.attacl IS NOT NULL AND NOT a.attisdropped
+)
 SELECT g.*, c.relowner::bigint AS owner, {grants("a.attacl", "c", "c.relowner")} AS grants
 FROM (
   SELECT s.nspname AS schema, s.usable, c.oid, c.relname AS relation, v.masks,
          array_agg(a.attname ORDER BY a.attname) AS columns, min(a.attnum) AS sample
-  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN place s ON s.oid = c.relnamespace
+  FROM candidate a JOIN pg_class c ON c.oid = a.attrelid JOIN place s ON s.oid = c.relnamespace
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = a.attnum
   CROSS JOIN LATERAL {bits} AS v
-  WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND c.relpersistence <> 't' AND v.most > 0
-    AND ({_OURS} OR a.attacl IS DISTINCT FROM i.initprivs)
+  WHERE c.relpersistence <> 't' AND v.most > 0 AND ({_OURS} OR a.attacl IS DISTINCT FROM i.initprivs)
   GROUP BY 1, 2, 3, 4, 5
-) AS g JOIN pg_class c ON c.oid = g.oid JOIN pg_attribute a ON a.attrelid = g.oid AND a.attnum = g.sample"""  # noqa: S608
-    )
-
-
-def sequences() -> str:
-    def sequence(privilege: str) -> str:
-        return f"has_sequence_privilege(p.oid, c.oid, '{privilege}')"
-
-    hand_on = ", ".join(f"{each} WITH GRANT OPTION" for each in ("SELECT", "USAGE", "UPDATE"))
-    bits = masks(
-        sequence("SELECT"), sequence("USAGE"), sequence("UPDATE"), "false", "false", "false", "false", "false",
-        "pg_has_role(p.oid, c.relowner, 'USAGE')", sequence(hand_on),
-    )  # fmt: skip
-    return rows(
-        f"""
-SELECT g.*, c.relowner::bigint AS owner, {grants("c.relacl", "s", "c.relowner")} AS grants
-FROM (
-  SELECT n.nspname AS schema, true AS usable, c.relkind AS kind, v.masks,
-         CASE WHEN n.nspname || '.' || c.relname = {NAMED} THEN c.relname END AS named, false AS supplied,
-         count(*) AS number, 0 AS secured, (array_agg(c.relname ORDER BY c.relname))[1:3] AS examples,
-         min(c.oid::bigint)::oid AS sample
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL {bits} AS v
-  WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND v.most > 0
-  GROUP BY 1, 3, 4, 5
-) AS g JOIN pg_class c ON c.oid = g.sample"""  # noqa: S608
+) AS g JOIN pg_class c ON c.oid = g.oid JOIN candidate a ON a.attrelid = g.oid AND a.attnum = g.sample"""  # noqa: S608
     )
 
 
@@ -118,7 +108,6 @@ SELECT r.oid::bigint AS creator, r.rolname AS name, n.nspname AS schema, d.defac
        array_agg(DISTINCT x.privilege_type ORDER BY x.privilege_type) AS privileges
 FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
-WHERE x.grantee <> d.defaclrole AND (x.grantee = 0 OR x.grantee = {HELD} OR r.oid = {HELD})
-  AND current_setting('stepcreds.probe') <> '{{}}'
+WHERE x.grantee <> d.defaclrole AND (x.grantee = 0 OR x.grantee = {HELD} OR r.oid = {HELD}) AND {ASKED}
 GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608
     )
