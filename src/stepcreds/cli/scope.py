@@ -20,8 +20,9 @@ from stepcreds.config.environment import environment
 from stepcreds.config.model import Access
 from stepcreds.errors import UsageError
 from stepcreds.ledger.record import new_uid
+from stepcreds.printable import one_line
 from stepcreds.survey import existing, looking
-from stepcreds.survey.comparison import Earlier
+from stepcreds.survey.comparison import Changes, Earlier
 from stepcreds.survey.document import document
 from stepcreds.survey.result import Survey
 
@@ -166,11 +167,19 @@ class _Report:
             table(page, surveys)
         for survey in surveys:
             if self.earlier is not None:
-                if self.several:
-                    page.line("")
-                page.changes(survey, self.earlier.changes(survey), self.file)
+                self.compare(page, survey, self.earlier.changes(survey))
             elif not self.several:
                 page.report(survey)
+
+    def compare(self, page: Page, survey: Survey, changes: Changes) -> None:
+        """Of several those alone of which there is something to tell."""
+        if not self.several:
+            page.changes(survey, changes, self.file)
+        elif not changes.is_empty:
+            page.line("")
+            page.changes(survey, changes, self.file)
+        elif survey.measured is not None:
+            page.line(f"{one_line(survey.profile.name)}: nothing changed")
 
 
 def _check(

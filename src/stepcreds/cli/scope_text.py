@@ -44,8 +44,8 @@ class Page:
             self.line("")
             self._wrapped(f"Its Vault token (policies: {policies}):")
             if not survey.token.findings:
-                unseen = bool(survey.token.not_examined)
-                self.line("  nothing that could be seen: see below" if unseen else "  nothing beside its job")
+                seen = survey.token.examined
+                self.line("  nothing beside its job" if seen else "  nothing could be seen of it: see below")
             self._findings(survey, survey.token.findings)
         self._listed("Not examined:", _unseen(survey))
         self._listed("Notes:", survey.measured.notes if survey.measured is not None else ())
@@ -68,7 +68,7 @@ class Page:
             name, what = one_line(str(gone["name"])), one_line(str(gone["what"]), LONGEST)
             self._wrapped(f"- {one_line(str(gone['level'])):<5}  {name}  it can no longer {what}", 9, _DIM)
         self._more(len(changes.gone))
-        if survey.measured is not None and not (changes.new or changes.changed or changes.gone):
+        if survey.measured is not None and changes.is_empty:
             self.line("  nothing changed")
         self._end(survey)
 
@@ -103,7 +103,8 @@ class Page:
 
     def _end(self, survey: Survey) -> None:
         """The digest, and how the credential ended."""
-        self.line("")
+        if survey.measured is not None or survey.ended is not None:
+            self.line("")
         if survey.measured is not None:
             self.line(f"Digest: {survey.measured.digest}", _DIM)
         if survey.ended is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stepcreds.clock import Clock
 from stepcreds.config.engines import ENGINES_BY_NAME
@@ -19,9 +19,10 @@ from stepcreds.scope.interface import Engine, Examination
 from stepcreds.scope.judgement import judge, unused
 from stepcreds.secret import Secret
 
-__all__ = ["engine_for", "grant", "held_against", "measure", "not_measured", "unused"]
+__all__ = ["engine_for", "grant", "held_against", "measure", "merged", "named", "not_measured", "places", "unused"]
 
 TIMEOUT = 30.0  # seconds, for one look at one database
+MOST_NAMES = 10  # of databases that nobody looked into, in a sentence
 
 
 def not_measured(profile: Profile) -> NotMeasured | None:
@@ -45,10 +46,10 @@ def measure(profile: Profile, username: str, password: Secret, clock: Clock) -> 
         raise UnmeasuredError.of(profile.name, "nobody can measure what a credential of this engine can do")
     began = clock.monotonic()
     try:
-        looks = [
-            engine.examine(place, username, password, named=named(profile), timeout=TIMEOUT)
+        looks = {
+            place.database: engine.examine(place, username, password, named=named(profile), timeout=TIMEOUT)
             for place in places(url, profile)
-        ]
+        }
     except DatabaseError as error:
         raise UnmeasuredError.of(profile.name, error.what, cause=error.cause, fix=error.fix) from None
     return held_against(profile, merged(looks), clock.monotonic() - began, clock.now())
@@ -62,22 +63,31 @@ def places(url: DatabaseURL, profile: Profile) -> list[DatabaseURL]:
     return [url._replace(database=name) for name in dict.fromkeys(names)]
 
 
-def merged(looks: Sequence[Examination]) -> Examination:
-    """Several looks at one server as one: what more than one of them saw is said once."""
-    first = looks[0]
+def merged(looks: Mapping[str, Examination]) -> Examination:
+    """Several looks at one server, by the database that each was at, as one: what more than one saw is said once.
+
+    What one of them only knew of another's database is left out: that one saw it.
+    """
+    first = next(iter(looks.values()))
     if len(looks) == 1:
         return first
+    others = tuple(sorted({name for look in looks.values() for name in look.other_databases} - set(looks)))
     findings: dict[tuple[object, ...], Finding] = {}
-    for each in (finding for look in looks for finding in look.findings):
+    for each in (finding for look in looks.values() for finding in look.findings):
         place = (each.database, each.schema, each.table, each.columns)
-        findings.setdefault((each.code, each.subject, each.level, each.via, *place), each)
+        if each.code == "PG.DATABASE.CONNECT" and others:
+            what = f"connect to {len(others)} other database(s)"
+            findings.setdefault((each.code,), each._replace(what=what, objects=others[:3], number=len(others)))
+        elif each.code != "PG.DATABASE.CONNECT" and not (each.code.startswith("PG.ELSEWHERE.") and place[0] in looks):
+            findings.setdefault((each.code, each.subject, each.level, each.via, *place), each)
     return Examination(
         tuple(findings.values()),
-        tuple(dict.fromkeys(text for look in looks for text in look.not_examined)),
+        tuple(dict.fromkeys(text for look in looks.values() for text in look.not_examined)),
         first.server,
-        sum(look.round_trips for look in looks),
-        tuple(dict.fromkeys(text for look in looks for text in look.notes)),
-        next((look.experimental for look in looks if look.experimental), ""),
+        sum(look.round_trips for look in looks.values()),
+        tuple(dict.fromkeys(text for look in looks.values() for text in look.notes)),
+        next((look.experimental for look in looks.values() if look.experimental), ""),
+        others,
     )
 
 
@@ -86,7 +96,7 @@ def held_against(profile: Profile, examination: Examination, seconds: float, tim
     findings = judge(examination.findings, profile)
     return Measured(
         findings,
-        examination.not_examined,
+        (*_unseen_databases(examination.other_databases), *examination.not_examined),
         examination.server,
         seconds,
         examination.round_trips,
@@ -94,6 +104,14 @@ def held_against(profile: Profile, examination: Examination, seconds: float, tim
         digest(findings),
         examination.notes,
     )
+
+
+def _unseen_databases(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    what = f"{len(names)} other database{'' if len(names) == 1 else 's'} that let it in"
+    return (f"{what}: {', '.join(names[:MOST_NAMES])}{more} (stepcreds scope --all-databases looks there)",)
 
 
 def named(profile: Profile) -> frozenset[str]:

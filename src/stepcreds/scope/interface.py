@@ -18,6 +18,7 @@ class Examination(NamedTuple):
     round_trips: int  # after the login
     notes: tuple[str, ...] = ()
     experimental: str = ""  # why what was found is not to be relied on; "" where it is
+    other_databases: tuple[str, ...] = ()  # that let it in, and of which this look saw nothing but that
 
 
 class Engine(Protocol):

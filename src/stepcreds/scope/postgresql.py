@@ -66,7 +66,8 @@ class PostgreSQL:
                 cause="something between stepcreds and the server changes statements or answers, or it is no PostgreSQL",
                 docs="database",
             ) from None
-        return Examination(findings, tuple(_not_examined(seen, major)), server, 1, tuple(_notes(who)))
+        unseen, others = tuple(_not_examined(seen, major)), tuple(seen.other_databases)
+        return Examination(findings, unseen, server, 1, tuple(_notes(who)), other_databases=others)
 
 
 def _major(version: str) -> int:
@@ -141,10 +142,6 @@ def _not_examined(seen: Seen, major: int) -> Iterator[str]:
     if seen.almighty:
         yield "anything but that it is a superuser's"
         return
-    if seen.other_databases:
-        others = ", ".join(seen.other_databases[:10])
-        more = f" and {len(seen.other_databases) - 10} more" if len(seen.other_databases) > 10 else ""
-        yield f"PUBLIC's rights in {len(seen.other_databases)} other database(s): {others}{more}"
     yield "pg_hba.conf: who may log in from where, and without a password"
     yield "what functions, triggers and extensions do when they are called"
 

@@ -108,11 +108,11 @@ def _creds(rule: Rule, place: Place, denied: set[str]) -> Finding:
     """The level of another profile's credential is what that profile declares; nobody knows that of any other."""
     path = rule.path
     level: Level = "admin"
-    what = f"issue other credentials: {path}"
+    what = f"issue other credentials at {path}"
     for profile in place.profiles.values():
         if profile.creds == path and profile.access is not None:
             level = DECLARED[profile.access]
-            what = f"issue the credential of profile {profile.name} ({profile.access}) too: {path}"
+            what = f"issue the credential of profile {profile.name} ({profile.access}) at {path}"
     known = dict.fromkeys((*place.known, *(profile.creds for profile in place.profiles.values())))
     others = [each for each in known if each not in denied | {path, place.profile.creds} and overlaps(path, each)]
     finding = _finding("VAULT.CREDS", level, what, rule)

@@ -169,7 +169,7 @@ def families(place: Place) -> list[Family]:
             tuple(issuing),
             CHANGING | READING,
             "admin",
-            "issue other credentials: {path}",
+            "issue other credentials at {path}",
             ("creds", "static-creds", "sts"),
         ),
         Family(

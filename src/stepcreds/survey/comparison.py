@@ -38,6 +38,11 @@ class Changes(NamedTuple):
     changed: tuple[Change, ...]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return self.since is not None and not (self.new or self.gone or self.changed)
+
+    @property
     def is_clean(self) -> bool:
         """Whether nothing came that is more than worth knowing."""
         return not any(finding.level != "info" for finding in self.new) and not any(

@@ -48,6 +48,7 @@ def document(survey: Survey, changes: Changes | None = None) -> dict[str, object
     }
     if token is not None:
         said["token"] = {
+            "examined": token.examined,
             "policies": list(token.policies),
             "findings": [finding_json(finding) for finding in token.findings],
             "not_examined": list(token.not_examined),

@@ -18,6 +18,7 @@ class TokenLook(NamedTuple):
     policies: tuple[str, ...]
     findings: tuple[Finding, ...]  # excess first
     not_examined: tuple[str, ...]
+    examined: bool = True  # False: nothing at all could be seen of what it may do
 
 
 class Ended(NamedTuple):

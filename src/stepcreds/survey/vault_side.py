@@ -35,7 +35,7 @@ def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Sec
         if not job.own:
             unseen.append("what else the token of a job can do: this was the operator's own")
         unseen.append(f"which other JWT roles this job can take, and policies as they are written: {NO_OPERATOR}")
-        return TokenLook(job.policies, token.judge(rules, place), tuple(unseen))
+        return TokenLook(job.policies, token.judge(rules, place), tuple(unseen), bool(rules))
     with Asking(config.vault, operator, clock) as vault:
         found = Operator(vault, job, config)
         place = found.place(place)
@@ -48,7 +48,8 @@ def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Sec
         rules = [*written, *asked] if written else [*rules, *asked]
         findings = token.judge(rules, place)
         roles = found.roles(place)
-        return TokenLook(policies, token.in_order((*findings, *roles)), tuple(dict.fromkeys((*unseen, *found.unseen))))
+        unseen = list(dict.fromkeys((*unseen, *found.unseen)))
+        return TokenLook(policies, token.in_order((*findings, *roles)), tuple(unseen), bool(rules))
 
 
 def _by_itself(vault: Asking, place: Place) -> tuple[list[Rule], list[str]]:
