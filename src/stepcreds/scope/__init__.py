@@ -52,7 +52,11 @@ def measure(profile: Profile, username: str, password: Secret, clock: Clock) -> 
         }
     except DatabaseError as error:
         raise UnmeasuredError.of(profile.name, error.what, cause=error.cause, fix=error.fix) from None
-    return held_against(profile, merged(looks), clock.monotonic() - began, clock.now())
+    found = merged(looks)
+    if found.experimental and profile.on_excess != "warn":
+        fix = f"Take the result for what it may be worth: profiles.{profile.name}.on_excess: warn"
+        raise UnmeasuredError.of(profile.name, found.experimental, fix=fix)
+    return held_against(profile, found, clock.monotonic() - began, clock.now())
 
 
 def places(url: DatabaseURL, profile: Profile) -> list[DatabaseURL]:
@@ -94,6 +98,7 @@ def merged(looks: Mapping[str, Examination]) -> Examination:
 def held_against(profile: Profile, examination: Examination, seconds: float, time: float) -> Measured:
     """`examination` as a measurement: every finding judged, excess first."""
     findings = judge(examination.findings, profile)
+    doubt = (f"not to be relied on: {examination.experimental}",) if examination.experimental else ()
     return Measured(
         findings,
         (*_unseen_databases(examination.other_databases), *examination.not_examined),
@@ -102,7 +107,7 @@ def held_against(profile: Profile, examination: Examination, seconds: float, tim
         examination.round_trips,
         time,
         digest(findings),
-        examination.notes,
+        (*doubt, *examination.notes),
     )
 
 
