@@ -299,6 +299,7 @@ def normalised(text: str) -> str:
         (r"v-[0-9a-f]{12}-[a-z0-9-]{1,12}-\w{12}", "USER"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
         (r"\d+\.\d\d s after", "N s after"),
+        (r"(?<=measured )([^|\n]*?) in \d+ ms", r"\1 in N ms"),
         (r"127\.0\.0\.1:\d+", "HOST"),
         (re.escape(str(Path(sys.executable).parent)), "BIN"),
         # What may be folded, as GitLab reads it, and as gitlab-ci-local shows it.

@@ -58,8 +58,7 @@ INPUTS = {
         "fix: Check the spelling, install it in an earlier step, or give its whole path.\n"
         "see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-found",
         code=127,
-        before="stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this "
-        "version does not measure privileges yet; ends at TIME unless renewed\n",
+        before="stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n",
         after="stepcreds: verify: proven dead (lease lookup and refused logins)\n",
     ),
     "no such folder": Wrong(

@@ -37,8 +37,7 @@ jobs:
           env -0 > "$OUTSIDE/next"
 """
 ISSUED = """\
-stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does not \
-measure privileges yet; ends at TIME unless renewed
+stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed
 """
 PROVEN = "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
 HANDED_ON = """\

@@ -57,14 +57,12 @@ echo "dropping: $?"
 """
 
 MIGRATED = """\
-stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does not \
-measure privileges yet; ends at TIME unless renewed
+stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed
 connecting to postgresql://USER:***@HOST/shop?sslmode=disable
 stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
 """
 VERIFIED = """\
-stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version does \
-not measure privileges yet; ends at TIME unless renewed
+stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed
 columns: 1
 roles: 0
 sessions: 0

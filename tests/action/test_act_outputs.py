@@ -67,8 +67,7 @@ stepcreds: verify: proven dead (lease lookup and a witness)
 ::endgroup::
 """
 MIGRATED = """\
-stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does not \
-measure privileges yet; ends at TIME unless renewed
+stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed
 roles: 0
 files: 0
 stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)
@@ -78,12 +77,12 @@ HEAD = """\
 |---|---|---|---|---|---|---|
 """
 OF_THIS = f"### Credentials of this step\n\n{HEAD}"
-ROW = "| verify | read-only in app | not measured | 600 s | at most N s | no\\: expires at TIME | CHAIN, seq N |\n"
-MIGRATED_ROW = "| migrate | ddl in app | not measured | 120 s | N s | TIME | CHAIN, seq N |\n"
+ROW = "| verify | read-only in app | measured read in N ms | 600 s | at most N s | no\\: expires at TIME | CHAIN, seq N |\n"
+MIGRATED_ROW = "| migrate | ddl in app | measured ddl in N ms | 120 s | N s | TIME | CHAIN, seq N |\n"
 OF_EARLIER = f"""\
 ### Credentials of earlier steps
 
-{HEAD}| verify | read-only in app | not measured | 600 s | N s | TIME | CHAIN, seq N |
+{HEAD}| verify | read-only in app | measured read in N ms | 600 s | N s | TIME | CHAIN, seq N |
 """
 HAND_OUT = [
     LOGIN,
@@ -158,4 +157,4 @@ def test_each_is_ended_by_what_comes_first(stack: Stack, repository: Repository)
 def page(run: Run, step: str, stage: str = "Main") -> str:
     text = re.sub(r"\S+\.jsonl, seq \d+", "CHAIN, seq N", run.summary(step, stage))
     text = re.sub(r"[\d-]+T[\d\\:]+\.\d+Z", "TIME", text)
-    return re.sub(r"\d+\.\d s", "N s", text)
+    return re.sub(r"\d+\.\d s", "N s", re.sub(r"in \d+ ms", "in N ms", text))

@@ -38,8 +38,8 @@ jobs:
           exec stepcreds exec verify --quiet -- sql "SELECT 1 + 1"
 """
 ISSUED = (
-    "stepcreds: {0}: issued database/creds/app-{0} as USER; declared {1} in app; not measured: this version does "
-    "not measure privileges yet; ends at TIME unless renewed\n"
+    "stepcreds: {0}: issued database/creds/app-{0} as USER; declared {1} in app; measured {2} in N ms; "
+    "ends at TIME unless renewed\n"
 )
 DEAD = "stepcreds: {0}: proven dead N s after the command ended (lease lookup and refused logins)\n"
 
@@ -49,9 +49,9 @@ def test_whole_steps_run_inside_stepcreds(stack: Stack, repository: Repository) 
     since = len(stack.audit())
     run = repository.run()
     assert run.log("Set up") == ""
-    migrate = ISSUED.format("migrate", "ddl") + "True\nline 1\nline 2\n" + DEAD.format("migrate")
+    migrate = ISSUED.format("migrate", "ddl", "ddl") + "True\nline 1\nline 2\n" + DEAD.format("migrate")
     assert normalised(run.output("Migrate")) == migrate, run.shown()
-    assert normalised(run.output("Fail")) == ISSUED.format("verify", "read-only") + DEAD.format("verify")
+    assert normalised(run.output("Fail")) == ISSUED.format("verify", "read-only", "read") + DEAD.format("verify")
     assert run.exit_code("Fail") == 1
     assert run.log("By name") == f"stepcreds {__version__}\nno password\n2\n"
     assert run.exit_code("By name") == 0

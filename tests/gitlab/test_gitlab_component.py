@@ -59,8 +59,7 @@ def test_the_example_includes_it_from_the_catalogue(stack: Stack, project: Proje
         '$ command -v stepcreds || python3 -m pip install --quiet --root-user-action=ignore "stepcreds"\n'
         "BIN/stepcreds\n"
         "$ exec stepcreds exec migrate -- bash -eo pipefail -c \"$(cat <<'END OF RUN' # collapsed multi-line command\n"
-        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
         "migrating\n"
         "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
         "$ stepcreds revoke --all\n"

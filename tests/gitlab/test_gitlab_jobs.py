@@ -30,10 +30,8 @@ def project(stack: Stack, tmp_path: Path) -> Iterator[Project]:
         yield made
 
 
-ISSUED = (
-    "stepcreds: {}: issued database/creds/app-{} as USER; declared {}; not measured: this version does not measure "
-)
-ISSUED += "privileges yet; ends at TIME unless renewed\n"
+ISSUED = "stepcreds: {}: issued database/creds/app-{} as USER; declared {}; measured {} in N ms; ends at TIME unless renewed\n"
+MEASURED = {"migrate": "ddl", "verify": "read"}
 
 
 def log(profile: str, access: str, said: str) -> str:
@@ -41,7 +39,7 @@ def log(profile: str, access: str, said: str) -> str:
     return (
         "$ command -v stepcreds || pip install --quiet stepcreds\nBIN/stepcreds\n"
         f"$ exec stepcreds exec {profile} -- ./{profile}.sh\n"
-        + ISSUED.format(profile, profile, access)
+        + ISSUED.format(profile, profile, access, MEASURED[profile])
         + said
         + f"stepcreds: {profile}: proven dead N s after the command ended (lease lookup and refused logins)\n"
         "$ stepcreds revoke --all\n"

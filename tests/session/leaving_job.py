@@ -10,10 +10,7 @@ from step_runs import of_kind, reported, reporting, until
 from stepcreds.redact import forms
 
 FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
-ISSUED = (
-    "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version "
-    "does not measure privileges yet; ends at TIME unless renewed\n"
-)
+ISSUED = "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
 PROVEN = "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)\n"
 
 

@@ -35,6 +35,7 @@ _NAMES = (
     (r"(?<=/)[A-Za-z0-9]{24}\b", "LEASE"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
     (r"\d+\.\d\d s after", "N s after"),
+    (r"(?<=measured )([^|\n]*?) in \d+ ms", r"\1 in N ms"),
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"jwt-acme/shop-[0-9a-f-]{36}", "USER"),
 )

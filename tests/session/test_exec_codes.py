@@ -26,10 +26,7 @@ from stepcreds.devstack.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("alone")
 
-ISSUED = (
-    "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version "
-    "does not measure privileges yet; ends at TIME unless renewed\n"
-)
+ISSUED = "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
 PROVEN = "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)\n"
 
 
@@ -123,8 +120,7 @@ def stuck(stack: Stack, config_file: Path) -> Iterator[Callable[[], None]]:
 
 
 NOT_PROVEN = (
-    "stepcreds: stuck: issued database/creds/app-stuck as USER; declared read-only in app; not measured: this version "
-    "does not measure privileges yet; ends at TIME unless renewed\n"
+    "stepcreds: stuck: issued database/creds/app-stuck as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
     "stepcreds: error: The credential of profile stuck is not proven dead: expires at TIME\n"
     "  cause: Revocation: Vault at http://HOST answered 400 to POST sys/leases/revoke: failed to revoke entry: resp: "
     "(*logical.Response)(nil) err: ERROR: not today (SQLSTATE P0001). Vault goes on trying\n"

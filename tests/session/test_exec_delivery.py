@@ -253,10 +253,8 @@ def test_one_command_gets_two_credentials(stack: Stack, step: Step, config_file:
     assert [record["profile"] for record in of_kind(config_file, "credential.closed")] == ["verify", "migrate"]
     assert verdicts(config_file) == ["proven dead", "proven dead"]
     assert normalised(run.stderr) == (
-        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
-        "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this "
-        "version does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
+        "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
         "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)\n"
         "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )

@@ -37,10 +37,7 @@ FOLDED = (
     "::group::stepcreds: what steps left\nstepcreds: migrate: proven dead (lease lookup and a witness)\n::endgroup::\n"
 )
 DEAD = "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
-ISSUED = (
-    "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version does "
-    "not measure privileges yet; ends at TIME unless renewed\n"
-)
+ISSUED = "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
 
 
 def test_the_worker_is_killed(stack: Stack, config_file: Path, tmp_path: Path) -> None:

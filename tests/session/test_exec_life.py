@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -71,8 +72,7 @@ def test_a_step_gets_its_credential_and_leaves_nothing(
     }
     assert (run.stdout, masked(run.stderr)) == ("", [password])
     assert normalised(run.stderr) == (
-        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
         "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )
     assert refusal(stack, user, password) == "28P01"
@@ -136,6 +136,13 @@ def test_the_ledger_tells_the_whole_life(stack: Stack, step: Step, config_file: 
     ids = {entry["request"]["path"]: entry["request"]["id"] for entry in logged}
     assert issued["request_id"] == {"login": ids["auth/jwt/login"], "creds": ids["database/creds/app-migrate"]}
     assert issued["issue_time"] < issued["expire_time"]
+    privileges = closed.pop("privileges")
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+ in \d+ ms", privileges["measured_by"])
+    assert (privileges["granted"]["level"], privileges["used"], privileges["excess"]) == ("ddl", None, [])
+    owned = [each for each in privileges["granted"]["findings"] if each["code"] == "PG.TABLE.OWN"]
+    assert [(each["subject"], each["via"], each["standing"]) for each in owned] == [
+        ("app", "SET ROLE app_owner", "within")
+    ]
     times = closed["lock"].pop("time"), closed["revoke"].pop("time"), closed["verified"].pop("time")
     assert [issued["issue_time"], closed["step"]["start"], closed["step"]["end"], *times] == sorted(
         [issued["issue_time"], closed["step"].pop("start"), closed["step"].pop("end"), *times]
@@ -147,12 +154,6 @@ def test_the_ledger_tells_the_whole_life(stack: Stack, step: Step, config_file: 
             "name": "__run",
             "command_sha256": hashlib.sha256(b"\0".join(map(os.fsencode, command))).hexdigest(),
             "exit_code": 0,
-        },
-        "privileges": {
-            "granted": None,
-            "used": None,
-            "excess": None,
-            "measured_by": "not measured: this version does not measure privileges yet",
         },
         "lock": {"status": "locked", "detail": "", "sessions_ended": 0},
         "revoke": {"method": "lease", "status": "revoked"},

@@ -29,8 +29,7 @@ def test_a_child_of_the_operators_token_is_used_and_ended(
     asked = audited(stack, before)
     assert run.returncode == 0, run.stderr
     assert normalised(run.stderr) == (
-        "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: verify: issued database/creds/app-verify as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
         "stepcreds: verify: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )
     assert asked == [

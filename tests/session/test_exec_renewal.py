@@ -64,8 +64,7 @@ def test_what_vault_will_not_renew_is_said_and_the_command_goes_on(
         "it"
     )
     assert normalised(run.stderr) == (
-        "stepcreds: capped: issued database/creds/app-capped as USER; declared read-only in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: capped: issued database/creds/app-capped as USER; declared read-only in app; measured read in N ms; ends at TIME unless renewed\n"
         f"stepcreds: warning: {text}\n"
         "stepcreds: capped: proven dead N s after the command ended (lease lookup and refused logins)\n"
     )

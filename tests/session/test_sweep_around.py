@@ -22,10 +22,7 @@ from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
 
 DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
-ISSUED = (
-    "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
-    "does not measure privileges yet; ends at TIME unless renewed\n"
-)
+ISSUED = "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
 
 
 @pytest.fixture

@@ -186,8 +186,7 @@ def test_a_revocation_that_nobody_takes_on(sweep: Sweep) -> None:
     assert (closed["lock"]["status"], closed["revoke"]["status"]) == ("locked", "failed")
     what = "The credential of profile migrate is not proven dead: expires at TIME"
     assert normalised(run.stderr).replace("http://HOST", "ADDRESS") == (
-        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; not measured: this version "
-        "does not measure privileges yet; ends at TIME unless renewed\n"
+        "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
         f"stepcreds: error: {what}\n"
         "  cause: Revocation: Vault at ADDRESS answered 403 to POST sys/leases/revoke: injected\n"
         "    Proof: Vault still has the lease; the login was accepted\n"
