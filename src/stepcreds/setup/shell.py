@@ -29,6 +29,12 @@ exists() {
   "$bao" read "$1" >/dev/null 2>&1
 }
 
+# Write to a path what the other arguments say; `-` is JSON on stdin.
+put() {
+  "$bao" write "$@" >/dev/null
+  echo "Written: $1"
+}
+
 # The password that the user of a new connection has until Vault changes it; from the terminal, or a line on stdin.
 ask() {
   printf 'Password of %s: ' "$1" >&2
@@ -62,13 +68,13 @@ def _written(setting: Setting) -> str:
     path = shlex.quote(setting.path)
     if setting.kind in ("auth_mount", "mount"):
         # A mount that is there is left as it is: there is no writing it twice.
-        return f'exists {path} || "$bao" write {path} - {_here(setting.body)}'
+        return f"exists {path} || put {path} - {_here(setting.body)}"
     if setting.kind == "policy":
         text = str(setting.body["policy"])
         return f"\"$bao\" policy write {shlex.quote(policy_name(setting))} - <<'{_END}'\n{text}{_END}\n"
     if setting.kind == "connection":
         return _connection(setting)
-    return f'"$bao" write {path} - {_here(setting.body)}'
+    return f"put {path} - {_here(setting.body)}"
 
 
 def _connection(setting: Setting) -> str:
@@ -77,11 +83,11 @@ def _connection(setting: Setting) -> str:
     body = {name: value for name, value in setting.body.items() if name not in setting.secret}
     return f"""\
 if exists {path}; then
-  "$bao" write {path} @/dev/fd/3
+  put {path} @/dev/fd/3
 else
   ask {user}
-  printf %s "$password" | "$bao" write {path} @/dev/fd/3 password=-
-  "$bao" write -force {shlex.quote(rotation(setting.path))}
+  printf %s "$password" | put {path} @/dev/fd/3 password=-
+  "$bao" write -force {shlex.quote(rotation(setting.path))} >/dev/null
 fi 3{_here(body)}"""
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from stepcreds.config.model import VaultSettings
 from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, last, names, policy_name
-from stepcreds.setup.hcl_text import Raw, block, written
+from stepcreds.setup.given import values
+from stepcreds.setup.hcl_text import Raw, block, indented, written
 from stepcreds.setup.plan import Kind, Plan, Setting
 
 _HEAD = """\
@@ -42,12 +43,30 @@ def files(plan: Plan, vault: VaultSettings) -> tuple[File, ...]:
     return (File("stepcreds.tf", "\n".join([head, *variables, *blocks])),)
 
 
+# What every path of a kind begins with, which a name need not repeat.
+_SHORTER: Mapping[Kind, str] = {
+    "auth_config": "auth/",
+    "policy": "sys/policies/acl/",
+    "jwt_role": "auth/",
+    "mount": "sys/mounts/",
+    "connection": "",
+    "database_role": "",
+    "transit_key": "",
+    "header": "sys/config/auditing/request-headers/",
+}
+
+
 class _Resources:
     """Each setting as a resource; those that need another one name it."""
 
     def __init__(self, plan: Plan, vault: VaultSettings) -> None:
         self.vault = vault
-        self.named = names(setting.path for setting in plan.settings)
+        # Resources of different kinds may have one name.
+        self.named: dict[str, str] = {}
+        for kind, prefix in _SHORTER.items():
+            shorter = {each.path: each.path.removeprefix(prefix) for each in plan.settings if each.kind == kind}
+            short = names(shorter.values())
+            self.named.update({path: short[text] for path, text in shorter.items()})
         self.there = frozenset(setting.path for setting in plan.settings)
         self.written: Mapping[Kind, Callable[[Setting], str]] = {
             "auth_config": self.login,
@@ -70,7 +89,9 @@ class _Resources:
         return self._resource(setting, "vault_jwt_auth_backend", path=self.vault.mount, type="jwt", **setting.body)
 
     def policy(self, setting: Setting) -> str:
-        return self._resource(setting, "vault_policy", name=policy_name(setting), policy=setting.body["policy"])
+        # A heredoc, which is a template as well: no policy of ours has a `${` or a `%{`.
+        text = Raw(f"<<-POLICY\n{indented(str(setting.body['policy']))}POLICY")
+        return self._resource(setting, "vault_policy", name=policy_name(setting), policy=text)
 
     def jwt_role(self, setting: Setting) -> str:
         body = dict(setting.body)
@@ -155,8 +176,8 @@ def _claims(bound: Mapping[str, object]) -> dict[str, str] | None:
     """As the provider takes them: a text each, several in one with commas. None where that cannot be said so."""
     claims = {}
     for name, value in bound.items():
-        texts = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) and "," not in text and text == text.strip() for text in texts):
+        texts = [text for text in values(value) if isinstance(text, str)]
+        if len(texts) != len(values(value)) or any("," in text or text != text.strip() for text in texts):
             return None
         claims[name] = ",".join(texts)
     return claims
