@@ -74,3 +74,4 @@ class Change(NamedTuple):
     code: str  # "LEFT.ACL", "LEFT.OWNER", "LEFT.DEFINER", …
     what: str  # "PUBLIC may SELECT app.customers"
     subject: str  # "app.customers"
+    notable: bool = True  # it widens somebody's power, or takes a protection or data away; else a migration's usual work

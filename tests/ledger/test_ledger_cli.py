@@ -172,6 +172,7 @@ def test_show_as_json_has_every_record_whole(folder: Path) -> None:
         "measured": None,
         "closed": [entries[3]],
         "leaked": [],
+        "left": None,
     }
     assert [(entry["verdict"], entry["proven"], entry["seconds_alive"]) for entry in shown[1:]] == [
         ("revoked, not proven", False, 120.0),

@@ -42,6 +42,7 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "measured": credential.measured or None,
         "closed": list(credential.closings),
         "leaked": list(credential.leaks),
+        "left": credential.left or None,
     }
 
 

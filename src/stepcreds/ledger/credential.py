@@ -15,11 +15,12 @@ from stepcreds.clock import rfc3339
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.ledger.canonical import valid
 from stepcreds.ledger.record import NEVER, Event
-from stepcreds.measurement import LEVELS, Finding, Measured, Measurement, NotMeasured
+from stepcreds.measurement import LEVELS, Change, Finding, Measured, Measurement, NotMeasured
 from stepcreds.model import Ending, Leak, Lease, Login, Outcome
 from stepcreds.printable import one_line
 
 MOST_PLACES = 50  # of a leak, in one record
+MOST_CHANGES = 50  # that a command left behind
 MOST_FINDINGS = 50  # of a measurement
 
 
@@ -231,6 +232,25 @@ def leaked(step_uid: str, credential_uid: str, profile: str, leaks: Sequence[Lea
             "profile": profile,
             "places": places,
             "more": max(0, len(leaks) - MOST_PLACES),
+        },
+    )
+
+
+def left(step_uid: str, credential_uid: str, profile: str, changes: Sequence[Change], reason: str) -> Event:
+    """What the command left in the database and outlives the credential; `reason` is why nobody knows, else "".
+
+    It is what changed between two looks: a database does not say who did it.
+    """
+    told = [{"code": each.code, "subject": valid(each.subject), "what": one_line(each.what)} for each in changes]
+    return Event(
+        "credential.left",
+        step_uid,
+        {
+            "credential_uid": credential_uid,
+            "profile": profile,
+            "changes": told[:MOST_CHANGES],
+            "more": max(0, len(told) - MOST_CHANGES),
+            "unknown": one_line(reason) or None,
         },
     )
 

@@ -68,6 +68,8 @@ PRIVILEGES: Shape = {
     "excess": NAMES,
     "measured_by": TEXT,
 }
+CHANGE: Shape = dict.fromkeys(("code", "subject", "what"), TEXT)
+CHANGES = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, CHANGE) for item in items))
 COMMON: Shape = {
     "schema": _one_of(SCHEMA),
     "seq": COUNT,
@@ -136,6 +138,13 @@ KINDS: Mapping[str, Shape] = {
         "verdict": _pattern(_VERDICT),
     },
     "credential.measured": {"credential_uid": UID, "profile": TEXT, "privileges": PRIVILEGES},
+    "credential.left": {
+        "credential_uid": UID,
+        "profile": TEXT,
+        "changes": CHANGES,
+        "more": COUNT,
+        "unknown": _optional(TEXT),
+    },
     "credential.leaked": {"credential_uid": UID, "profile": TEXT, "places": PLACES, "more": COUNT},
     "token.revoke_failed": {
         "credential_uid": UID,

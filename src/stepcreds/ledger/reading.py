@@ -59,6 +59,7 @@ def read_chain(file: Path) -> ChainView:
             records.get("credential.issued", [{}])[0],
             tuple(records.get("credential.closed", [])),
             tuple(records.get("credential.leaked", [])),
+            records.get("credential.left", [{}])[0],
             records.get("credential.measured", [{}])[0],
         )
         for uid, records in found.items()

@@ -22,6 +22,7 @@ class CredentialView:
     issued: Record
     closings: tuple[Record, ...]  # more than one where a first try gave no proof
     leaks: tuple[Record, ...] = ()  # where its command left it
+    left: Record = field(default_factory=dict)  # what its command left in the database
     measured: Record = field(default_factory=dict)  # what it could do, where that was on record before its end
 
     @property

@@ -32,9 +32,7 @@ State = Mapping[tuple[str, str], Thing]  # a whole database: kind and id -> what
 class _Trace(NamedTuple):
     """One change of one object; alike ones are told together."""
 
-    rank: (
-        int  # 0 gives somebody power, 1 takes a protection away, 2 is the usual work of a migration, 3 is what is gone
-    )
+    rank: int  # 0 gives somebody power, 1 takes a protection or data away, 2 is the usual work of a migration, 3 is what is gone
     code: str
     before: str  # "PUBLIC has SELECT on the "
     kind: str
@@ -52,6 +50,7 @@ _POWERFUL: Final = {
     "membership": "LEFT.MEMBER",
 }
 _PROTECTING: Final = ("policy", "event trigger")
+_HOLDING_DATA: Final = ("table", "materialized view", "schema")
 
 
 def left_behind(before: State, after: State) -> tuple[Change, ...]:
@@ -61,7 +60,7 @@ def left_behind(before: State, after: State) -> tuple[Change, ...]:
     together: dict[tuple[int, str, str, str, str], list[str]] = {}
     for trace in sorted(traces):
         together.setdefault(trace[:5], []).append(trace.name)
-    return tuple(_change(*alike[1:], names) for alike, names in together.items())
+    return tuple(_change(*alike, names) for alike, names in together.items())
 
 
 def _compared(was: Thing | None, thing: Thing) -> Iterator[_Trace]:
@@ -126,10 +125,12 @@ def _altered(was: Thing, thing: Thing) -> _Trace:
 
 
 def _gone(thing: Thing) -> _Trace:
-    return _Trace(1 if thing.kind in _PROTECTING else 3, "LEFT.GONE", "the ", thing.kind, _GONE, thing.name)
+    return _Trace(
+        1 if thing.kind in (*_PROTECTING, *_HOLDING_DATA) else 3, "LEFT.GONE", "the ", thing.kind, _GONE, thing.name
+    )
 
 
-def _change(code: str, before: str, kind: str, after: str, names: list[str]) -> Change:
+def _change(rank: int, code: str, before: str, kind: str, after: str, names: list[str]) -> Change:
     shown = ", ".join(names[:EXAMPLES])
     if len(names) > 1 and kind:
         before = before.removeprefix("a ")
@@ -137,7 +138,7 @@ def _change(code: str, before: str, kind: str, after: str, names: list[str]) -> 
         after = {_GONE: " are gone", _CHANGED: " were changed"}.get(after, after)
     if len(names) > EXAMPLES:
         shown += f" and {len(names) - EXAMPLES} more"
-    return Change(code, f"{before}{kind}{' ' if kind else ''}{shown}{after}", names[0])
+    return Change(code, f"{before}{kind}{' ' if kind else ''}{shown}{after}", names[0], rank < 2)
 
 
 _GONE, _CHANGED = " is gone", " was changed"

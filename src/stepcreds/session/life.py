@@ -19,6 +19,7 @@ from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
 from stepcreds.session.finish import finish
 from stepcreds.session.guard import Guard
+from stepcreds.session.remains import Remains
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.request import Request
 from stepcreds.session.step import Credential, Ended, Step, Surroundings
@@ -43,6 +44,7 @@ class _Life:
         self.credentials: list[Credential] = []
         self.outcome: Outcome | None = None
         self.guard = Guard(around)
+        self.remains = Remains(around)
         self.ended: list[Ended] = []
 
     def live(self) -> int:
@@ -57,6 +59,9 @@ class _Life:
             step = self.begin(identity, parent)
             for profile in self.request.profiles:
                 self.credentials.append(acquire(step, profile))
+            with self.worker.cancellation.interruptible():
+                for credential in self.credentials:
+                    self.remains.remember(credential)
             code = self.hand_over(parent)
         except Cancelled as cancelled:
             self.fail(words.cancelled(cancelled.signal_name))
@@ -165,6 +170,8 @@ class _Life:
     def end(self, step: Step, credential: Credential) -> bool:
         """Whether the step may be called a success as far as this credential goes."""
         holding, profile = credential.holding, credential.profile
+        if self.outcome is not None:
+            self.remains.compare(credential, cancelled=bool(self.worker.cancellation.signal))
         ending = finish(step, profile, credential.vault, holding, self.outcome)
         self.ended.append(Ended(profile, holding, ending, step.journal.path))
         if tampering := words.tampering(holding, ending):
@@ -181,8 +188,9 @@ class _Life:
             if self.request.leak_scan:
                 self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
             self.guard.record(step.journal)
+            self.remains.tell(step.journal)
         if self.request.summary:
-            summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks)
+            summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks, self.remains.found)
 
     def fail(self, error: StepcredsError) -> None:
         self.around.voice.fail(error)

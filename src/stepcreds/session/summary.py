@@ -15,6 +15,7 @@ from stepcreds.model import Leak
 from stepcreds.printable import one_line
 from stepcreds.session import words
 from stepcreds.session.leak_words import places
+from stepcreds.session.remains import Left
 from stepcreds.session.step import Ended, Surroundings
 
 # The runner refuses a larger one altogether: AttachmentSizeLimit in its FileCommandManager.cs.
@@ -33,22 +34,29 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def summarise(
-    around: Surroundings, credentials: Sequence[Ended], leaks: Sequence[Leak] = (), *, whose: str = "this step"
+    around: Surroundings,
+    credentials: Sequence[Ended],
+    leaks: Sequence[Leak] = (),
+    left: Sequence[Left] = (),
+    *,
+    whose: str = "this step",
 ) -> None:
     """Append the table to the step's summary, where the CI has one. What fails is a warning, and nothing else."""
     path = around.ci.summary_file(around.environment)
     if not path or not credentials:
         return
     try:
-        _append(path, markdown(credentials, leaks, whose).encode())
+        _append(path, markdown(credentials, leaks, whose, left).encode())
     except OSError as error:
         around.voice.warn(f"the table of credentials is not in the step's summary: {error.strerror or error}")
 
 
-def markdown(credentials: Sequence[Ended], leaks: Sequence[Leak], whose: str = "this step") -> str:
-    """The table, what goes beyond a profile, and a line about leaks where there are any."""
+def markdown(
+    credentials: Sequence[Ended], leaks: Sequence[Leak], whose: str = "this step", left: Sequence[Left] = ()
+) -> str:
+    """The table, what goes beyond a profile, what a command left in its database, and a line about leaks."""
     text = f"### Credentials of {whose}\n\n{_HEAD}{''.join(_line(_row(each)) for each in credentials)}"
-    text += "".join(map(_beyond, credentials))
+    text += "".join(map(_beyond, credentials)) + "".join(map(_left, left))
     return text + f"\n**Leaked:** {_cell(places(leaks), 2000)}\n" if leaks else text
 
 
@@ -62,6 +70,14 @@ def _beyond(ended: Ended) -> str:
     more = f"\nAnd {len(excess) - MOST} more: `stepcreds scope {ended.profile.name}`\n" if len(excess) > MOST else ""
     title = f"\n**Beyond the profile {_cell(ended.profile.name)}:**\n\n"
     return title + _BEYOND + "".join(map(_line, rows)) + more
+
+
+def _left(left: Left) -> str:
+    if not left.changes:
+        return ""
+    shown = "".join(f"- {_cell(each.what)}\n" for each in left.changes[:MOST])
+    more = f"- and {len(left.changes) - MOST} more\n" if len(left.changes) > MOST else ""
+    return f"\n**Left in the database of {_cell(left.profile)}, and outliving the credential:**\n\n{shown}{more}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,0 +1,39 @@
+"""Two looks at what a DDL command may leave behind: one before it, one after it, both as the issued user itself."""
+
+from __future__ import annotations
+
+from stepcreds.clock import Clock
+from stepcreds.config.model import Profile
+from stepcreds.measurement import Change
+from stepcreds.scope.left_behind import State, left_behind
+from stepcreds.secret import Secret
+
+
+def first_look(profile: Profile, username: str, password: Secret, clock: Clock, *, timeout: float) -> State:
+    """What is there before the command; nothing for an engine that tells afterwards whose everything is.
+
+    Raises `DatabaseError`.
+    """
+    url = profile.database
+    if url is None or url.engine != "postgresql":
+        return {}
+    from stepcreds.scope.postgresql_state import look
+
+    return look(url, username, password, clock, timeout=timeout)
+
+
+def second_look(
+    profile: Profile, username: str, password: Secret, before: State, clock: Clock, *, timeout: float
+) -> tuple[Change, ...]:
+    """What outlives the user that was not there at the first look, what widens somebody's power first.
+
+    To be asked before the user is locked and removed. Raises `DatabaseError`.
+    """
+    url = profile.database
+    if url is None:
+        return ()
+    if url.engine == "postgresql":
+        return left_behind(before, first_look(profile, username, password, clock, timeout=timeout))
+    from stepcreds.scope.mysql_left import definer_objects
+
+    return definer_objects(url, username, password, clock, timeout=timeout)
