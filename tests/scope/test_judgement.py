@@ -171,6 +171,12 @@ def test_the_order_is_excess_first_and_the_worst_of_it() -> None:
     assert [each.standing for each in judged] == ["excess"] * 3 + ["allowed"] + ["within"] * 2
 
 
+def test_of_one_level_what_ends_whole_tables_comes_first() -> None:
+    codes = ("PG.OBJECT.OWN", "PG.SCHEMA.CREATE", "PG.SEQUENCE.OWN", "PG.TABLE.OWN", "PG.SCHEMA.OWN")
+    judged = judge([finding("ddl", code=code) for code in codes], profile())
+    assert [each.code for each in judged] == ["PG.SCHEMA.OWN", "PG.TABLE.OWN", *codes[:3]]
+
+
 @pytest.mark.parametrize(
     ("of", "words"),
     [

@@ -66,8 +66,8 @@ def test_a_warning_says_the_same_and_that_it_passes() -> None:
     found = measured(OWNS)
     first, second = warning(PROFILE, found).splitlines()
     assert first == (
-        "verify: declared read-only in app, and can do more (ddl): it can alter, drop, empty, and open to others 214 "
-        "tables of app, via SET ROLE app_owner. on_excess: warn lets it pass"
+        "the credential of profile verify is declared read-only in app, and can do more (ddl): it can alter, drop, "
+        "empty, and open to others 214 tables of app, via SET ROLE app_owner. on_excess: warn lets it pass"
     )
     assert second == refusal(PROFILE, found).cause
 

@@ -14,6 +14,8 @@ from stepcreds.measurement import LEVELS, Finding, Level
 
 DECLARED: Final[dict[Access, Level]] = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _STANDINGS: Final = ("excess", "allowed", "within")
+# Of one level, what is worse than the rest of it: the end of a code. A sentence about the worst begins with these.
+_GRAVEST: Final = ("SUPERUSER", "DATABASE.OWN", "SCHEMA.OWN", "TABLE.OWN", "TABLE.WRITE", "TABLE.READ")
 _SHOWN: Final = 3  # of the declared relations and columns, in a sentence
 
 
@@ -44,9 +46,10 @@ def declared(profile: Profile) -> str:
     return f"{access} in {_listed(places)}" if places else access
 
 
-def _rank(finding: Finding) -> tuple[int, int, str, str, str, str]:
-    standing = _STANDINGS.index(finding.standing)
-    return standing, -LEVELS.index(finding.level), finding.code, finding.subject, finding.database, finding.via
+def _rank(finding: Finding) -> tuple[int, int, int, tuple[str, ...]]:
+    grave = next((at for at, end in enumerate(_GRAVEST) if finding.code.endswith(end)), len(_GRAVEST))
+    names = finding.code, finding.subject, finding.database, finding.via
+    return _STANDINGS.index(finding.standing), -LEVELS.index(finding.level), grave, names
 
 
 def _judged(finding: Finding, profile: Profile, allowance: Allowance | None) -> Finding:

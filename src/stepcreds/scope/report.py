@@ -58,7 +58,8 @@ def refusal(profile: Profile, measured: Measured) -> ExcessError:
 
 def warning(profile: Profile, measured: Measured) -> str:
     """What a step says that goes on all the same: the verdict, and a line for each finding."""
-    said = f"{profile.name}: {verdict(profile, measured)}: {worst(measured)}. on_excess: warn lets it pass"
+    what = f"the credential of profile {profile.name} is {verdict(profile, measured)}"
+    said = f"{what}: {worst(measured)}. on_excess: warn lets it pass"
     return "\n".join([said, *_lines(profile, measured.excess)])
 
 
