@@ -88,6 +88,8 @@ WITH RECURSIVE secret AS MATERIALIZED (
 ), exposed(oid) AS (
   SELECT c.oid FROM candidate c CROSS JOIN LATERAL (SELECT r.ev_action FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
   WHERE r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
+    -- Not where it shows other columns alone, and no whole row: such a view is as harmless as pg_roles.
+    AND pg_get_viewdef(c.oid) LIKE ANY ('{{%rolpassword%,%passwd%,%umoptions%,%subconninfo%,%.*%}}'::text[])
   UNION
   SELECT r.ev_class FROM exposed e
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_rewrite'::regclass

@@ -24,20 +24,39 @@ REACHING: Final = {
     "pljava": ".",
     "orafce": "^(fopen|fcopy|fremove|frename|put|put_line|get_line)$",
 }
-_CALLABLE = f"""
-(v.usable
- OR EXISTS (SELECT FROM pg_operator o CROSS JOIN {PROBE}
-            WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
- OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid))"""  # noqa: S608
+# Whoever may not use a function's schema may still call it where something names it for him: an operator, a cast; a
+# view, or a table whose defaults and checks CREATE TEMP TABLE … (LIKE …) copies; a domain.
+_NAMED_ELSEWHERE: Final = f"""(
+  EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
+  OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid)
+  OR EXISTS (
+    SELECT FROM pg_depend d
+    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
+    LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+    LEFT JOIN pg_class t ON t.oid = coalesce(r.ev_class, a.adrelid, nullif(k.conrelid, 0))
+    LEFT JOIN pg_type m ON m.oid = nullif(k.contypid, 0) OR (d.classid = 'pg_type'::regclass AND m.oid = d.objid)
+    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
+      AND (has_any_column_privilege(p.oid, t.oid, 'SELECT, INSERT, UPDATE')
+           AND has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
+           OR has_schema_privilege(p.oid, m.typnamespace, 'USAGE')))
+)"""  # noqa: S608 - words of our own, here and below
+# The functions an aggregate is made of are called with the right of the aggregate's owner to do so.
+_AGGREGATED: Final = """EXISTS (
+  SELECT FROM pg_aggregate g JOIN pg_proc a ON a.oid = g.aggfnoid
+  WHERE f.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
+                  g.aggminvtransfn, g.aggmfinalfn)
+    AND has_function_privilege(p.oid, a.oid, 'EXECUTE') AND has_schema_privilege(p.oid, a.pronamespace, 'USAGE')
+    AND has_function_privilege(a.proowner, f.oid, 'EXECUTE'))"""
 
 
 def functions() -> str:
     """Each function with why it is here. `why`: definer, reaching, opened, untrusted."""
     reaching = " OR ".join(f"(e.extname = '{name}' AND f.proname ~ '{which}')" for name, which in REACHING.items())
-    bits = (
-        masks("has_function_privilege(p.oid, f.oid, 'EXECUTE')")
-        .replace("max(each.mask) AS most", "max(each.mask) AS most, bool_or(each.usable) AS usable")
-        .replace("SELECT p.n, ", "SELECT p.n, has_schema_privilege(p.oid, f.pronamespace, 'USAGE') AS usable, ")
+    bits = masks(
+        "has_function_privilege(p.oid, f.oid, 'EXECUTE') AND"
+        f" (has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {_NAMED_ELSEWHERE})"
+        f" OR (f.why = 'definer' AND {_AGGREGATED})"
     )
     return rows(
         f"""
@@ -52,7 +71,8 @@ WITH member AS MATERIALIZED (
               WHEN (f.oid < 16384 OR e.extname IS NOT NULL) AND i.initprivs IS NOT NULL AND NOT EXISTS (
                 SELECT FROM aclexplode(i.initprivs) x WHERE x.privilege_type = 'EXECUTE'
                 AND (x.grantee = 0 OR x.grantee = {HELD})) THEN 'opened'
-              WHEN f.oid >= 16384 AND e.extname IS NULL AND NOT l.lanpltrusted THEN 'untrusted' END AS why
+              WHEN f.oid >= 16384 AND e.extname IS NULL AND NOT l.lanpltrusted
+                AND f.prokind <> 'a' THEN 'untrusted' END AS why
   FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
   WHERE {ASKED}
@@ -72,7 +92,7 @@ SELECT f.why, n.nspname AS schema, f.oid::regprocedure AS signature, f.extname A
        v.masks, {grants("f.proacl", "f", "f.proowner")} AS grants
 FROM candidate f JOIN pg_namespace n ON n.oid = f.pronamespace JOIN pg_roles o ON o.oid = f.proowner
 CROSS JOIN LATERAL {bits} AS v
-WHERE f.why IS NOT NULL AND v.most > 0 AND {_CALLABLE}"""  # noqa: S608 - words of our own
+WHERE f.why IS NOT NULL AND v.most > 0"""  # noqa: S608 - words of our own
     )
 
 

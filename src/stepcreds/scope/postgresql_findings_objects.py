@@ -25,7 +25,7 @@ _LOADING: Final = frozenset(
         "restore_command",
         "archive_library",
         "ssl_passphrase_command",
-        "lo_compat_privileges",
+        "lo_compat_privileges session_replication_role",
     ]
 )
 _OBJECTS: Final = {

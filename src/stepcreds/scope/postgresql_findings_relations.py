@@ -41,8 +41,8 @@ _RELATION: Final = (
     _Capability("PG.TABLE.READ", READ, "read", ("SELECT",), "pg_read_all_data"),
     _Capability("PG.TABLE.WRITE", sum(_WRITES), "{}", tuple(_WRITES.values()), "pg_write_all_data"),
     _Capability("PG.TABLE.OWN", OWN, "alter, drop and open to others", ()),
-    _Capability("PG.TABLE.TRIGGER", TRIGGER, "put triggers on", ("TRIGGER",)),
-    _Capability("PG.TABLE.REFERENCES", REFERENCES, "refer with foreign keys to", ("REFERENCES",)),
+    _Capability("PG.TABLE.TRIGGER", TRIGGER, "put triggers (TRIGGER) on", ("TRIGGER",)),
+    _Capability("PG.TABLE.REFERENCES", REFERENCES, "refer with foreign keys (REFERENCES) to", ("REFERENCES",)),
     _Capability("PG.TABLE.MAINTAIN", MAINTAIN, "lock and rewrite (MAINTAIN)", ("MAINTAIN",), "pg_maintain"),
     _Capability("PG.TABLE.GRANT", GRANT, "grant to others its privileges on", _ANY),
 )
@@ -95,7 +95,7 @@ def _grouped(
 
 
 def _code(row: Record, bits: int, each: _Capability) -> str:
-    if not row["usable"] and each.bits != OWN and not bits & OWN:
+    if not row["usable"] and each in _RELATION and each.bits != OWN and not bits & OWN:
         return "PG.TABLE.LATENT"
     if row["supplied"] and each.code == "PG.TABLE.READ":
         return "PG.EXTENSION.READ"
@@ -120,7 +120,7 @@ def _finding(seen: Seen, code: str, schema: str, named: str, each: _Capability, 
         code,
         what,
         table or schema,
-        objects=tuple(f"{schema}.{name}" for name in sorted(group.names)),
+        objects=tuple(f"{schema}.{name}" for name in sorted(set(group.names))),
         number=group.number,
         via=via,
         fix=take_away(
@@ -137,7 +137,7 @@ def _finding(seen: Seen, code: str, schema: str, named: str, each: _Capability, 
 _COLUMN: Final = (
     _Capability("PG.COLUMN.READ", READ, "read", ("SELECT",)),
     _Capability("PG.COLUMN.WRITE", INSERT | UPDATE, "{}", ("INSERT", "UPDATE")),
-    _Capability("PG.COLUMN.REFERENCES", REFERENCES, "refer with foreign keys to", ("REFERENCES",)),
+    _Capability("PG.COLUMN.REFERENCES", REFERENCES, "refer with foreign keys (REFERENCES) to", ("REFERENCES",)),
     _Capability("PG.COLUMN.GRANT", GRANT, "grant to others its privileges on", _ANY),
 )
 

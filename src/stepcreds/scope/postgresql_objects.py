@@ -141,8 +141,7 @@ FROM (
   WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = {HELD} AND s.deptype = 'o'
     AND s.dbid IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
     AND s.classid NOT IN ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_database'::regclass,
-      'pg_tablespace'::regclass, 'pg_largeobject'::regclass, 'pg_default_acl'::regclass, 'pg_foreign_server'::regclass,
-      'pg_foreign_data_wrapper'::regclass, 'pg_user_mapping'::regclass, 'pg_auth_members'::regclass)
+      'pg_tablespace'::regclass, 'pg_largeobject'::regclass, 'pg_default_acl'::regclass, 'pg_user_mapping'::regclass, 'pg_auth_members'::regclass)
 ) AS each GROUP BY 1, 2, 3"""  # noqa: S608
     )
 
