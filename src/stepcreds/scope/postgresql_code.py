@@ -26,6 +26,8 @@ REACHING: Final = {
 }
 # Whoever may not use a function's schema may still call it where something names it for him: an operator, a cast; a
 # view, or a table whose defaults and checks CREATE TEMP TABLE … (LIKE …) copies; a domain.
+_MAKES_TABLES: Final = """(has_database_privilege(p.oid, current_database(), 'TEMPORARY')
+  OR EXISTS (SELECT FROM pg_namespace w WHERE has_schema_privilege(p.oid, w.oid, 'CREATE')))"""
 _NAMED_ELSEWHERE: Final = f"""(
   EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
   OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid)
@@ -37,9 +39,11 @@ _NAMED_ELSEWHERE: Final = f"""(
     LEFT JOIN pg_class t ON t.oid = coalesce(r.ev_class, a.adrelid, nullif(k.conrelid, 0))
     LEFT JOIN pg_type m ON m.oid = nullif(k.contypid, 0) OR (d.classid = 'pg_type'::regclass AND m.oid = d.objid)
     WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
-      AND (has_any_column_privilege(p.oid, t.oid, 'SELECT, INSERT, UPDATE')
-           AND has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
-           OR has_schema_privilege(p.oid, m.typnamespace, 'USAGE')))
+      AND (has_schema_privilege(p.oid, m.typnamespace, 'USAGE')
+        OR has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
+          AND (has_any_column_privilege(p.oid, t.oid, 'INSERT, UPDATE')
+            OR (r.oid IS NOT NULL AND has_any_column_privilege(p.oid, t.oid, 'SELECT'))
+            OR (has_table_privilege(p.oid, t.oid, 'SELECT') AND {_MAKES_TABLES}))))
 )"""  # noqa: S608 - words of our own, here and below
 # The functions an aggregate is made of are called with the right of the aggregate's owner to do so.
 _AGGREGATED: Final = """EXISTS (
