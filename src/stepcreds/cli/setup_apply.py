@@ -13,7 +13,8 @@ import click
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.operator import operator_token
 from stepcreds.cli.options import config_option, load, working_folder
-from stepcreds.cli.setup_answers import answers_of, answers_options
+from stepcreds.cli.setup_answers import answers_of
+from stepcreds.cli.setup_options import answers_options
 from stepcreds.cli.setup_text import Text, as_json
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import Config

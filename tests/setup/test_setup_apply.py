@@ -1,0 +1,382 @@
+"""`setup apply` on a real OpenBao and PostgreSQL: from nothing to a step that works, and nothing twice."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
+
+from stepcreds.devstack.issuer import Issuer
+from stepcreds.devstack.openbao import OpenBao
+from stepcreds.devstack.postgresql import PostgreSQL
+
+# ruff: noqa: F811, S608 - pytest hands a fixture in under the name it was imported with; the names in SQL are ours
+
+SEE = "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#"
+
+
+class _Servers(NamedTuple):
+    openbao: OpenBao
+    postgresql: PostgreSQL
+    issuer: Issuer
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose servers have nothing in them but its tables."""
+    with ExitStack() as running:
+        openbao, postgresql = OpenBao(), PostgreSQL()
+        running.callback(openbao.stop)
+        running.callback(postgresql.stop)
+        openbao.launch()
+        postgresql.launch()
+        openbao.wait()
+        postgresql.wait()
+        yield Shop(_Servers(openbao, postgresql, running.enter_context(Issuer())), tmp_path)
+
+
+def test_from_nothing_to_a_working_step_with_nothing_done_by_hand(empty: Shop) -> None:
+    policy = empty.setup("apply", "--print-policy", VAULT_TOKEN=None, STEPCREDS_DATABASE_ADMIN_URL=None)
+    assert policy.returncode == 0, policy.stderr
+    empty.token = empty.operator(policy.stdout)
+    first = empty.setup("apply", "--yes")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stdout.splitlines()[-1].startswith("Nothing has drifted; ")
+    # The first password was replaced at once by one that OpenBao made.
+    rotated = [entry["request"]["path"] for entry in audit(empty) if "rotate-root" in entry["request"]["path"]]
+    assert set(rotated) == {f"{empty.engine}/rotate-root/{empty.name}"}
+
+    verify = empty.step("exec", "verify", "--", "sh", "-c", 'test -n "$DATABASE_URL"')
+    assert verify.returncode == 0, verify.stderr
+    migrate = empty.step("exec", "migrate", "--", sys.executable, "-c", MIGRATION, f"{empty.name}.invoices")
+    assert migrate.returncode == 0, migrate.stderr
+    # What the migration made belongs to the owner, and a reader may read it.
+    assert empty.sql(
+        f"SELECT tableowner, has_table_privilege('{empty.group}', '{empty.name}.invoices', 'SELECT')"
+        f" FROM pg_tables WHERE tablename = 'invoices'"
+    ) == [[empty.owner, True]]
+    assert empty.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-%'") == [[0]]
+
+    password = empty.password()
+    second = empty.setup("apply", "--yes")
+    assert (second.returncode, "Nothing to do." in second.stdout.splitlines()) == (0, True), second.stdout
+    assert empty.password() == password
+
+    role = f"{empty.engine}/roles/{empty.name}-verify"
+    wanted = empty.read(role)
+    empty.write(role, revocation_statements=[])
+    empty.sql(f"GRANT CONNECT ON DATABASE {empty.name} TO PUBLIC")
+    found = empty.setup("check")
+    assert (found.returncode, found.stdout.splitlines()[-1].partition(";")[0]) == (1, "2 differences"), found.stdout
+    mended = empty.setup("apply", "--yes")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert empty.read(role) == wanted
+    assert empty.setup("check").returncode == 0
+
+
+MIGRATION = """
+import os, sys
+from urllib.parse import urlsplit
+from pg8000.native import Connection
+url = urlsplit(os.environ["DATABASE_URL"])
+with Connection(url.username, url.hostname, url.path[1:], url.port, url.password) as connection:
+    connection.run("CREATE TABLE " + sys.argv[1] + " (id int)")
+"""
+
+
+def audit(shop: Shop) -> list[dict[str, dict[str, str]]]:
+    import json
+
+    return [json.loads(line) for line in shop.servers.openbao.audit_log.read_text().splitlines()]
+
+
+class TestBeforeAnythingIsChanged:
+    @pytest.fixture(autouse=True)
+    def untouched(self, shop: Shop) -> Iterator[None]:
+        yield
+        with shop.vault() as client:
+            assert f"{shop.mount}/" not in client.read("sys/auth")["data"]
+            assert f"{shop.engine}/" not in client.read("sys/mounts")["data"]
+        assert shop.sql(f"SELECT rolname FROM pg_roles WHERE rolname IN ('{shop.group}', '{shop.manager}')") == []
+
+    def test_a_dry_run_shows_everything_and_does_nothing(self, shop: Shop) -> None:
+        run = shop.setup("apply", "--dry-run")
+        assert (run.returncode, run.stderr) == (1, "")
+        lines = run.stdout.splitlines()
+        assert f"  + auth/{shop.mount}/role/{shop.name}-migrate  Which jobs may log in for migrate." in lines
+        assert '      bound_claims: {"repository_id": "71717171", "environment": "production"}' in lines
+        assert "      password: (made by stepcreds, then known to Vault alone)" in lines
+        assert (
+            f"~ {shop.manager} gets a new password, which Vault then replaces by one that it alone knows: Vault has no "
+            "connection with it yet." in " ".join(run.stdout.split())
+        )
+        assert re.fullmatch(r"11 to create, \d+ to run at databases, 1 to get a new password\.", lines[-1])
+
+    def test_nobody_is_asked_where_there_is_no_terminal(self, shop: Shop) -> None:
+        run = shop.setup("apply")
+        assert (run.returncode, run.stderr) == (
+            2,
+            "stepcreds: error: Nobody can be asked here whether this is to be done, and nothing was\n"
+            "  fix: Look at it with --dry-run, and then say --yes.\n"
+            f"{SEE}setup-apply\n",
+        )
+
+    def test_what_the_token_may_not_do_is_told_whole_and_is_then_enough(self, shop: Shop) -> None:
+        shop.token = shop.operator('path "sys/capabilities-self" {\n  capabilities = ["update"]\n}\n')
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 1
+        assert run.stderr.startswith(
+            "stepcreds: error: Your Vault token may not do all of this, and nothing was changed\n"
+            f"  cause: auth/{shop.mount}/config: create, read, update\n"
+            f"    auth/{shop.mount}/role/{shop.name}-migrate: create, read, update\n"
+        )
+        assert f"    sys/auth/{shop.mount}: create, update, sudo\n" in run.stderr
+        assert run.stderr.endswith(
+            "    The whole policy that `setup apply` needs: stepcreds setup apply --print-policy\n"
+            f"{SEE}setup-capabilities\n"
+        )
+        # The policy in the message, as somebody would paste it.
+        _, _, fix = run.stderr.partition("  fix: As a policy, with what the token has there already:\n")
+        policy, _, _ = fix.partition("    The whole policy")
+        shop.token = shop.operator(policy + 'path "sys/capabilities-self" {\n  capabilities = ["update"]\n}\n')
+        assert shop.setup("apply", "--dry-run").returncode == 1
+        assert shop.setup("apply", "--dry-run").stderr == ""
+
+    def test_a_token_that_vault_does_not_know(self, shop: Shop) -> None:
+        run = shop.setup("apply", "--yes", VAULT_TOKEN="hvs.nobody")
+        assert (run.returncode, run.stderr) == (
+            1,
+            f"stepcreds: error: Vault at {shop.address} answered 403 to POST sys/capabilities-self: permission denied\n"
+            "  cause: Vault does not know the token that you gave (any longer): it has expired or was revoked.\n"
+            "  fix: Log in again: vault login (or bao login)\n"
+            f"{SEE}vault-token-gone\n",
+        )
+
+    def test_a_connection_needs_somebody_who_can_set_its_first_password(self, shop: Shop) -> None:
+        run = shop.setup("apply", "--yes", STEPCREDS_DATABASE_ADMIN_URL=None)
+        port = shop.servers.postgresql.port
+        assert (run.returncode, run.stderr) == (
+            2,
+            f"stepcreds: error: Vault's connection {shop.engine}/config/{shop.name} needs a password of {shop.manager} at "
+            f"127.0.0.1:{port}, and there is no administrator of the database to set one\n"
+            "  cause: Vault replaces the password at once by one that it alone knows, but somebody has to set the first. "
+            "Nothing was changed.\n"
+            "  fix: Give the administrator's URL in an environment variable: --database-admin VARIABLE\n"
+            "    Or let the database's administrator run what `stepcreds setup --format sql` prints, write the "
+            "connection as `stepcreds setup --format shell` shows it, and come back for the rest.\n"
+            f"{SEE}setup-administrator\n",
+        )
+        assert (
+            "  ? not looked at: there is no administrator's URL (--database-admin VARIABLE)." in run.stdout.splitlines()
+        )
+
+    def test_a_statement_that_fails_takes_the_others_with_it(self, shop: Shop) -> None:
+        shop.sql(
+            f"CREATE ROLE {shop.name}_somebody",
+            f"ALTER TABLE {shop.name}.customers OWNER TO {shop.name}_somebody",
+        )
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 1
+        lines = run.stdout.splitlines()
+        assert f"not done auth/{shop.mount}/config" in lines
+        assert lines[-1] == "What was done stays; the next `stepcreds setup apply` does the rest."
+        assert not [line for line in lines if line.startswith("done ")]
+        assert f"{shop.name}.customers" in run.stderr
+        assert run.stderr.endswith(f"{SEE}setup-statement\n")
+
+
+@pytest.mark.parametrize(("answer", "code", "there"), [("n", 1, False), ("y", 0, True)])
+def test_on_a_terminal_it_asks(shop: Shop, answer: str, code: int, there: bool) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        running = subprocess.Popen(
+            shop.command("apply"),
+            cwd=shop.folder,
+            env=shop.environment(TERM="dumb"),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        said = ""
+        while "Do it? [y/N]: " not in said:
+            said += os.read(ours, 65536).decode()
+        os.write(ours, f"{answer}\n".encode())
+        while running.poll() is None or select.select([ours], [], [], 0)[0]:
+            if select.select([ours], [], [], 0.01)[0]:
+                said += os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    shop.assert_no_secret(said)
+    assert running.returncode == code, said
+    with shop.vault() as client:
+        assert (f"{shop.mount}/" in client.read("sys/auth")["data"]) is there
+    assert ("stepcreds: error: Nothing was changed\r\n" in said) is not there
+
+
+class TestAdministrator:
+    @pytest.mark.parametrize("form", ["postgresql://root:{}@127.0.0.1/", "127.0.0.1:1=postgresql://root:{}@127.0.0.1/"])
+    def test_a_url_is_no_argument(self, shop: Shop, form: str) -> None:
+        secret = shop.servers.postgresql.password.reveal()
+        run = shop.setup("apply", "--dry-run", "--database-admin", form.format(secret))
+        assert (run.returncode, run.stdout, run.stderr) == (
+            2,
+            "",
+            "stepcreds: error: --database-admin takes the name of a variable, not a URL\n"
+            "  cause: A URL with a password on the command line is in the process list and in the shell's history. This "
+            "one may be there now: change the password.\n"
+            "  fix: Put it into the environment, and name the variable: --database-admin ADMIN_URL\n"
+            f"{SEE}setup-administrator\n",
+        )
+
+    def test_nothing_is_run_at_a_server_that_no_profile_names(self, shop: Shop) -> None:
+        port = shop.servers.postgresql.port
+        elsewhere = shop.administrator.reveal().replace("127.0.0.1", "localhost")
+        run = shop.setup("apply", "--dry-run", STEPCREDS_DATABASE_ADMIN_URL=elsewhere)
+        assert (run.returncode, run.stdout, run.stderr) == (
+            2,
+            "",
+            "stepcreds: error: The administrator's URL in STEPCREDS_DATABASE_ADMIN_URL is for postgresql at "
+            f"localhost:{port}: no profile has a database there\n"
+            "  cause: Nothing is run at a server that the configuration does not name.\n"
+            f"  fix: The databases are at: 127.0.0.1:{port}.\n"
+            "    Where the administrator reaches one under another address, say which: --database-admin "
+            f"127.0.0.1:{port}=STEPCREDS_DATABASE_ADMIN_URL\n"
+            f"{SEE}setup-administrator\n",
+        )
+        named = ("--database-admin", f"127.0.0.1:{port}=OTHER")
+        assert shop.setup("apply", "--dry-run", *named, OTHER=elsewhere).stderr == ""
+
+    def test_a_variable_that_is_not_set_or_holds_no_url(self, shop: Shop) -> None:
+        run = shop.setup("apply", "--dry-run", "--database-admin", "NOWHERE")
+        assert (run.returncode, run.stderr.splitlines()[0]) == (
+            2,
+            "stepcreds: error: The variable NOWHERE of --database-admin is not set",
+        )
+        secret = shop.servers.postgresql.password.reveal()
+        run = shop.setup("apply", "--dry-run", STEPCREDS_DATABASE_ADMIN_URL=f"postgresql://postgres/{secret}")
+        assert (run.returncode, run.stderr.splitlines()[0]) == (
+            2,
+            "stepcreds: error: The URL in the variable STEPCREDS_DATABASE_ADMIN_URL cannot be used: it is not the URL of "
+            "a database with one user and one password",
+        )
+
+    def test_a_wrong_password(self, shop: Shop) -> None:
+        secret = shop.servers.postgresql.password.reveal()
+        wrong = shop.administrator.reveal().replace(secret, "wr0ng-one")
+        run = shop.setup("apply", "--dry-run", STEPCREDS_DATABASE_ADMIN_URL=wrong)
+        port = shop.servers.postgresql.port
+        assert "wr0ng-one" not in run.stdout + run.stderr
+        assert (run.returncode, run.stderr) == (
+            1,
+            "stepcreds: error: The administrator of $STEPCREDS_DATABASE_ADMIN_URL is not let in: "
+            f'127.0.0.1:{port} said: password authentication failed for user "postgres"\n'
+            "  fix: Look at the URL in $STEPCREDS_DATABASE_ADMIN_URL.\n"
+            f"{SEE}setup-administrator\n",
+        )
+
+
+class TestPartly:
+    def test_what_fails_on_the_way_is_told_and_done_the_next_time(self, shop: Shop) -> None:
+        answers = shop.folder / "setup.yml"
+        right = answers.read_text()
+        port = shop.servers.postgresql.port
+        answers.write_text(f"{right}vault_reaches:\n  127.0.0.1:{port}: 127.0.0.1:1\n")
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 1
+        lines = run.stdout.splitlines()
+        assert f"done auth/{shop.mount}/role/{shop.name}-verify" in lines
+        assert f"not done {shop.engine}/config/{shop.name}" in lines
+        assert f"not done {shop.engine}/roles/{shop.name}-verify" in lines
+        assert f"POST {shop.engine}/config/{shop.name}: error creating database object" in run.stderr
+        answers.write_text(right)
+        again = shop.setup("apply", "--yes")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert not [line for line in again.stdout.splitlines() if line.startswith("done auth/")]
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
+
+    def test_whoever_interrupts_learns_what_was_done(self, shop: Shop) -> None:
+        with closing(shop.servers.postgresql.connect(database=shop.name)) as other:
+            other.run("BEGIN")
+            other.run(f"CREATE ROLE {shop.group}")  # ours waits for what becomes of it
+            running = subprocess.Popen(
+                shop.command("apply", "--yes"),
+                cwd=shop.folder,
+                env=shop.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            waiting = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{shop.name}' AND wait_event_type = 'Lock'"
+            while not shop.sql(waiting):
+                assert running.poll() is None
+            running.send_signal(signal.SIGTERM)
+            said, _ = running.communicate(timeout=60)
+            other.run("ROLLBACK")
+        assert running.returncode == 130
+        lines = said.splitlines()
+        number = next(line for line in lines if line.startswith("not done"))
+        assert re.fullmatch(rf"not done 127\.0\.0\.1:\d+/{shop.name}: \d+ statements \(it may have been\)", number)
+        assert f"not done auth/{shop.mount}/config" in lines
+        assert shop.setup("apply", "--yes").returncode == 0
+
+
+class TestPassword:
+    def test_it_is_made_anew_only_when_asked_for(self, applied: Shop) -> None:
+        before = applied.password()
+        run = applied.setup("apply", "--yes", "--rotate-manager")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "1 to get a new password." in run.stdout.splitlines()
+        assert before != applied.password()
+        assert applied.read(f"{applied.engine}/creds/{applied.name}-verify")["username"].startswith("v-")
+
+    def test_vault_replaces_it_also_without_an_administrator(self, applied: Shop) -> None:
+        before = applied.password()
+        run = applied.setup("apply", "--yes", "--rotate-manager", STEPCREDS_DATABASE_ADMIN_URL=None)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert before != applied.password()
+
+    def test_a_user_whom_somebody_dropped_is_there_again(self, shop: Shop) -> None:
+        assert shop.setup("apply", "--yes").returncode == 0
+        shop.sql(f"DROP OWNED BY {shop.manager}", f"DROP ROLE {shop.manager}")
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-migrate")["username"].startswith("v-")
+
+
+def test_vaults_part_is_done_without_an_administrator_once_there_is_a_connection(applied: Shop) -> None:
+    role = f"auth/{applied.mount}/role/{applied.name}-verify"
+    wanted = applied.read(role)
+    kept = {name: wanted[name] for name in ("role_type", "user_claim", "bound_claims", "bound_audiences")}
+    applied.write(role, **kept, token_policies=["default", "other"])
+    run = applied.setup("apply", "--yes", STEPCREDS_DATABASE_ADMIN_URL=None)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"done {role}" in run.stdout.splitlines()
+    assert applied.read(role)["token_policies"] == wanted["token_policies"]
+
+
+def test_something_else_under_a_name_is_left_alone(shop: Shop) -> None:
+    shop.write(f"sys/mounts/{shop.engine}", type="kv")
+    run = shop.setup("apply", "--yes")
+    assert (run.returncode, run.stderr) == (
+        1,
+        f"stepcreds: error: sys/mounts/{shop.engine} cannot become what the plan wants: something else is mounted there: "
+        "kv\n"
+        "  fix: Choose another mount or key in stepcreds.yml, or remove what is there if nothing needs it.\n"
+        f"{SEE}setup-conflict\n",
+    )
+    assert f"  ! sys/mounts/{shop.engine}" in run.stdout
+    with shop.vault() as client:
+        assert f"{shop.mount}/" not in client.read("sys/auth")["data"]
