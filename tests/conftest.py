@@ -26,6 +26,9 @@ from stepcreds.devstack.stack import Stack
 if TYPE_CHECKING:
     from runner import Repository
 
+# Modules of shared tests: their assertions, too, are to show what they compared.
+pytest.register_assert_rewrite("postgresql_checks", "postgresql_plan_checks", "postgresql_site", "revocation_race")
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:

@@ -23,7 +23,7 @@ from stepcreds.setup.postgresql_reach import (
 _TABLE = {"read-only": ("SELECT",), "read-write": ("SELECT", "INSERT", "UPDATE", "DELETE")}
 # There is no DELETE of columns: who may see and change only some of them takes no row away.
 _COLUMN = {"read-only": ("SELECT",), "read-write": ("SELECT", "INSERT", "UPDATE")}
-_VERB = {"read-only": "Read", "read-write": "Read and change rows of"}
+_MAY = {"read-only": "may read", "read-write": "may read and change rows of"}
 
 
 def rights(group: str, access: str, within: Reach, owners: Sequence[str]) -> Iterator[Statement]:
@@ -36,13 +36,13 @@ def rights(group: str, access: str, within: Reach, owners: Sequence[str]) -> Ite
     yield Statement(
         in_each_schema(within, f"GRANT {_list(_TABLE[access])} ON ALL TABLES IN SCHEMA", f"TO {quoted(group)}"),
         holds_on_relations(group, within, RELATIONS, "has_table_privilege", _TABLE[access]),
-        f"{_VERB[access]} the tables and views that are there now, in {within.words}.",
+        f"{shown(group)} {_MAY[access]} the tables and views that are there now, in {within.words}.",
     )
     if access == "read-write":
         yield Statement(
             in_each_schema(within, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA", f"TO {quoted(group)}"),
             holds_on_relations(group, within, "'S'", "has_sequence_privilege", ("USAGE",)),
-            f"Take numbers from the sequences in {within.words}; not set them back.",
+            f"{shown(group)} may take numbers from the sequences in {within.words}; not set them back.",
         )
     yield from _of_what_comes(group, access, within, owners)
 
@@ -51,7 +51,7 @@ def usage(role: str, within: Reach) -> Statement:
     return Statement(
         in_each_schema(within, "GRANT USAGE ON SCHEMA", f"TO {quoted(role)}"),
         holds_on_schemas(role, within, "USAGE"),
-        f"See what is in {within.words}.",
+        f"{shown(role)} may see what is in {within.words}.",
     )
 
 
@@ -66,7 +66,7 @@ def _of_tables(group: str, access: str, within: Reach) -> Iterator[Statement]:
         " (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN pg_roles r"
         f" WHERE n.nspname = declared.s AND c.relname = declared.t AND c.relkind IN ({RELATIONS})"
         f" AND r.rolname = {literal(group)} AND {held}))",
-        f"{_VERB[access]} the declared tables, and no others.",
+        f"{shown(group)} {_MAY[access]} the declared tables, and no others.",
     )
     if access == "read-write":
         yield _sequences_of_tables(group, within)
@@ -87,7 +87,7 @@ def _sequences_of_tables(group: str, within: Reach) -> Statement:
         ),
         f"SELECT {exists(group)} AND NOT EXISTS (SELECT {theirs} AND EXISTS (SELECT FROM pg_roles r"
         f" WHERE r.rolname = {literal(group)} AND NOT has_sequence_privilege(r.oid, q.oid, 'USAGE')))",
-        "Take numbers from the sequences that belong to the declared tables.",
+        f"{shown(group)} may take numbers from the sequences that belong to the declared tables.",
     )
 
 
@@ -103,7 +103,7 @@ def _of_columns(group: str, access: str, within: Reach) -> Iterator[Statement]:
             " JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN pg_roles r"
             f" WHERE (n.nspname, c.relname) IN ({pairs([table])}) AND c.relkind IN ({RELATIONS})"
             f" AND a.attname = ANY ({array(names)}) AND r.rolname = {literal(group)} AND {held}",
-            f"{_VERB[access]} the declared columns of {shown('.'.join(table))}, and no others.",
+            f"{shown(group)} {_MAY[access]} the declared columns of {shown('.'.join(table))}, and no others.",
         )
 
 
@@ -122,7 +122,7 @@ def _of_what_comes(group: str, access: str, within: Reach, owners: Sequence[str]
                     f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}{_place(schema)} "
                     f"GRANT {_list(privileges)} ON {plural} TO {quoted(group)}",
                     f"SELECT ({_held_by_default(group, kind, privileges, schema, literal(owner))}) = {len(privileges)}",
-                    f"{plural.capitalize()} that {shown(owner)} makes later are covered at once.",
+                    f"{plural.capitalize()} that {shown(owner)} makes later are covered at once, for {shown(group)}.",
                 )
     others = f"""FROM pg_roles o WHERE o.rolname !~ '^pg_' AND o.rolname <> ALL ({array(owners)})
       AND coalesce(o.rolvaliduntil, 'infinity') = 'infinity'
@@ -140,7 +140,7 @@ def _of_what_comes(group: str, access: str, within: Reach, owners: Sequence[str]
             "  END LOOP;\nEND"
         ),
         f"SELECT {exists(group)} AND NOT EXISTS (SELECT {others} AND (false{missing}))",
-        f"So is what those make later who own tables in {within.words} today.",
+        f"What others make later who own tables in {within.words} today is covered at once, for {shown(group)}.",
     )
 
 

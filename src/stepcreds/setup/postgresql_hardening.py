@@ -72,7 +72,7 @@ def _temporary(database: str, ours: Sequence[str], manager: str) -> Statement:
     return Statement(
         _taken_from_public(database, "TEMPORARY", ours, manager),
         f"SELECT NOT {_public_has(database, 'TEMPORARY')}",
-        f"Who only reads {shown(database)} fills no disk with temporary tables. Every role that may make them today "
+        f"Who only reads {shown(database)} fills no disk with temporary tables. Every role at work there "
         "gets TEMPORARY first, by name; a role made later needs it granted. Nothing is done while users that expire "
         "count on PUBLIC here.",
     )
@@ -92,9 +92,10 @@ def _taken_from_public(database: str, privilege: str, ours: Sequence[str], manag
     """One block, so that nobody is ever without: first GRANT to who relies on PUBLIC, then REVOKE from it."""
     has = _public_has(database, privilege)
     # CONNECT is for who logs in; temporary tables are made as any role, after SET ROLE or by SECURITY DEFINER.
-    login = "r.rolcanlogin AND " if privilege == "CONNECT" else ""
+    at_work = "EXISTS (SELECT FROM pg_shdepend s WHERE s.dbid = d.oid AND s.refobjid = r.oid)"
+    acts = "r.rolcanlogin" if privilege == "CONNECT" else f"(r.rolcanlogin OR {at_work})"
     relying = f"""FROM pg_roles r JOIN pg_database d ON d.datname = {literal(database)}
-    WHERE {login}NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ({array(ours)})
+    WHERE {acts} AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ({array(ours)})
       AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
         WHERE x.privilege_type = '{privilege}' AND x.grantee <> 0 AND pg_has_role(r.oid, x.grantee, 'USAGE'))"""
     grant = literal(f"GRANT {privilege} ON DATABASE {percent(quoted(database))} TO %I")

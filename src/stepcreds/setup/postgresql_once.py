@@ -16,7 +16,7 @@ from stepcreds.setup import postgresql_owner as owner_of
 from stepcreds.setup import postgresql_roles as roles
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.plan import DatabasePlan, Statement
-from stepcreds.setup.postgresql_names import quoted
+from stepcreds.setup.postgresql_names import quoted, shown
 from stepcreds.setup.postgresql_reach import reach
 
 
@@ -64,7 +64,7 @@ def _for_owner(database: str, profile: Profile, owner: str) -> list[Statement]:
 
 def _for_group(profile: Profile, group: str, owners: Sequence[str]) -> list[Statement]:
     access = str(profile.access)
-    why = "Users of the group may log in to it, also when PUBLIC may not."
+    why = f"Members of {shown(group)} may log in, also when PUBLIC may not."
     return [
         roles.group(group, access=access),
         *(roles.connect(database, group, why) for database in databases(profile)),

@@ -27,7 +27,7 @@ def rights(owner: str, database: str, within: Reach) -> Iterator[Statement]:
     yield Statement(
         in_each_schema(within, "GRANT CREATE ON SCHEMA", f"TO {quoted(owner)}"),
         holds_on_schemas(owner, within, "CREATE"),
-        f"Make tables and indexes in {within.words}.",
+        f"{shown(owner)} may make tables and indexes in {within.words}.",
     )
     if not within.schemas:
         yield Statement(
