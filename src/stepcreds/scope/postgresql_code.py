@@ -79,7 +79,8 @@ WITH member AS MATERIALIZED (
                 AND f.prokind <> 'a' THEN 'untrusted' END AS why
   FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-  WHERE {ASKED}
+  WHERE {ASKED} AND (i.initprivs IS NOT NULL
+      OR f.oid >= 16384 AND (f.prosecdef OR NOT l.lanpltrusted OR e.extname IS NOT NULL))
     AND f.prorettype NOT IN ('event_trigger'::regtype, 'internal'::regtype, 'language_handler'::regtype,
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)
