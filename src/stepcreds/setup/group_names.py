@@ -13,7 +13,7 @@ _SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
 
 
 def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[str, str]:
-    """The role of each profile with a database: `given` (by profile), or a name made of its schemas.
+    """The role of each profile with a PostgreSQL: `given` (by profile), or a name made of its schemas; "" for others.
 
     `app_ro` and `app_rw` are groups, made for nothing else; `app_owner` owns the tables and is there already. With
     `tables` or `columns` a group is the profile's own. A server has one set of roles for all its databases, so a name
@@ -24,8 +24,8 @@ def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[st
     names: dict[str, str] = {}
     taken: dict[tuple[str, str], tuple[Profile, object]] = {}
     for profile in profiles:
-        if profile.database is None or not has_connection(profile):
-            names[profile.name] = ""
+        if profile.database is None or profile.database.engine != "postgresql" or not has_connection(profile):
+            names[profile.name] = ""  # MySQL and MariaDB give rights to each user: a role would not be active in it
             continue
         where, kind = server(profile.database), _kind(profile)
         name = given.get(profile.name) or _name(profile)
