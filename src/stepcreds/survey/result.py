@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 from stepcreds.config.model import Profile
 from stepcreds.errors import StepcredsError
 from stepcreds.measurement import LEVELS, Finding, Level, Measured
-from stepcreds.survey.codes import rank
 
 Verdict = Literal["within", "excess", "unmeasurable"]
 
@@ -64,7 +63,7 @@ class Survey(NamedTuple):
 
     @property
     def worst(self) -> Finding | None:
-        """The single worst thing that it can do: of the highest level; of these what goes beyond the profile."""
+        """The single worst thing that it can do: of the highest level, beyond the profile, and then the first."""
         return max(self.findings, key=_weight, default=None)
 
     @property
@@ -81,6 +80,5 @@ class Survey(NamedTuple):
         return self.verdict == "within" and (self.ended is None or self.ended.proven)
 
 
-def _weight(finding: Finding) -> tuple[int, int, int, int]:
-    standing = ("within", "allowed", "excess").index(finding.standing)
-    return LEVELS.index(finding.level), standing, -rank(finding.code), finding.number
+def _weight(finding: Finding) -> tuple[int, int]:
+    return LEVELS.index(finding.level), ("within", "allowed", "excess").index(finding.standing)
