@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -56,6 +56,8 @@ class Servers(Protocol):
 class Shop:
     """One database with a schema, its owner and two tables; nothing else is there before `setup apply`."""
 
+    key = "schemas"  # of a profile, which names the place of the tables
+
     def __init__(self, servers: Servers, folder: Path) -> None:
         self.servers = servers
         self.folder = folder
@@ -65,16 +67,7 @@ class Shop:
         self.owner, self.group = f"{self.name}_owner", f"{self.name}_ro"
         self.address = servers.openbao.address
         self.token = servers.openbao.root_token
-        with closing(servers.postgresql.connect()) as connection:
-            connection.run(f"CREATE DATABASE {self.name}")
-        self.sql(
-            f"CREATE ROLE {self.owner} NOLOGIN",
-            f"CREATE SCHEMA {self.name} AUTHORIZATION {self.owner}",
-            f"SET ROLE {self.owner}",
-            f"CREATE TABLE {self.name}.orders (id int PRIMARY KEY, note text)",
-            f"INSERT INTO {self.name}.orders SELECT n, 'order ' || n FROM generate_series(1, 10) n",
-            f"CREATE TABLE {self.name}.customers (id int PRIMARY KEY)",
-        )
+        self.fill()
         self.configure()
         (folder / "setup.yml").write_text(f"""\
 ci: github
@@ -98,9 +91,32 @@ audit_header: X-{self.name}
             f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.servers.postgresql.port}/postgres?sslmode=disable"
         )
 
+    def fill(self) -> None:
+        """What is there before anybody hears of stepcreds."""
+        with closing(self.servers.postgresql.connect()) as connection:
+            connection.run(f"CREATE DATABASE {self.name}")
+        self.sql(
+            f"CREATE ROLE {self.owner} NOLOGIN",
+            f"CREATE SCHEMA {self.name} AUTHORIZATION {self.owner}",
+            f"SET ROLE {self.owner}",
+            f"CREATE TABLE {self.name}.orders (id int PRIMARY KEY, note text)",
+            f"INSERT INTO {self.name}.orders SELECT n, 'order ' || n FROM generate_series(1, 10) n",
+            f"CREATE TABLE {self.name}.customers (id int PRIMARY KEY)",
+        )
+
+    def drop(self) -> None:
+        """The database, and what else of ours is at its server."""
+        with closing(self.servers.postgresql.connect()) as connection:
+            connection.run(f"DROP DATABASE {self.name} WITH (FORCE)")
+            ours = f"rolname LIKE '%{self.name}%' AND rolname NOT LIKE 'v-%'"
+            for (role,) in connection.run(f"SELECT rolname FROM pg_roles WHERE {ours}"):
+                connection.run(f'DROP OWNED BY "{role}"')
+            for (role,) in connection.run(f"SELECT rolname FROM pg_roles WHERE {ours}"):
+                connection.run(f'DROP ROLE "{role}"')
+
     def configure(self, **changes: str) -> None:
         """Write stepcreds.yml; `changes` are lines of the profile `verify`."""
-        verify = {"database": self.url, "access": "read-only", "schemas": f"[{self.name}]", "max_ttl": "10m", **changes}
+        verify = {"database": self.url, "access": "read-only", self.key: f"[{self.name}]", "max_ttl": "10m", **changes}
         lines = "".join(f"    {name}: {value}\n" for name, value in verify.items())
         (self.folder / "stepcreds.yml").write_text(f"""\
 version: 1
@@ -117,7 +133,7 @@ profiles:
     creds: {self.engine}/creds/{self.name}-migrate
     database: {self.url}
     access: ddl
-    schemas: [{self.name}]
+    {self.key}: [{self.name}]
   verify:
     role: {self.name}-verify
     creds: {self.engine}/creds/{self.name}-verify
@@ -250,16 +266,7 @@ profiles:
             for profile in ("migrate", "verify"):
                 client.delete(f"sys/policies/acl/{self.name}-{profile}")
             client.delete(f"sys/config/auditing/request-headers/X-{self.name}")
-        with closing(self.servers.postgresql.connect()) as connection:
-            connection.run(f"DROP DATABASE {self.name} WITH (FORCE)")
-            ours = f"rolname LIKE '%{self.name}%' AND rolname NOT LIKE 'v-%'"
-            for (role,) in connection.run(f"SELECT rolname FROM pg_roles WHERE {ours}"):
-                connection.run(f'DROP OWNED BY "{role}"')
-            for (role,) in connection.run(f"SELECT rolname FROM pg_roles WHERE {ours}"):
-                connection.run(f'DROP ROLE "{role}"')
-
-
-Fresh = Callable[[], Shop]
+        self.drop()
 
 
 @pytest.fixture

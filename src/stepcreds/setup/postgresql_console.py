@@ -14,9 +14,9 @@ from stepcreds.databases.wire import connect
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
 from stepcreds.setup.administrator import StatementError
-from stepcreds.setup.plan import Statement
+from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
 from stepcreds.setup.postgresql_names import literal
-from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD, new_password
+from stepcreds.setup.postgresql_roles import new_password
 
 # Nothing that somebody put into another schema may stand for what pg_catalog has: an administrator would run it.
 _SETTINGS = (
