@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from setup_configs import DATABASE, config, given, plan, profile, settings
 
 from stepcreds.devstack.stack import Stack
-from stepcreds.errors import UnsupportedError
+from stepcreds.errors import UnsupportedError, UsageError
+from stepcreds.secret import Secret
 from stepcreds.setup import vault
+from stepcreds.setup.vault import USERNAME_TEMPLATE
 
 POLICY = Path(__file__).with_name("policy.hcl")
 
@@ -68,7 +71,13 @@ def test_a_later_login_may_revoke_what_a_killed_step_left(stack: Stack) -> None:
         assert status(backstop, "PUT", "sys/leases/revoke", lease_id=lease, sync=True) == 204
 
 
-@pytest.mark.parametrize("creds", ["", 'database/creds/a" {}', "database/creds/*", "database/+/a", "database/a\nb"])
+@pytest.mark.parametrize(
+    "creds",
+    [
+        *("", 'database/creds/a" {}', "database/creds/*", "database/+/a", "database/a\nb"),
+        *("database/creds/{{identity.entity.name}}", "database/creds/${a"),
+    ],
+)
 def test_a_path_that_would_mean_more_in_a_policy_is_refused(stack: Stack, creds: str) -> None:
     with pytest.raises(UnsupportedError) as refused:
         vault.policy(stack.profiles["migrate"]._replace(creds=creds))
@@ -106,3 +115,207 @@ def test_the_database_role_always_sends_its_revocation_statements(stack: Stack) 
         "default_ttl": 120,
         "max_ttl": 600,
     }
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_role_that_two_profiles_share_has_one_policy_for_both_and_the_ledgers_key(stack: Stack) -> None:
+    """As OpenBao reads it: two paths, the leases of both, one signature, and no more of the key."""
+    migrate, verify = stack.profiles["migrate"], stack.profiles["verify"]
+    text = vault.policy(migrate, verify, ledger_key="transit/keys/ledger")
+    with stack.client() as root:
+        root.write_data("sys/mounts/transit", data={"type": "transit"})
+        try:
+            for name in ("ledger", "other"):
+                root.write_data(f"transit/keys/{name}", data={"type": "ed25519"})
+            root.write_data("sys/policies/acl/shared", data={"policy": text})
+            token = root.auth.token.create(policies=["shared"], no_default_policy=True)["auth"]["client_token"]
+            with stack.client(Secret(token)) as step:
+                leases = [step.read(each.creds)["lease_id"] for each in (migrate, verify)]
+                signed = {
+                    "its key": status(step, "PUT", "transit/sign/ledger", input="YQ=="),
+                    "another key": status(step, "PUT", "transit/sign/other", input="YQ=="),
+                    "to read its key": status(step, "GET", "transit/keys/ledger"),
+                    "to export its key": status(step, "GET", "transit/export/signing-key/ledger"),
+                }
+                ended = [status(step, "PUT", "sys/leases/revoke", lease_id=lease, sync=True) for lease in leases]
+            assert (list(signed.values()), ended) == ([200, 403, 403, 403], [204, 204])
+            root.auth.token.revoke(token)
+        finally:
+            root.delete("sys/policies/acl/shared")
+            root.delete("sys/mounts/transit")
+
+
+def test_without_leases_a_policy_names_none(stack: Stack) -> None:
+    unleased = stack.profiles["verify"]._replace(creds="kv/data/app", revocation="none")
+    assert "sys/leases" not in vault.policy(unleased)
+
+
+def test_a_plan_is_in_the_order_in_which_it_can_be_written(tmp_path: Path) -> None:
+    profiles = {"migrate": profile("migrate", access="ddl"), "verify": profile("verify")}
+    made = plan(
+        config(tmp_path, profiles, ledger={"key": "sign/ing/keys/app"}),
+        given(migrate={"environment": "production"}, verify={"outputs": True}),
+    )
+    assert [(setting.kind, setting.path) for setting in made.settings] == [
+        ("auth_mount", "sys/auth/jwt"),
+        ("auth_config", "auth/jwt/config"),
+        ("mount", "sys/mounts/sign/ing"),
+        ("transit_key", "sign/ing/keys/app"),
+        ("policy", "sys/policies/acl/app-migrate"),
+        ("jwt_role", "auth/jwt/role/app-migrate"),
+        ("policy", "sys/policies/acl/app-verify"),
+        ("jwt_role", "auth/jwt/role/app-verify"),
+        ("jwt_role", "auth/jwt/role/app-verify-outputs"),
+        ("mount", "sys/mounts/database"),
+        ("connection", "database/config/app"),
+        ("database_role", "database/roles/app-migrate"),
+        ("database_role", "database/roles/app-verify"),
+        ("header", "sys/config/auditing/request-headers/X-Stepcreds-Step"),
+    ]
+    bodies = settings(made)
+    assert bodies["auth/jwt/config"].body == {
+        "oidc_discovery_url": "https://token.actions.githubusercontent.com",
+        "bound_issuer": "https://token.actions.githubusercontent.com",
+    }
+    outputs, usual = (bodies[f"auth/jwt/role/app-verify{end}"].body for end in ("-outputs", ""))
+    assert outputs == {**usual, "token_ttl": 1890}
+    assert bodies["auth/jwt/role/app-migrate"].body["bound_claims"] == {
+        "repository_id": "71717171",
+        "environment": "production",
+    }
+    assert bodies["database/config/app"].body == {
+        "plugin_name": "postgresql-database-plugin",
+        "verify_connection": True,
+        "allowed_roles": ["app-migrate", "app-verify"],
+        "username": "stepcreds_vault",
+        "password": "<password>",
+        "username_template": USERNAME_TEMPLATE,
+        "connection_url": "postgresql://{{username}}:{{password}}@db.example.com:5432/app?sslmode=verify-full",
+        "password_authentication": "scram-sha-256",
+    }
+    assert bodies["database/config/app"].secret == ("password",)
+    assert [database.manager for database in made.databases] == ["stepcreds_vault"]
+    assert made.notes == ("verify: a profile that is handed out as outputs may say role: app-verify-outputs",)
+
+
+def test_vault_reaches_the_database_where_the_answers_say(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("-----BEGIN CERTIFICATE-----\n")
+    url = f"postgresql://[::1]:5433/a%2Fb%20%7B%7Busername%7D%7D?sslmode=verify-ca&sslrootcert={ca}"
+    answers = given({"vault_reaches": {"[::1]": "10.0.0.1:6432"}, "vault_ca": {"[::1]:5433": "/etc/ssl/my ca.pem"}})
+    made = plan(config(tmp_path, {"verify": profile("verify", database=url)}), answers)
+    (connection,) = (setting for setting in made.settings if setting.kind == "connection")
+    assert connection.body["connection_url"] == (
+        "postgresql://{{username}}:{{password}}@10.0.0.1:6432/a%2Fb%20%7B%7Busername%7D%7D"
+        "?sslmode=verify-ca&sslrootcert=/etc/ssl/my%20ca.pem"
+    )
+
+
+def test_each_connection_has_a_user_of_its_own(tmp_path: Path) -> None:
+    """One changes its password without telling the others."""
+    profiles = {
+        "one": profile("one"),
+        "two": profile("two", database=DATABASE.replace("/app", "/billing")),
+        "three": profile("three", creds="other/mount/creds/three"),
+        "four": profile("four", database=DATABASE.replace("/app", f"/{'long' * 12}")),
+        "five": profile("five", database=DATABASE.replace("db.", "elsewhere.")),
+    }
+    made = plan(config(tmp_path, profiles), given(five={"group": "elsewhere_ro"}))
+    connections = {each.path: each.body["username"] for each in made.settings if each.kind == "connection"}
+    assert connections == {
+        "database/config/app": "stepcreds_vault",
+        "database/config/billing": "stepcreds_vault_billing",
+        "other/mount/config/app": "stepcreds_vault_app",
+        f"database/config/{'long' * 10}-4f4fd4aa": "stepcreds_vault_563fa564",
+        "database/config/app-elsewhere.example.com": "stepcreds_vault",
+    }
+    assert [each.manager for each in made.databases] == list(connections.values())
+
+
+def test_an_engine_without_a_database_gets_its_policy_and_its_jwt_role(tmp_path: Path) -> None:
+    made = plan(
+        config(tmp_path, {"deploy": {"role": "deploy", "creds": "aws/creds/deploy", "env": {"KEY": "{access_key}"}}})
+    )
+    assert [setting.kind for setting in made.settings] == ["auth_mount", "auth_config", "policy", "jwt_role", "header"]
+    assert made.databases == ()
+    assert made.notes == ("deploy: what issues at aws/creds/deploy is not made here; its policy and its JWT role are.",)
+
+
+def test_in_a_namespace_the_header_is_left_to_the_root(tmp_path: Path) -> None:
+    vault_settings = {"address": "https://vault.example.com:8200", "namespace": "platform"}
+    made = plan(config(tmp_path, {"verify": profile("verify")}, vault=vault_settings))
+    assert "header" not in [setting.kind for setting in made.settings]
+    assert made.notes == (
+        "The header X-Stepcreds-Step is audited for the whole server, and set up in the root namespace.",
+    )
+
+
+def test_profiles_that_share_a_role_or_a_path_get_the_longer_time(tmp_path: Path) -> None:
+    profiles = {"short": profile("a", ttl="1m"), "long": profile("a", ttl="3m", max_ttl="2h")}
+    bodies = settings(plan(config(tmp_path, profiles)))
+    role, database = bodies["auth/jwt/role/app-a"].body, bodies["database/roles/app-a"].body
+    assert (role["token_ttl"], role["token_max_ttl"]) == (270, 7290)
+    assert (database["default_ttl"], database["max_ttl"]) == (180, 7200)
+    text = str(bodies["sys/policies/acl/app-a"].body["policy"])
+    assert text.count('path "database/creds/app-a"') == 1
+
+
+@pytest.mark.parametrize(
+    ("profiles", "answers", "what"),
+    [
+        (
+            {"a": profile("x"), "b": profile("y", role="app-x")},
+            given(b={"branch": "main"}),
+            "The profiles a and b share the role app-x and are bound to different jobs",
+        ),
+        (
+            {"a": profile("x"), "b": profile("x", schemas=["app", "audit"])},
+            given(),
+            "The profiles a and b share database/creds/app-x and ask for different users",
+        ),
+        (
+            {"a": profile("x"), "b": profile("x", database=f"{DATABASE}?sslmode=require", creds="database/creds/y")},
+            given(),
+            "The profiles a and b reach one database in two ways",
+        ),
+        (
+            {"a": profile("x"), "b": profile("y", role="app-x-outputs")},
+            given(a={"outputs": True}),
+            "The role app-x-outputs is a profile's own, and --outputs would make it for app-x",
+        ),
+        (
+            {"a": profile("x"), "b": profile("y", access="read-write")},
+            given({"no_environment": True}, a={"group": "same"}, b={"group": "same"}),
+            "The profiles a and b would share the database role same",
+        ),
+    ],
+)
+def test_profiles_that_contradict_each_other_are_refused(
+    tmp_path: Path, profiles: dict[str, Any], answers: Any, what: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        plan(config(tmp_path, profiles), answers)
+    assert str(refused.value) == what
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a/b", 'a"b', "a b", "ü", "{{a}}", "a\nb"])
+def test_what_vault_does_not_take_as_a_role_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsupportedError) as refused:
+        vault.role_name(name, "profiles.a.role")
+    assert str(refused.value) == f"profiles.a.role: {name!a} cannot be the name of a role at Vault."
+
+
+def test_names_are_in_lower_case_as_vault_keeps_them(tmp_path: Path) -> None:
+    bodies = settings(plan(config(tmp_path, {"a": profile("x", role="App-X", creds="database/creds/App-X")})))
+    assert {"auth/jwt/role/app-x", "sys/policies/acl/app-x", "database/roles/app-x"} < set(bodies)
+    assert bodies["database/config/app"].body["allowed_roles"] == ["app-x"]
+
+
+def test_a_path_of_another_form_is_no_role_of_the_engine(tmp_path: Path) -> None:
+    made = plan(config(tmp_path, {"a": profile("x", creds="custom/issue/x")}))
+    assert [setting.kind for setting in made.settings] == ["auth_mount", "auth_config", "policy", "jwt_role", "header"]
+
+
+def test_the_password_is_nowhere_in_a_plan(tmp_path: Path) -> None:
+    made = plan(config(tmp_path, {"a": profile("x")}))
+    assert [s.body[name] for s in made.settings for name in s.secret] == ["<password>"]

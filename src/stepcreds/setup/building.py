@@ -175,6 +175,6 @@ def _notes(config: Config, answers: Answers, profiles: Sequence[Profile]) -> Ite
             yield f"{profile.name}: what issues at {profile.creds} is not made here; its policy and its JWT role are."
         if answers.profiles[profile.name].outputs:
             role = f"{profile.role.lower()}{OUTPUTS}"
-            yield f"{profile.name}: a profile that is handed out as outputs says role: {role}"
+            yield f"{profile.name}: a profile that is handed out as outputs may say role: {role}"
     if config.vault.namespace is not None and answers.audit_header:
         yield f"The header {answers.audit_header} is audited for the whole server, and set up in the root namespace."

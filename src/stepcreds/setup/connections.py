@@ -67,7 +67,7 @@ def connections(profiles: Sequence[Profile], answers: Answers) -> tuple[Connecti
     made: list[Connection] = []
     for (mount, where, database), group in groups.items():
         url = _one_url(group)
-        name = _free_name(database or url.host, where, [each.name for each in made if each.mount == mount])
+        name = _free_name(database or url.host, url.host, where, [each.name for each in made if each.mount == mount])
         first = all(server(each.url) != where for each in made)
         manager = answers.manager if first else _manager(answers.manager, name, [each.manager for each in made])
         made.append(Connection(mount, name, url, manager, tuple(group)))
@@ -137,13 +137,12 @@ def _one_url(group: Sequence[Profile]) -> DatabaseURL:
     return first.database
 
 
-def _free_name(wanted: str, where: str, taken: Sequence[str]) -> str:
-    name = _slug(wanted)
-    if name.lower() in (other.lower() for other in taken):
-        name = f"{name}-{_slug(where)}"
-    if name.lower() in (other.lower() for other in taken):
-        name = f"{name}-{_digest(wanted + where)}"
-    return name
+def _free_name(wanted: str, host: str, where: str, taken: Sequence[str]) -> str:
+    """The database's own name, and only where another server's has it already also the host's."""
+    plain = _slug(wanted)
+    names = (plain, f"{plain}-{_slug(host)}", f"{plain}-{_digest(wanted + where)}")
+    lower = {other.lower() for other in taken}
+    return next((name for name in names if name.lower() not in lower), names[-1])
 
 
 def _slug(text: str) -> str:
