@@ -9,7 +9,7 @@ from typing import TextIO
 
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.databases.stream import place
-from stepcreds.measurement import LEVELS, Finding
+from stepcreds.measurement import LEVELS, Finding, Level
 from stepcreds.printable import one_line, printable
 from stepcreds.scope.judgement import DECLARED, declared
 from stepcreds.survey.comparison import Changes
@@ -180,11 +180,20 @@ def _verdict(survey: Survey) -> str:
         return f"UNMEASURABLE: {one_line(reason)}"
     if survey.verdict == "within":
         return f"WITHIN {one_line(declared(profile))}"
-    level = survey.level
-    if level is None:
+    if survey.measured is None:
         return f"EXCESS: declared {one_line(declared(profile))}; the database was not measured"
-    is_higher = profile.access is None or LEVELS.index(level) > LEVELS.index(DECLARED[profile.access])
-    return f"EXCESS: declared {one_line(declared(profile))}, effective {level}" + ("" if is_higher else " beyond that")
+    level = survey.measured.level
+    effective = f"effective {level}"
+    if survey.measured.excess and profile.access is not None and not _higher(level, DECLARED[profile.access]):
+        effective += " beyond that"
+    worst = survey.level or level
+    if _higher(worst, level):
+        effective += f", and {worst} with its Vault token"
+    return f"EXCESS: declared {one_line(declared(profile))}, {effective}"
+
+
+def _higher(one: Level, other: Level) -> bool:
+    return LEVELS.index(one) > LEVELS.index(other)
 
 
 def _unseen(survey: Survey) -> tuple[str, ...]:
@@ -193,9 +202,9 @@ def _unseen(survey: Survey) -> tuple[str, ...]:
 
 
 def _examples(finding: Finding) -> str:
-    if not finding.objects:
-        return ""
     shown = finding.objects[:3]
+    if all(name in finding.what for name in shown):
+        return ""  # it says them itself
     more = finding.number - len(shown)
     return f": {', '.join(one_line(name, 80) for name in shown)}" + (f" and {more:,} more" if more > 0 else "")
 

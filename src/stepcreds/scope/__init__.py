@@ -115,7 +115,7 @@ def _unseen_databases(names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    what = f"{len(names)} other database{'' if len(names) == 1 else 's'} that let it in"
+    what = "1 other database that lets it in" if len(names) == 1 else f"{len(names)} other databases that let it in"
     return (f"{what}: {', '.join(names[:MOST_NAMES])}{more} (stepcreds scope --all-databases looks there)",)
 
 

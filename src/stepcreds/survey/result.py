@@ -72,7 +72,8 @@ class Survey(NamedTuple):
         worst = self.worst
         if worst is None:
             return "log in, and nothing else" if self.measured is not None else ""
-        return worst.what + (f", via {worst.via}" if worst.via else "")
+        by = ", with its Vault token" if worst.code.startswith("VAULT.") else ""
+        return worst.what + by + (f", via {worst.via}" if worst.via else "")
 
     @property
     def clean(self) -> bool:
