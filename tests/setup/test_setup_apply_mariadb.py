@@ -85,6 +85,18 @@ def test_from_nothing_to_a_working_step(orders: Orders) -> None:
         "vault.database_role.revocation_statements",
     ]
     assert orders.check(mend=True).drift == ()
+
+    orders.server.administer(f"GRANT FILE ON *.* TO {orders.manager}", f"GRANT SELECT ON mysql.* TO {orders.manager}")
+    assert [(drift.code, drift.what) for drift in orders.check().drift] == [
+        (
+            "mysql.manager.power",
+            f"Vault's user {orders.manager} has rights on the whole server that it does not need: FILE.",
+        ),
+        (
+            "mysql.manager.system",
+            f"Vault's user {orders.manager} has rights on the server's own tables: SELECT ON mysql.*.",
+        ),
+    ]
     assert orders.read(role) == wanted
     assert orders.step("exec", "verify", "--", "true").returncode == 0
 

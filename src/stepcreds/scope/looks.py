@@ -36,4 +36,4 @@ def second_look(
         return left_behind(before, first_look(profile, username, password, clock, timeout=timeout))
     from stepcreds.scope.mysql_left import definer_objects
 
-    return definer_objects(url, username, password, clock, timeout=timeout)
+    return definer_objects(url, username, password, clock=clock, timeout=timeout)

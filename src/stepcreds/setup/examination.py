@@ -17,6 +17,17 @@ from stepcreds.setup.survey import DatabaseState, Survey
 _EXAMPLES = 3
 
 
+class Inspection(NamedTuple):
+    """A query whose rows, of one text each, are what is wrong."""
+
+    code: str
+    query: str
+    what: str  # a sentence that the rows end
+    why: str
+    fix: str  # statements, or a sentence
+    harmless: bool = False  # worth knowing, and no drift
+
+
 class Examined(NamedTuple):
     """What was found beside the plan."""
 
@@ -32,9 +43,14 @@ def examine(survey: Survey, profiles: Iterable[Profile], answers: Answers, clock
         if state.administrator is None or not state.has_manager:
             continue
         here = [each for each in profiles if _is_of(each, state)]
-        found = _postgresql(state, here, answers, clock) if state.plan.url.engine == "postgresql" else ((), ())
-        drift += found[0]
-        notes += found[1]
+        with open_session(state.plan, state.administrator, clock) as session:
+            for inspection in _inspections(state, here, answers):
+                rows = [str(row[0]) for row in session.console.rows(inspection.query)]
+                what = f"{inspection.what} {_some(rows)}."
+                if rows and inspection.harmless:
+                    notes.append(f"{where(state.plan)}: {what}")
+                elif rows:
+                    drift.append(Drift(inspection.code, where(state.plan), what, inspection.why, inspection.fix))
     return Examined(tuple(drift), tuple(notes))
 
 
@@ -43,28 +59,18 @@ def _is_of(profile: Profile, state: DatabaseState) -> bool:
     return url is not None and (server(url), url.database) == (server(state.plan.url), state.plan.url.database)
 
 
-def _postgresql(
-    state: DatabaseState, profiles: Sequence[Profile], answers: Answers, clock: Clock
-) -> tuple[Sequence[Drift], Sequence[str]]:
+def _inspections(state: DatabaseState, profiles: Sequence[Profile], answers: Answers) -> Iterable[Inspection]:
+    manager = state.plan.manager
+    if state.plan.url.engine != "postgresql":
+        from stepcreds.setup.mysql_inspection import inspections as of_mysql
+
+        return of_mysql(manager)
     from stepcreds.setup.postgresql_guard import GUARDED
-    from stepcreds.setup.postgresql_inspection import questions
+    from stepcreds.setup.postgresql_inspection import inspections
 
     roles = {profile.name: answers.profiles[profile.name].role for profile in profiles}
     readers = tuple(dict.fromkeys(roles[each.name] for each in profiles if each.access == "read-only"))
-    others = (*(role for role in roles.values() if role not in readers), GUARDED)
-    drift, notes = [], []
-    assert state.administrator is not None  # noqa: S101 - `examine` has looked
-    with open_session(state.plan, state.administrator, clock) as session:
-        for question in questions(state.plan.manager, readers, others):
-            rows = [str(row[0]) for row in session.console.rows(question.query)]
-            if not rows:
-                continue
-            what = f"{question.what} {_some(rows)}."
-            if question.harmless:
-                notes.append(f"{where(state.plan)}: {what}")
-            else:
-                drift.append(Drift(question.code, where(state.plan), what, question.why, question.fix))
-    return drift, notes
+    return inspections(manager, readers, (*(role for role in roles.values() if role not in readers), GUARDED))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,30 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from stepcreds.setup.examination import Inspection
 from stepcreds.setup.postgresql_names import literal, quoted, shown
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _MEMBERS = "pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member"
 
 
-class Question(NamedTuple):
-    """A query whose rows, of one text each, are what is wrong."""
-
-    code: str
-    query: str
-    what: str  # a sentence that the rows end
-    why: str
-    fix: str  # statements, or a sentence
-    harmless: bool = False  # worth knowing, and no drift
-
-
-def questions(manager: str, readers: Sequence[str], others: Sequence[str]) -> Iterable[Question]:
+def inspections(manager: str, readers: Sequence[str], others: Sequence[str]) -> Iterable[Inspection]:
     """About Vault's user and the groups of users who read; `others` are the other roles that the plan hands on."""
     known = ", ".join(map(literal, (*readers, *others)))
     of_manager = f"u.rolname = {literal(manager)}"
-    yield Question(
+    yield Inspection(
         "postgresql.manager.power",
         "SELECT p.name FROM pg_roles u CROSS JOIN LATERAL"
         " (VALUES ('SUPERUSER', u.rolsuper), ('CREATEDB', u.rolcreatedb), ('REPLICATION', u.rolreplication),"
@@ -38,7 +27,7 @@ def questions(manager: str, readers: Sequence[str], others: Sequence[str]) -> It
         "Whoever can write Vault's roles can have statements run with it.",
         f"ALTER ROLE {quoted(manager)} NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS",
     )
-    yield Question(
+    yield Inspection(
         "postgresql.manager.member",
         f"SELECT g.rolname FROM {_MEMBERS} WHERE {of_manager} AND g.rolname NOT IN ({known})"
         " AND coalesce(g.rolvaliduntil, 'infinity') = 'infinity' GROUP BY g.rolname ORDER BY g.rolname",
@@ -46,7 +35,7 @@ def questions(manager: str, readers: Sequence[str], others: Sequence[str]) -> It
         "It could hand them to users that it makes.",
         f"REVOKE … FROM {quoted(manager)}, for each",
     )
-    yield Question(
+    yield Inspection(
         "postgresql.issued.expired",
         f"SELECT g.rolname FROM {_MEMBERS} WHERE {of_manager} AND g.rolvaliduntil < now() - interval '10 minutes'"
         " GROUP BY g.rolname ORDER BY g.rolname",
@@ -56,14 +45,14 @@ def questions(manager: str, readers: Sequence[str], others: Sequence[str]) -> It
         harmless=True,
     )
     for group in readers:
-        yield Question(
+        yield Inspection(
             "postgresql.reader.member",
             f"SELECT DISTINCT g.rolname FROM {_MEMBERS} WHERE u.rolname = {literal(group)} ORDER BY g.rolname",
             f"The group {shown(group)}, of users who only read, is a member of other roles:",
             "Each of its members can do what they can.",
             f"REVOKE … FROM {quoted(group)}, for each",
         )
-        yield Question(
+        yield Inspection(
             "postgresql.reader.writes",
             "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             f" CROSS JOIN pg_roles u WHERE u.rolname = {literal(group)} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
