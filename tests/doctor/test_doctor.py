@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from annotations import unannotated
 from relay import Relay
@@ -38,10 +39,12 @@ SOUND = """\
 ✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)
 ✓ issue       database/creds/app-PROFILE: USER, which ends in 2m unless renewed
 ✓ database    USER logs in at DATABASE: PostgreSQL 18.6, without TLS (sslmode=disable)
+✓ scope       declared DECLARED in app, and can do no more (LEVEL), by PostgreSQL 18.6
 """
 CUT_SHORT = """\
 – issue       not looked at: login comes first
 – database    not looked at: issue comes first
+– scope       not looked at: issue comes first
 – revoke      not looked at: issue comes first
 – proof       not looked at: issue comes first
 """
@@ -68,6 +71,12 @@ def normal(stack: Stack, tmp_path: Path) -> Callable[[str], str]:
     return normalised
 
 
+def sound(profile: str) -> str:
+    """The links of a profile of the stack from the login to the measurement, where all is well."""
+    declared, level = {"migrate": ("ddl", "ddl"), "verify": ("read-only", "read")}[profile]
+    return SOUND.replace("PROFILE", profile).replace("DECLARED", declared).replace("LEVEL", level)
+
+
 def under(text: str, link: str) -> str:
     """The line of `link` and what is indented below it."""
     found = re.search(rf"(?m)^[✓✗–] {link} .*\n(?: .*\n)*", text)
@@ -77,8 +86,8 @@ def under(text: str, link: str) -> str:
 
 def test_a_sound_profile(step: Step, normal: Callable[[str], str]) -> None:
     done = step("doctor", "migrate")
-    expected = f"{SEEN}\nprofile migrate\n{NOT_READ}{SOUND}{REVOKED}\nEvery link holds.\n"
-    assert normal(done.stdout) == expected.replace("PROFILE", "migrate").replace("ROLE", "migrate")
+    expected = f"{SEEN}\nprofile migrate\n{NOT_READ.replace('ROLE', 'migrate')}{sound('migrate')}{REVOKED}"
+    assert normal(done.stdout) == f"{expected}\nEvery link holds.\n"
     assert (done.stderr, done.returncode) == ("", 0)
 
 
@@ -96,7 +105,8 @@ def test_every_profile_with_the_operators_token(stack: Stack, step: Step, normal
   bound_claims repository_id  71717171  71717171  ok
 """
     each = [
-        f"\nprofile PROFILE\n{role}{SOUND}{REVOKED}".replace("PROFILE", profile) for profile in ("migrate", "verify")
+        f"\nprofile PROFILE\n{role}".replace("PROFILE", profile) + sound(profile) + REVOKED
+        for profile in ("migrate", "verify")
     ]
     assert output == re.sub("  +", "  ", SEEN + "".join(each) + "\nEvery link holds.\n")
     assert (done.stderr, done.returncode) == ("", 0)
@@ -112,7 +122,10 @@ def test_as_json(step: Step) -> None:
         ("identity", "ok", None),
         ("vault", "ok", None),
         ("role", "skipped", "verify"),
-        *((name, "ok", "verify") for name in ("login", "revocation", "policy", "network", "issue", "database")),
+        *(
+            (name, "ok", "verify")
+            for name in ("login", "revocation", "policy", "network", "issue", "database", "scope")
+        ),
         ("revoke", "ok", "verify"),
         ("proof", "ok", "verify"),
     ]
@@ -130,6 +143,61 @@ def test_the_credential_is_on_record_as_any_other(step: Step, tmp_path: Path) ->
         "credential.closed",
     ]
     assert records[1]["delivery"] == "doctor"
+
+
+def declare(config_file: Path, **changes: object) -> None:
+    """Change what the profile migrate declares."""
+    document = yaml.safe_load(config_file.read_text())
+    document["profiles"]["migrate"].update(changes)
+    config_file.write_text(yaml.safe_dump(document))
+
+
+WIDE = (
+    "declared read-only in app, and can do more (ddl), by PostgreSQL 18.6: it can drop the schema app with all that is "
+)
+WIDE += "in it, and open it to others, via SET ROLE app_owner"
+
+
+def test_a_credential_that_can_do_more_than_it_declares(
+    step: Step, config_file: Path, normal: Callable[[str], str]
+) -> None:
+    declare(config_file, access="read-only")
+    done = step("doctor", "migrate")
+    shown = under(normal(done.stdout), "scope").splitlines()
+    assert shown[0] == f"✗ scope       {WIDE}"
+    assert shown[1].startswith("  cause: PG.SCHEMA.OWN app: drop the schema app ")
+    assert '        - {what: "PG.SCHEMA.OWN app", reason: "…", expires: YYYY-MM-DD}' in shown
+    assert shown[-1] == "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#excess"
+    assert normal(done.stdout).endswith(f"{REVOKED}\n1 broken: see above.\n")
+    assert done.returncode == 1
+    told = json.loads(step("doctor", "migrate", "--json").stdout)
+    (link,) = (link for link in told["links"] if link["link"] == "scope")
+    assert (link["status"], link["docs"]) == ("failed", "excess")
+    assert [line.partition(":")[0] for line in link["cause"].splitlines()][:2] == [
+        "PG.SCHEMA.OWN app",
+        "PG.TABLE.OWN app",
+    ]
+    (chain,) = (config_file.parent / ".stepcreds").rglob("*.jsonl")
+    records = [json.loads(line) for line in chain.read_text().splitlines()]
+    ends = [each["privileges"]["excess"] for each in records if each["kind"] == "credential.closed"]
+    assert [names[0] for names in ends] == ["PG.SCHEMA.OWN app"] * 2
+
+
+def test_where_excess_is_a_warning_the_link_holds(step: Step, config_file: Path) -> None:
+    allowed = {"what": "PG.ROLE.CREATEDB", "reason": "none", "expires": "2199-12-31"}
+    declare(config_file, access="read-only", on_excess="warn", allow=[allowed])
+    done = step("doctor", "migrate")
+    unneeded = '; allow "PG.ROLE.CREATEDB" matches nothing that it can do: remove it'
+    said = f"✓ scope       {WIDE}; on_excess: warn lets it pass\n".replace(" 18.6:", f" 18.6{unneeded}:")
+    assert under(done.stdout, "scope").startswith(said)
+    assert done.returncode == 0
+
+
+def test_what_nobody_is_to_measure(step: Step, config_file: Path) -> None:
+    declare(config_file, measure="off")
+    done = step("doctor", "migrate")
+    assert under(done.stdout, "scope") == "– scope       the profile says measure: off\n"
+    assert done.returncode == 0
 
 
 def test_no_secret_is_shown(stack: Stack, step: Step) -> None:
@@ -181,6 +249,7 @@ def test_no_identity(step: Step, normal: Callable[[str], str]) -> None:
         "✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)\n"
         "– issue       not looked at: login comes first\n"
         "– database    not looked at: issue comes first\n"
+        "– scope       not looked at: issue comes first\n"
         "– revoke      not looked at: issue comes first\n"
         "– proof       not looked at: issue comes first\n"
         "\n1 broken: see above.\n"
@@ -349,6 +418,7 @@ def test_a_policy_that_cannot_issue(stack: Stack, step: Step, config_file: Path,
     )
     assert output.endswith(
         "– database    not looked at: issue comes first\n"
+        "– scope       not looked at: issue comes first\n"
         "– revoke      not looked at: issue comes first\n"
         "– proof       not looked at: issue comes first\n"
         "\n1 broken: see above.\n"

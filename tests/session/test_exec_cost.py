@@ -1,4 +1,4 @@
-"""What a short step costs: requests to Vault, and modules that it imports."""
+"""What a short step costs: requests to Vault, connections to the database, and modules that it imports."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def test_a_short_step_asks_vault_seldom_and_on_one_connection(stack: Stack, step
         assert relay.connections == 1
 
 
+def test_a_short_step_connects_to_its_database_four_times(stack: Stack, step: Step, config_file: Path) -> None:
+    with Relay(stack.postgresql.port) as relay:
+        there = f"postgresql://127.0.0.1:{relay.port}/{stack.database.database}?sslmode=disable"
+        reconfigure(config_file, lambda document: document["profiles"]["verify"].update(database=there))
+        run = step("exec", "verify", "--", "true")
+        assert run.returncode == 0, run.stderr
+        # To measure, to lock, and to see each of two passwords refused.
+        assert relay.connections == 4
+
+
 LIBRARIES = {"click", "yaml", "requests"}  # and what they bring
 # What a step may import of the standard library besides, in both its processes. Each costs every step its time.
 OWN = {
@@ -69,5 +79,8 @@ def test_a_step_imports_nothing_that_it_need_not(stack: Stack, config_file: Path
     beyond = imported(stack, folder, "-m", "stepcreds", "exec", "verify", "--", "true") - libraries
     # Both processes are seen, and the engine's lock and proof.
     assert {"stepcreds.session.life", "stepcreds.process.front", "stepcreds.databases.postgresql"} <= beyond
+    assert "stepcreds.scope.postgresql" in beyond
+    # What is only said of a credential that can do too much.
+    assert "stepcreds.scope.report" not in beyond
     ours = {name for name in beyond if not name.startswith(("stepcreds", "encodings."))}
     assert ours <= OWN

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from stepcreds import scope
 from stepcreds.config.duration import in_words
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
@@ -18,17 +19,21 @@ from stepcreds.doctor.link import Link, NotLookedAtError
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.ledger.credential import verdict
 from stepcreds.ledger.record import new_uid
+from stepcreds.measurement import Measured, NotMeasured
 from stepcreds.model import Ending, Holding, Identity
 from stepcreds.printable import one_line
+from stepcreds.scope import report
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire, log_in
+from stepcreds.session.acquire import look as look_at
 from stepcreds.session.begin import begin
 from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Keeper, Surroundings
 from stepcreds.setup.vault import policy
 from stepcreds.vault.client import PROBE, Vault
 
+NOT_SO_FAR = NotMeasured("the examination did not get as far")
 PATIENCE = 10.0  # seconds for one call: somebody waits for the answer
 _LOCKS = {
     "locked": "locked at the database; ",
@@ -87,6 +92,7 @@ class OneProfile:
         look("issue", self.issue, needs=("login", "revocation", "policy", "network"), interruptible=False)
         try:
             look("database", self.database, needs=("issue",))
+            look("scope", self.scope, needs=("issue", "database"))
         finally:
             self.end()
 
@@ -156,7 +162,8 @@ class OneProfile:
 
     def issue(self) -> str:
         step = begin(self.around, self.of.identity, self.of.keeper, delivery="doctor")
-        self.credential = acquire(step, self.profile)
+        # Measured by a link of its own, which refuses nothing: what is found is to be shown whole.
+        self.credential = acquire(step, self.profile, unmeasured=scope.not_measured(self.profile) or NOT_SO_FAR)
         self.step = step
         holding = self.credential.holding
         what = f"{self.profile.creds}: {one_line(holding.username) or 'a credential without a user'}"
@@ -175,6 +182,24 @@ class OneProfile:
             return database.log_in(url, holding.username, holding.password, self.around.clock)
         except StepcredsError as error:
             raise database.with_a_fix(error) from None
+
+    def scope(self) -> Link:
+        """What the credential can do, held against the profile. Where that only warns, the link holds all the same."""
+        if self.credential is None:
+            raise NotLookedAtError("nothing was issued")
+        if (nobody := scope.not_measured(self.profile)) is not None:
+            raise NotLookedAtError(nobody.reason)
+        self.credential = look_at(self.credential, self.of.keeper, self.around.clock)
+        measured = self.credential.holding.measurement
+        assert isinstance(measured, Measured)  # noqa: S101 - it raises otherwise
+        found = f"{report.verdict(self.profile, measured)}, by {measured.server}"
+        found += "".join(f"; {text}" for text in scope.unused(measured.findings, self.profile))
+        if not measured.excess:
+            return Link("scope", "ok", found)
+        error = report.refusal(self.profile, measured)
+        passes = self.profile.on_excess == "warn"
+        found += f": {report.worst(measured)}" + ("; on_excess: warn lets it pass" if passes else "")
+        return Link("scope", "ok" if passes else "failed", found, error)
 
     def end(self) -> None:
         """Nothing interrupts this: what was issued is ended and proven dead first."""
