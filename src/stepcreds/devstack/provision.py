@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Protocol
 
-from stepcreds.config.model import Profile
+from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql, vault
+from stepcreds.setup.answers import Answers, ProfileAnswers
+from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD
 
 DATABASE = "shop"
 SCHEMA = "app"
@@ -24,6 +26,8 @@ class Connection(Protocol):
 
     def run(self, sql: str) -> Any: ...
 
+    def execute_simple(self, sql: str) -> Any: ...
+
 
 class Client(Protocol):
     """The part of `hvac.Client` that is used."""
@@ -36,24 +40,24 @@ def create_database(connection: Connection) -> None:
     connection.run(f"CREATE DATABASE {postgresql.identifier(DATABASE)}")
 
 
-def provision_database(connection: Connection) -> Secret:
-    """As superuser in the new database: schema and data, the read-only group, the management user, and the hardening.
+def provision_database(connection: Connection, url: DatabaseURL, profiles: Sequence[Profile]) -> Secret:
+    """As superuser in the new database: schema and data, and all that `setup` has an administrator do for `profiles`.
 
-    Returns the management user's password.
+    Returns the password of the user that Vault logs in as.
     """
     password = Secret(secrets.token_urlsafe(24))
-    version = int(connection.run("SHOW server_version_num")[0][0]) // 10_000
     load(connection, "shop.sql")
     load(connection, "staging.sql")
-    _run(connection, postgresql.read_only_group(GROUP, database=DATABASE, schema=SCHEMA, owner=OWNER))
-    _run(
-        connection,
-        postgresql.management_user(
-            version, MANAGER, password.reveal(), database=DATABASE, groups=[GROUP], owners=[OWNER]
-        ),
-    )
-    _run(connection, postgresql.hardening(DATABASE))
+    for statement in postgresql.database_plan(url, profiles, answers(profiles)).statements:
+        connection.execute_simple(statement.sql.replace(MANAGER_PASSWORD, password.reveal()))
     return password
+
+
+def answers(profiles: Iterable[Profile]) -> Answers:
+    """What somebody would have answered: the owner of the shop's tables behind DDL, a group of readers."""
+    roles = {profile.name: OWNER if profile.access == "ddl" else GROUP for profile in profiles}
+    given = {name: ProfileAnswers(bound_claims={}, role=role) for name, role in roles.items()}
+    return Answers("github", "", "repository", vault.GITHUB_CLAIM_MAPPINGS, given, MANAGER)
 
 
 def load(connection: Connection, script: str) -> None:
@@ -90,7 +94,7 @@ def provision_vault(
     # From here on OpenBao alone knows the management user's password.
     client.write_data(f"database/rotate-root/{DATABASE}", data={})
     for profile in profiles:
-        creation, revocation = _statements(profile)
+        creation, revocation = postgresql.role_statements(profile, answers([profile]))
         role = vault.database_role(profile, connection=DATABASE, creation=creation, revocation=revocation)
         client.write_data(f"database/roles/{_last(profile.creds)}", data=role)
         client.write_data(f"sys/policies/acl/{profile.role}", data={"policy": vault.policy(profile)})
@@ -104,17 +108,6 @@ def provision_vault(
                 claim_mappings=vault.GITHUB_CLAIM_MAPPINGS,
             ),
         )
-
-
-def _statements(profile: Profile) -> tuple[Sequence[str], Sequence[str]]:
-    if profile.access == "ddl":
-        return postgresql.ddl_creation(OWNER, DATABASE), postgresql.revocation(OWNER)
-    return postgresql.read_only_creation(GROUP), postgresql.revocation()
-
-
-def _run(connection: Connection, statements: Iterable[str]) -> None:
-    for statement in statements:
-        connection.run(statement)
 
 
 def _last(path: str) -> str:

@@ -172,11 +172,12 @@ class Stack:
         with closing(self.postgresql.connect()) as connection:
             provision.create_database(connection)
         with closing(self.connect(SUPERUSER, self.postgresql.password)) as connection:
-            manager_password = provision.provision_database(connection)
+            profiles = list(self.profiles.values())
+            manager_password = provision.provision_database(connection, self.database, profiles)
         with self.client() as client:
             provision.provision_vault(
                 client,
-                profiles=list(self.profiles.values()),
+                profiles=profiles,
                 issuer=self.issuer.url,
                 audience=self.address,
                 # The repository by its number: names can be given to somebody else. The environment, because GitHub's

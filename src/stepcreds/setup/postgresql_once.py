@@ -94,6 +94,13 @@ def _check_roles(profiles: Sequence[Profile], answers: Answers) -> None:
     """Raises `UnsupportedError` where one role would have to be two things."""
     kinds: dict[str, str] = {}
     quoted(answers.manager)
+    if ":" in answers.manager or "{{" in answers.manager:
+        raise UnsupportedError(
+            f"Vault cannot log in as {answers.manager!a}.",
+            cause="The name stands in a URL, where ':' begins the password and '{{' what is filled in.",
+            fix="Name another user for Vault.",
+            docs="setup-roles",
+        )
     for profile in profiles:
         role = answers.profiles[profile.name].role
         quoted(role)
