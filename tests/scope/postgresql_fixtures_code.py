@@ -1,0 +1,428 @@
+"""Power that lies in code: what runs as somebody else, reaches the server's files, or calls other servers."""
+
+from __future__ import annotations
+
+from postgresql_case import ROWS, Case, table
+
+DEFINER = "PG.DEFINER.CALL"
+ADD = "INSERT INTO app.{case} VALUES (2, 'added')"
+CALL = "SELECT app.{case}_run()"
+MAY_RUN = "GRANT EXECUTE ON FUNCTION app.{case}_run() TO {user}"
+VERSION = "SELECT pg_read_file('PG_VERSION')"
+
+
+def writer(
+    body: str = f"BEGIN {ADD}; RETURN 1; END",
+    *,
+    owner: str = "app_owner",
+    arguments: str = "",
+    schema: str = "app",
+    returns: str = "int",
+    public: bool = False,
+) -> str:
+    """SQL: a function that writes to app.{case} as its owner."""
+    name = f"{schema}.{{case}}_run({arguments})"
+    return (
+        f"CREATE FUNCTION {name} RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER AS $body$ {body} $body$;"
+        f" ALTER FUNCTION {name} OWNER TO {owner}; "
+    ) + ("" if public else f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC; ")
+
+
+def opened(name: str, function: str, attack: str, **more: object) -> Case:
+    """A function of the server itself that only a superuser may run."""
+    fields: dict[str, object] = {
+        "name": name,
+        "level": "admin",
+        "code": "PG.SYSTEM.EXECUTE",
+        "about": function.partition("(")[0],
+        "objects": "",
+        "grant": f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {{user}}",
+        "attack": attack,
+        "undo": f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM {{user}}",
+    }
+    return Case(**{**fields, **more})  # type: ignore[arg-type]
+
+
+# Where dblink and postgres_fdw are: whoever has no USAGE on the schema does not get at their functions.
+LINKS = (
+    "CREATE SCHEMA {case}; CREATE EXTENSION dblink SCHEMA {case}; CREATE ROLE {case}_remote LOGIN PASSWORD '{password}';"
+    " GRANT CONNECT ON DATABASE shop TO {case}_remote; GRANT USAGE ON SCHEMA app TO {case}_remote;"
+    " GRANT ALL ON app.{case} TO {case}_remote;"
+    " CREATE SERVER {case} FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '127.0.0.1', port '{port}', dbname 'shop');"
+    " CREATE USER MAPPING FOR PUBLIC SERVER {case} OPTIONS (user '{case}_remote', password '{password}')"
+)
+UNLINK = "DROP EXTENSION IF EXISTS dblink CASCADE"
+
+CODE = [
+    Case(
+        name="definer_of_superuser",
+        level="admin",
+        code="PG.DEFINER.SUPERUSER",
+        about="definer_of_superuser_run",
+        objects=writer("BEGIN RETURN pg_read_file('PG_VERSION'); END", owner="postgres", returns="text"),
+        grant=MAY_RUN,
+        attack="SELECT app.{case}_run() IS NOT NULL",
+        reads=True,
+    ),
+    Case(
+        name="definer_of_owner",
+        level="write",
+        code=DEFINER,
+        about="definer_of_owner_run",
+        objects=(table(), writer()),
+        grant=MAY_RUN,
+        attack=CALL,
+        watch=ROWS,
+    ),
+    Case(
+        name="definer_public",  # what CREATE FUNCTION gives to everybody
+        level="write",
+        code=DEFINER,
+        about="definer_public_run",
+        objects=table(),
+        grant=writer(public=True),
+        attack=CALL,
+        watch=ROWS,
+        refused="42883",  # it is not there yet
+        undo="DROP FUNCTION IF EXISTS app.{case}_run",
+    ),
+    Case(
+        name="definer_dynamic",
+        level="write",
+        code=DEFINER,
+        about="definer_dynamic_run",
+        objects=(table(), writer("BEGIN EXECUTE statement; RETURN 1; END", arguments="statement text")),
+        grant="GRANT EXECUTE ON FUNCTION app.{case}_run(text) TO {user}",
+        attack="SELECT app.{case}_run('DELETE FROM app.{case}')",
+        watch=ROWS,
+    ),
+    Case(
+        name="definer_procedure",
+        level="write",
+        code=DEFINER,
+        about="definer_procedure_run",
+        objects=table(
+            "CREATE PROCEDURE app.{case}_run() LANGUAGE plpgsql SECURITY DEFINER AS $body$ BEGIN DELETE FROM app.{case}; END $body$;"
+            " ALTER PROCEDURE app.{case}_run() OWNER TO app_owner; REVOKE EXECUTE ON PROCEDURE app.{case}_run() FROM PUBLIC"
+        ),
+        grant="GRANT EXECUTE ON PROCEDURE app.{case}_run() TO {user}",
+        attack="CALL app.{case}_run()",
+        watch=ROWS,
+    ),
+    Case(
+        name="definer_of_group",
+        level="write",
+        code=DEFINER,
+        about="definer_of_group_run",
+        objects=(
+            table("CREATE ROLE {case}_group; "),
+            writer(),
+            "GRANT EXECUTE ON FUNCTION app.{case}_run() TO {case}_group",
+        ),
+        grant="GRANT {case}_group TO {user}",
+        attack=CALL,
+        watch=ROWS,
+    ),
+    Case(
+        name="definer_behind_view",  # the view has found the function already: nobody asks for USAGE on its schema
+        level="write",
+        code=DEFINER,
+        about="definer_behind_view",
+        objects=(
+            table(),
+            writer(schema="hr", public=True),
+            "CREATE VIEW app.{case}_view AS SELECT hr.{case}_run() AS n",
+        ),
+        grant="GRANT SELECT ON app.{case}_view TO {user}",
+        attack="SELECT n FROM app.{case}_view",
+        watch=ROWS,
+        undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_behind_operator",  # the operator has found it as well
+        level="write",
+        code=DEFINER,
+        about="definer_behind_operator",
+        objects=(
+            table(),
+            writer(
+                "BEGIN DELETE FROM app.{case}; RETURN a + b; END", schema="hr", arguments="a int, b int", public=True
+            ),
+        ),
+        grant="CREATE OPERATOR app.<-> (FUNCTION = hr.{case}_run, LEFTARG = int, RIGHTARG = int)",
+        attack="SELECT 1 OPERATOR(app.<->) 2",
+        watch=ROWS,
+        refused="42883",
+        undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_behind_cast",
+        level="write",
+        code=DEFINER,
+        about="definer_behind_cast",
+        objects=(
+            table("CREATE TYPE app.{case}_pair AS (a int, b int); "),
+            writer(
+                "BEGIN DELETE FROM app.{case}; RETURN 'x'; END",
+                schema="hr",
+                arguments="app.{case}_pair",
+                returns="text",
+                public=True,
+            ),
+        ),
+        grant="CREATE CAST (app.{case}_pair AS text) WITH FUNCTION hr.{case}_run(app.{case}_pair)",
+        attack="SELECT CAST(ROW(1, 2)::app.{case}_pair AS text)",
+        watch=ROWS,
+        refused="",
+        undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_behind_domain",
+        level="write",
+        code=DEFINER,
+        about="definer_behind_domain",
+        objects=(
+            table(),
+            writer("BEGIN DELETE FROM app.{case}; RETURN n; END", schema="hr", arguments="n int", public=True),
+        ),
+        grant="CREATE DOMAIN app.{case}_number AS int CHECK (hr.{case}_run(VALUE) > 0)",
+        attack="SELECT 5::app.{case}_number",
+        watch=ROWS,
+        refused="42704",
+        undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_behind_aggregate",  # of the aggregate's parts, only its owner is asked
+        level="write",
+        code="PG.DEFINER.SUPERUSER",
+        about="definer_behind_aggregate",
+        objects=(
+            table(),
+            writer(
+                "BEGIN DELETE FROM app.{case}; RETURN a + b; END",
+                schema="hr",
+                arguments="a int, b int",
+                owner="postgres",
+            ),
+            "CREATE AGGREGATE app.{case}_sum (int) (SFUNC = hr.{case}_run, STYPE = int, INITCOND = '0');"
+            " REVOKE EXECUTE ON FUNCTION app.{case}_sum(int) FROM PUBLIC",
+        ),
+        grant="GRANT EXECUTE ON FUNCTION app.{case}_sum(int) TO {user}",
+        attack="SELECT app.{case}_sum(n) FROM generate_series(1, 3) n",
+        watch=ROWS,
+    ),
+    Case(
+        name="definer_trigger_with_temporary",  # a trigger function cannot be called, but put on a table of one's own
+        level="write",
+        code=DEFINER,
+        about="definer_trigger_with_temporary_run",
+        objects=(table(), writer(f"BEGIN {ADD}; RETURN NEW; END", returns="trigger", public=True)),
+        grant="GRANT TEMPORARY ON DATABASE shop TO {user}",
+        attack=(
+            "CREATE TEMPORARY TABLE mine (id int)",
+            "CREATE TRIGGER run BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION app.{case}_run()",
+            "INSERT INTO mine VALUES (1)",
+        ),
+        watch=ROWS,
+        undo="DROP FUNCTION IF EXISTS app.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_default_with_temporary",  # a default goes along with the columns of a table that may be read
+        level="write",
+        code=DEFINER,
+        about="definer_default_with_temporary",
+        objects=(
+            table(),
+            writer(schema="hr", public=True),
+            "CREATE TABLE app.{case}_log (id int DEFAULT hr.{case}_run()); GRANT SELECT ON app.{case}_log TO app_ro",
+        ),
+        grant="GRANT TEMPORARY ON DATABASE shop TO {user}",
+        attack=(
+            "CREATE TEMPORARY TABLE mine (LIKE app.{case}_log INCLUDING DEFAULTS)",
+            "INSERT INTO mine DEFAULT VALUES",
+        ),
+        watch=ROWS,
+        undo="DROP TABLE IF EXISTS app.{case}_log; DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="function_grant_option",
+        level="write",
+        code="PG.FUNCTION.GRANT",
+        about="total",
+        objects="REVOKE EXECUTE ON FUNCTION app.total() FROM PUBLIC; GRANT EXECUTE ON FUNCTION app.total() TO {user}",
+        grant="GRANT EXECUTE ON FUNCTION app.total() TO {user} WITH GRANT OPTION",
+        attack="GRANT EXECUTE ON FUNCTION app.total() TO outsider",
+        watch="SELECT has_function_privilege('outsider', 'app.total()', 'EXECUTE')",
+        refused="",  # a warning only: no privileges were granted
+        undo="REVOKE EXECUTE ON FUNCTION app.total() FROM {user} CASCADE; GRANT EXECUTE ON FUNCTION app.total() TO PUBLIC",
+    ),
+    Case(
+        name="language_c",
+        level="admin",
+        code="PG.FUNCTION.UNTRUSTED",
+        about="language_c_run",
+        objects=(
+            table("CREATE ROLE {case}_remote LOGIN PASSWORD '{password}'; GRANT ALL ON app.{case} TO {case}_remote;")
+            + "GRANT CONNECT ON DATABASE shop TO {case}_remote; GRANT USAGE ON SCHEMA app TO {case}_remote",
+            "CREATE FUNCTION app.{case}_run(text, text) RETURNS text LANGUAGE c AS '$libdir/dblink', 'dblink_exec';"
+            " REVOKE EXECUTE ON FUNCTION app.{case}_run(text, text) FROM PUBLIC",
+        ),
+        grant="GRANT EXECUTE ON FUNCTION app.{case}_run(text, text) TO {user}",
+        attack="SELECT app.{case}_run('host=127.0.0.1 port={port} dbname=shop user={case}_remote password={password}',"
+        " 'DELETE FROM app.{case}')",
+        watch=ROWS,
+    ),
+    Case(
+        name="language_internal",  # the server's own code under another name, with what CREATE FUNCTION gives
+        level="admin",
+        code="PG.FUNCTION.UNTRUSTED",
+        about="language_internal_run",
+        objects="",
+        grant="CREATE FUNCTION app.{case}_run(text) RETURNS text LANGUAGE internal STRICT AS 'pg_read_file_all'",
+        attack="SELECT app.{case}_run('PG_VERSION') IS NOT NULL",
+        reads=True,
+        refused="42883",
+        undo="DROP FUNCTION IF EXISTS app.{case}_run",
+    ),
+    Case(
+        name="language_made_trusted",
+        level="admin",
+        code="PG.LANGUAGE.TRUSTED",
+        about="internal",
+        objects="GRANT TEMPORARY ON DATABASE shop TO {user}",
+        grant="UPDATE pg_language SET lanpltrusted = true WHERE lanname = 'internal'",
+        attack=(
+            "CREATE FUNCTION pg_temp.run(text) RETURNS text LANGUAGE internal STRICT AS 'pg_read_file_all'",
+            "SELECT pg_temp.run('PG_VERSION') IS NOT NULL",
+        ),
+        reads=True,
+        undo="UPDATE pg_language SET lanpltrusted = false WHERE lanname = 'internal'",
+    ),
+    opened("pg_read_file", "pg_read_file(text)", VERSION + " IS NOT NULL", reads=True),
+    opened(
+        "pg_ls_dir",
+        "pg_ls_dir(text)",
+        "SELECT count(*) > 5 FROM pg_ls_dir('.')",
+        reads=True,
+        level="read",
+        code="PG.SYSTEM.INSPECT",
+    ),
+    opened(
+        "lo_export",
+        "lo_export(oid, text)",
+        "SELECT lo_export(990021, '{folder}/data/{case}.txt')",
+        objects="SELECT lo_from_bytea(990021, 'written')",
+        watch="SELECT size FROM pg_stat_file('{folder}/data/{case}.txt', true)",
+        # Without a right to the large object itself there is nothing to export.
+        grant="GRANT EXECUTE ON FUNCTION pg_catalog.lo_export(oid, text) TO {user}; GRANT SELECT ON LARGE OBJECT 990021 TO {user}",
+    ),
+    opened(
+        "pg_reload_conf",
+        "pg_reload_conf()",
+        "SELECT pg_reload_conf()",
+        reads=True,
+        level="write",
+        code="PG.SYSTEM.OPERATE",
+    ),
+    opened(
+        "system_function_public",
+        "pg_read_binary_file(text)",
+        "SELECT pg_read_binary_file('PG_VERSION') IS NOT NULL",
+        reads=True,
+        grant="GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO PUBLIC",
+        undo="REVOKE EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) FROM PUBLIC",
+    ),
+    Case(
+        name="adminpack",
+        level="admin",
+        code="PG.EXTENSION.CALL|PG.SYSTEM.EXECUTE",
+        about="pg_file_write",
+        objects="CREATE EXTENSION adminpack",
+        grant="GRANT EXECUTE ON FUNCTION pg_catalog.pg_file_write(text, text, boolean) TO {user}",
+        attack="SELECT pg_file_write('{case}.txt', 'written', false)",
+        watch="SELECT size FROM pg_stat_file('{folder}/data/{case}.txt', true)",
+        undo="DROP EXTENSION IF EXISTS adminpack",
+        until=16,
+    ),
+    Case(
+        name="extension_function",
+        level="read",
+        code="PG.SYSTEM.INSPECT",
+        about="pgstattuple",
+        objects="CREATE SCHEMA {case}; GRANT USAGE ON SCHEMA {case} TO {user}; CREATE EXTENSION pgstattuple SCHEMA {case}",
+        grant="GRANT EXECUTE ON FUNCTION {case}.pgstattuple(regclass) TO {user}",
+        attack="SELECT tuple_count FROM {case}.pgstattuple((SELECT c.oid FROM pg_class c WHERE c.relname = 'salaries')::regclass)",
+        reads=5,
+        undo="DROP EXTENSION IF EXISTS pgstattuple",
+    ),
+    Case(
+        name="dblink_to_here",  # and back into the same database, as whoever the mapping names
+        level="admin",
+        code="PG.FOREIGN.MAPPED",
+        about="dblink_to_here",
+        objects=(table(), LINKS),
+        grant="GRANT USAGE ON SCHEMA {case} TO {user}; GRANT USAGE ON FOREIGN SERVER {case} TO {user}",
+        attack="SELECT {case}.dblink_exec('{case}', 'DELETE FROM app.{case}')",
+        watch=ROWS,
+        undo=UNLINK,
+    ),
+    Case(
+        name="dblink_anywhere",
+        level="write",
+        code="PG.EXTENSION.CALL",
+        about="dblink",
+        objects=(table(), LINKS),
+        grant="GRANT USAGE ON SCHEMA {case} TO {user}",
+        attack="SELECT {case}.dblink_exec('host=127.0.0.1 port={port} dbname=shop user={case}_remote password={password}',"
+        " 'DELETE FROM app.{case}')",
+        watch=ROWS,
+        undo=UNLINK,
+    ),
+    Case(
+        name="foreign_server_usage",
+        level="write",
+        code="PG.FOREIGN.MAPPED",
+        about="foreign_server_usage",
+        objects=(table(), LINKS),
+        grant="GRANT USAGE ON FOREIGN SERVER {case} TO {user}",
+        attack="CREATE USER MAPPING FOR CURRENT_USER SERVER {case} OPTIONS (user 'of', password 'mine')",
+        watch="SELECT count(*) FROM pg_user_mappings WHERE srvname = '{case}'",
+        undo=UNLINK,
+    ),
+    Case(
+        name="foreign_server_grant_option",
+        level="write",
+        code="PG.FOREIGN.GRANT",
+        about="foreign_server_grant_option",
+        objects=(table(), LINKS, "GRANT USAGE ON FOREIGN SERVER {case} TO {user}"),
+        grant="GRANT USAGE ON FOREIGN SERVER {case} TO {user} WITH GRANT OPTION",
+        attack="GRANT USAGE ON FOREIGN SERVER {case} TO outsider",
+        watch="SELECT has_server_privilege('outsider', '{case}', 'USAGE')",
+        refused="",
+        undo=UNLINK,
+        harmless=False,
+    ),
+    Case(
+        name="foreign_server_owner",
+        level="write",
+        code="PG.OBJECT.OWN|PG.FOREIGN.USE|PG.FOREIGN.MAPPED",
+        about="foreign_server_owner",
+        objects=(table(), LINKS, "DROP USER MAPPING FOR PUBLIC SERVER {case}"),
+        grant="GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO {user}; ALTER SERVER {case} OWNER TO {user};"
+        " REVOKE USAGE ON FOREIGN DATA WRAPPER dblink_fdw FROM {user}",
+        attack="ALTER SERVER {case} OPTIONS (SET host 'mine.example')",
+        watch="SELECT srvoptions::text FROM pg_foreign_server WHERE srvname = '{case}'",
+        undo=UNLINK,
+    ),
+    Case(
+        name="wrapper_usage",
+        level="admin",
+        code="PG.FOREIGN.WRAPPER",
+        about="postgres_fdw",
+        objects="CREATE SCHEMA {case}; CREATE EXTENSION postgres_fdw SCHEMA {case}",
+        grant="GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {user}",
+        attack="CREATE SERVER {case} FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'mine.example')",
+        watch="SELECT count(*) FROM pg_foreign_server WHERE srvname = '{case}'",
+        undo="DROP EXTENSION IF EXISTS postgres_fdw CASCADE",
+    ),
+]

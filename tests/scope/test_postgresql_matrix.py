@@ -1,0 +1,160 @@
+"""Whether the matrix is honest: large enough on every major, complete, and able to fail; and what `allow` accepts of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from postgresql_case import Case, role
+from postgresql_clean import CLEAN
+from postgresql_majors import MAJORS, Lab, lab
+from postgresql_matrix import CASES, on, test_power_beyond_the_profile
+
+from manual_clock import ManualClock
+from stepcreds.config.load import load_config
+from stepcreds.config.model import Allowance
+from stepcreds.errors import ConfigError
+from stepcreds.measurement import Measured
+from stepcreds.scope.postgresql_codes import CODES
+
+__all__ = ["lab"]
+
+MAJOR = 18
+UNTIL = "2100-01-01"
+power_beyond_the_profile = test_power_beyond_the_profile
+del test_power_beyond_the_profile  # it is not to be collected here
+
+# A case that holds: the others of this file are made of it.
+TRUE = Case(
+    name="honest",
+    level="write",
+    code="PG.TABLE.WRITE",
+    about="app",
+    objects="CREATE TABLE app.{case} (id int); GRANT SELECT ON app.{case} TO app_ro",
+    grant="GRANT INSERT ON app.{case} TO {user}",
+    attack="INSERT INTO app.{case} VALUES (1)",
+    watch="SELECT count(*) FROM app.{case}",
+    undo="DROP TABLE IF EXISTS app.{case}",
+)
+FALSE = {
+    "found without the grant": {"objects": (TRUE.objects, TRUE.grant)},
+    "no power": {"grant": ""},
+    "another kind": {"code": "PG.TABLE.OWN"},
+    "not as bad": {"level": "ddl"},
+    "about something else": {"about": "hr"},
+    "no effect": {"attack": "SELECT * FROM app.{case}", "refused": ""},
+    "refused": {"grant": "GRANT DELETE ON app.{case} TO {user}"},
+    "refused for another reason": {"attack": "INSERT INTO app.misspelt VALUES (1)"},
+    "works anyway": {"objects": (TRUE.objects, TRUE.grant), "harmless": False},
+    "reads something else": {"attack": "SELECT count(*) FROM app.orders", "watch": "", "reads": 21, "refused": ""},
+    "reads it anyway": {"attack": "SELECT count(*) FROM app.orders", "watch": "", "reads": 20, "refused": ""},
+}
+
+
+def test_large_enough_on_every_major() -> None:
+    sizes = {major: (len(on(major, CASES)), len(on(major, CLEAN))) for major in MAJORS}
+    assert all(cases >= 140 and clean >= 30 for cases, clean in sizes.values()), sizes
+
+
+def test_every_name_is_of_one_case() -> None:
+    names = [case.name for case in (*CASES, *CLEAN)]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_every_attack_has_an_effect_that_is_looked_at() -> None:
+    assert [case.name for case in CASES if bool(case.watch) == (case.reads is not None)] == []
+
+
+def test_every_kind_of_power_is_in_the_matrix() -> None:
+    expected = {code for case in CASES for code in case.code.split("|")}
+    assert expected - set(CODES) == set()
+    assert {code for code, (level, _) in CODES.items() if level != "info"} - expected == set()
+
+
+@pytest.mark.parametrize("changes", FALSE.values(), ids=FALSE)
+def test_a_case_that_is_not_true_fails(lab: Lab, changes: dict[str, object], request: pytest.FixtureRequest) -> None:
+    number = list(FALSE.values()).index(changes)
+    with pytest.raises(AssertionError):
+        power_beyond_the_profile(lab, TRUE._replace(name=f"honest_{number}", **changes))
+
+
+def test_a_case_that_is_true_passes(lab: Lab) -> None:
+    power_beyond_the_profile(lab, TRUE)
+
+
+@pytest.fixture(scope="module")
+def allowed(lab: Lab) -> str:
+    """A credential that may run code of another owner; the name of the finding."""
+    lab.issue(role("allowed"))
+    lab.do(
+        "CREATE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "ALTER FUNCTION app.allowed() OWNER TO app_owner",
+    )
+    (finding,) = lab.measure(role("allowed")).excess
+    return finding.name
+
+
+def measured(lab: Lab, *names: str) -> Measured:
+    entries = tuple(Allowance(name, "reviewed", UNTIL) for name in names)
+    return lab.measure(role("allowed"), allow=entries)
+
+
+def test_what_is_allowed_is_no_excess(lab: Lab, allowed: str) -> None:
+    accepted = measured(lab, allowed)
+    assert accepted.excess == ()
+    assert [(each.name, each.because) for each in accepted.findings if each.standing == "allowed"] == [
+        (allowed, f"allowed until {UNTIL}: reviewed")
+    ]
+
+
+def test_what_is_allowed_under_another_name_is_excess(lab: Lab, allowed: str) -> None:
+    assert [each.name for each in measured(lab, "PG.DEFINER.CALL app.allowed()", "PG.DEFINER.CALL").excess] == [allowed]
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        (
+            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 2'",
+            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        ),
+        ("ALTER FUNCTION app.allowed() OWNER TO hr_owner", "ALTER FUNCTION app.allowed() OWNER TO app_owner"),
+        (
+            "ALTER FUNCTION app.allowed() RENAME TO allowed_before; CREATE FUNCTION app.allowed() RETURNS int"
+            " LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN 1; END'; ALTER FUNCTION app.allowed() OWNER TO app_owner",
+            "DROP FUNCTION app.allowed(); ALTER FUNCTION app.allowed_before() RENAME TO allowed",
+        ),
+    ],
+    ids=["another body", "another owner", "another function"],
+)
+def test_what_is_allowed_has_to_stay_as_it_was(lab: Lab, allowed: str, change: str, back: str) -> None:
+    lab.do(change)
+    try:
+        assert allowed not in [each.name for each in measured(lab, allowed).excess]
+        assert measured(lab, allowed).excess != ()
+    finally:
+        lab.do(back)
+    assert measured(lab, allowed).excess == ()
+
+
+def test_what_was_allowed_until_yesterday_is_no_configuration(lab: Lab, allowed: str, tmp_path: Path) -> None:
+    def write(expires: str) -> None:
+        entry = {"what": allowed, "reason": "reviewed", "expires": expires}
+        profile = {"creds": "database/creds/verify", "database": "postgresql://db/shop", "access": "read-only"}
+        whole = {
+            "version": 1,
+            "vault": {"address": "https://vault"},
+            "profiles": {"verify": {**profile, "allow": [entry]}},
+        }
+        (tmp_path / "stepcreds.yml").write_text(json.dumps(whole))
+
+    write("2026-11-22")
+    clock = ManualClock()  # which is at that day
+    assert load_config(None, {}, tmp_path, clock).profiles["verify"].allow == (
+        Allowance(allowed, "reviewed", "2026-11-22"),
+    )
+    write("2026-11-21")
+    with pytest.raises(ConfigError) as refusal:
+        load_config(None, {}, tmp_path, clock)
+    assert [problem.what for problem in refusal.value.problems] == ["the allowance expired on 2026-11-21"]
