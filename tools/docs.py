@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.parser import Parser
 from pathlib import Path
 
@@ -25,10 +25,14 @@ from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Profile
 from stepcreds.config.schema import ROOT
+from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
+from stepcreds.scope.token_paths import CODES as VAULT_CODES
 from stepcreds.setup import postgresql, vault
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATABASE = "app"  # the README's
+# Where findings come from -> code -> its level, and what it means.
+FINDINGS: dict[str, Mapping[str, tuple[str, str]]] = {"PostgreSQL": POSTGRESQL_CODES, "Vault and OpenBao": VAULT_CODES}
 
 
 def schema_file() -> str:
@@ -74,7 +78,10 @@ def _example(key: Key) -> str:
 
 def engines() -> str:
     """A table of the engines of databases."""
-    rows = ["| engine | schemes | port | schemas | `sslmode` | measured | proven dead by |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| engine | schemes | port | schemas | `sslmode` | measured | proven dead by |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for engine in ENGINES:
         schemes = ", ".join(f"`{scheme}`" for scheme in engine.schemes)
         proof = "lease and refused logins" if engine.proves_death_by_login else "lease"
@@ -216,6 +223,15 @@ def vendored() -> str:
     return "\n".join(rows)
 
 
+def finding_codes() -> str:
+    """A table of the kinds of findings for each engine, and for Vault's side."""
+    tables = []
+    for source, codes in FINDINGS.items():
+        rows = [f"| `{code}` | {level} | {means} |" for code, (level, means) in codes.items()]
+        tables.append("\n".join([f"| {source} | level | |", "|---|---|---|", *rows]))
+    return "\n\n".join(tables)
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
@@ -228,6 +244,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
     ("docs/github.md", "action inputs"): action_inputs,
     ("docs/github.md", "action outputs"): action_outputs,
+    ("docs/scope.md", "finding codes"): finding_codes,
     ("README.md", "exit codes"): exit_codes,
     ("docs/dependencies.md", "vendored"): vendored,
 }
