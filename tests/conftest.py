@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from runner import Repository
 
 # Modules of shared tests: their assertions, too, are to show what they compared.
-pytest.register_assert_rewrite("postgresql_checks", "postgresql_plan_checks", "postgresql_site", "revocation_race")
+pytest.register_assert_rewrite(
+    "postgresql_checks", "postgresql_names_checks", "postgresql_plan_checks", "postgresql_site", "revocation_race"
+)
 
 
 @pytest.hookimpl(wrapper=True)

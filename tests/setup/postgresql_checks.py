@@ -160,6 +160,13 @@ class Endings:
             issued.assert_revoked()
         site.run("BEGIN", "SET LOCAL lock_timeout = '1ms'", "LOCK TABLE app.orders, app.customers", "COMMIT")
 
+    def test_no_transaction_can_be_prepared_by_default(self, site: Site) -> None:
+        issued = site.issue("verify")
+        with issued.connect() as session:
+            session.run("BEGIN", "SELECT 1")
+            assert sqlstate(lambda: session.run("PREPARE TRANSACTION 'kept'")) == "55000"
+        issued.assert_revoked()
+
     def test_a_user_that_somebody_dropped_already_is_no_error(self, site: Site) -> None:
         for profile in ("verify", "migrate"):
             issued = site.issue(profile)

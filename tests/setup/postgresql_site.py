@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -184,7 +185,7 @@ class Site:
             {
                 "plugin_name": "postgresql-database-plugin",
                 "connection_url": "postgresql://{{username}}:{{password}}@"
-                f"{url.host}:{url.port}/{url.database.replace('%', '%25')}?sslmode=disable",
+                f"{url.host}:{url.port}/{quote(url.database, safe='')}?sslmode=disable",
                 "username": manager,
                 "password": password.reveal(),
                 "password_authentication": "scram-sha-256",

@@ -1,323 +1,246 @@
-"""The statement templates on a real OpenBao and PostgreSQL: what they give, and that nothing survives revocation."""
+"""PostgreSQL's statements as text, what is refused before anything is sent, and what the engine's default leaves."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from pg8000.exceptions import DatabaseError, InterfaceError
+from postgresql_site import Site, answers, sqlstate
 
+from postgresql_programs import programs
+from stepcreds.config.model import Access, DatabaseURL, Profile
 from stepcreds.devstack.postgresql import PostgreSQL
 from stepcreds.devstack.stack import Stack
 from stepcreds.errors import UnsupportedError
-from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
+from stepcreds.setup.answers import Answers, ProfileAnswers
+from stepcreds.setup.postgresql_names import quoted
+
+URL = DatabaseURL("postgresql", "postgresql", "db.example.com", 5432, "shop", "verify-full", None)
 
 
-@dataclass
-class Issued:
-    """A live credential, with the Vault client whose token made it."""
-
-    stack: Stack
-    vault: Any
-    lease_id: str
-    user: str
-    password: Secret
-
-    @contextmanager
-    def connect(self) -> Iterator[Any]:
-        connection = self.stack.connect(self.user, self.password)
-        try:
-            yield connection
-        finally:
-            with suppress(InterfaceError):  # the server may have ended it
-                connection.close()
-
-    def revoke(self) -> int:
-        body = {"lease_id": self.lease_id, "sync": True}
-        return int(self.vault.adapter.put("/v1/sys/leases/revoke", json=body).status_code)
-
-    def assert_dead(self) -> None:
-        assert self.user not in self.stack.issued_roles()
-        assert self.stack.sessions(self.user) == 0
-        assert sqlstate(lambda: self.stack.connect(self.user, self.password)) == "28P01"
+def profile(name: str = "p", access: Access | None = "read-only", **more: object) -> Profile:
+    fields = {"schemas": ("app",), **more}
+    return Profile(name, name, f"database/creds/{name}", URL, access, **fields)  # type: ignore[arg-type]
 
 
-@contextmanager
-def issue(stack: Stack, profile: str) -> Iterator[Issued]:
-    with stack.login(f"app-{profile}") as vault:
-        answer = vault.read(f"database/creds/app-{profile}")
-        data = answer["data"]
-        yield Issued(stack, vault, answer["lease_id"], data["username"], Secret(data["password"]))
+def refusal(*profiles: Profile, manager: str = "mgr", **roles: str) -> UnsupportedError:
+    with pytest.raises(UnsupportedError) as refused:
+        postgresql.database_plan(URL, profiles, answers(roles, manager=manager))
+    return refused.value
 
 
-def sqlstate(action: Any) -> str:
-    """The code of the error that `action` meets."""
-    with pytest.raises(DatabaseError) as refused:
-        action()
-    return str(refused.value.args[0]["C"])
+class TestPlan:
+    def test_it_goes_from_the_owner_to_the_hardening(self) -> None:
+        profiles = [profile("verify"), profile("migrate", "ddl")]
+        plan = postgresql.database_plan(URL, profiles, answers({"verify": "app_ro", "migrate": "app_owner"}))
+        assert (plan.url, plan.manager) == (URL, "vault_mgr")
+        in_words = [statement.sql for statement in plan.statements if not statement.sql.startswith("DO ")]
+        assert in_words == [
+            'GRANT USAGE ON SCHEMA "app" TO "app_owner"',
+            'GRANT CREATE ON SCHEMA "app" TO "app_owner"',
+            'GRANT TEMPORARY ON DATABASE "shop" TO "app_owner"',
+            'GRANT CONNECT ON DATABASE "shop" TO "app_ro"',
+            'GRANT USAGE ON SCHEMA "app" TO "app_ro"',
+            'GRANT SELECT ON ALL TABLES IN SCHEMA "app" TO "app_ro"',
+            'ALTER DEFAULT PRIVILEGES FOR ROLE "app_owner" IN SCHEMA "app" GRANT SELECT ON TABLES TO "app_ro"',
+            'GRANT CONNECT ON DATABASE "shop" TO "vault_mgr" WITH GRANT OPTION',
+        ]
+        assert [statement.why.split(".")[0] for statement in plan.statements if statement.sql.startswith("DO ")] == [
+            "Stops here if relations in app belong to another role than app_owner: only their owner can alter them, and "
+            "to whom they belong is yours to decide",
+            "The owner that users with ddl access work as: what they make belongs to app_owner, and stays",
+            "The schema app, where there is none yet",
+            "The group of users with read-only access: rights are given to it once, and users come and go as its members",
+            "What others make later who own tables in app today is covered at once, for app_ro",
+            "The user that Vault logs in as",
+            "Vault's user may make others members of app_ro; it cannot use the rights itself",
+            "Vault's user may make others members of app_owner, and give it what they leave behind",
+            "Up to PostgreSQL 14 everybody may make tables in the schema public, a reader too",
+            "An issued user who can log in to postgres can make a large object there, and then Vault, from its own "
+            "database, cannot drop that user",
+            "An issued user who can log in to template1 can make a large object there, and then Vault, from its own "
+            "database, cannot drop that user",
+            "Users issued for other databases cannot log in to shop: an object of theirs there would keep Vault from "
+            "dropping them",
+            "Who only reads shop fills no disk with temporary tables",
+        ]
+        assert [statement.secret for statement in plan.statements].count(True) == 1
 
+    def test_profiles_that_share_a_role_need_each_statement_once(self) -> None:
+        one = postgresql.database_plan(URL, [profile("a")], answers({"a": "app_ro"}))
+        two = postgresql.database_plan(URL, [profile("a"), profile("b")], answers({"a": "app_ro", "b": "app_ro"}))
+        assert one == two
 
-class Storm:
-    """Four threads that work with a credential, and log in again whenever they are thrown out."""
+    def test_without_ddl_vaults_user_hands_no_connect_on(self) -> None:
+        plan = postgresql.database_plan(URL, [profile("a")], answers({"a": "app_ro"}))
+        granted = [each.sql for each in plan.statements if '"vault_mgr"' in each.sql and each.sql.startswith("GRANT")]
+        assert granted == ['GRANT CONNECT ON DATABASE "shop" TO "vault_mgr"']
 
-    def __init__(self, issued: Issued) -> None:
-        self._issued = issued
-        self._stop = threading.Event()
-        self._connected = threading.Barrier(5)
-        self.survivors = 0  # how many could still work at the end
-        self._threads = [threading.Thread(target=self._work) for _ in range(4)]
-
-    def __enter__(self) -> Storm:
-        """Returns when all four are at work."""
-        for thread in self._threads:
-            thread.start()
-        self._connected.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        first = True
-        while not self._stop.is_set():
-            with suppress(DatabaseError, InterfaceError, OSError), self._issued.connect() as connection:
-                if first:
-                    self._connected.wait(20)
-                    first = False
-                while not self._stop.is_set():
-                    connection.run("SELECT count(*) FROM app.orders")
-                connection.run("SELECT 1")
-                self.survivors += 1
-
-
-@pytest.mark.usefixtures("alone")
-class TestReadOnly:
-    def test_it_reads_and_does_nothing_else(self, stack: Stack) -> None:
-        with issue(stack, "verify") as issued, issued.connect() as connection:
-            assert connection.run("SELECT count(*) FROM app.orders") == [[1000]]
-            assert sqlstate(lambda: connection.run("DELETE FROM app.orders")) == "25006"
-            # The user may turn that setting off; the grants are what stands.
-            connection.run("SET default_transaction_read_only = off")
-            for statement in (
-                "DELETE FROM app.orders",
-                "INSERT INTO app.customers (name, email) VALUES ('a', 'b')",
-                "DROP TABLE app.staging_orders",
-                "CREATE TABLE app.mine (id int)",
-                "CREATE TABLE public.mine (id int)",
-                "CREATE TEMP TABLE mine (id int)",
-                "SET ROLE app_owner",
-                "CREATE ROLE mine",
-            ):
-                assert sqlstate(partial(connection.run, statement)) == "42501", statement
-            assert issued.revoke() == 204
-        issued.assert_dead()
-
-    def test_other_databases_are_closed(self, stack: Stack) -> None:
-        with issue(stack, "verify") as issued:
-            connect = partial(stack.postgresql.connect, issued.user, issued.password)
-            for database in ("postgres", "template1"):
-                assert sqlstate(partial(connect, database)) == "42501"
-            assert issued.revoke() == 204
-
-    def test_tables_that_a_migration_makes_are_readable_at_once(self, stack: Stack) -> None:
-        with (
-            issue(stack, "verify") as reader,
-            reader.connect() as reading,
-            issue(stack, "migrate") as migration,
-            migration.connect() as migrating,
-        ):
-            migrating.run("CREATE TABLE app.fresh AS SELECT 1 AS one")
-            assert reading.run("SELECT one FROM app.fresh") == [[1]]
-            migrating.run("DROP TABLE app.fresh")
-            assert (reader.revoke(), migration.revoke()) == (204, 204)
-
-    def test_it_cannot_veto_its_own_revocation(self, stack: Stack) -> None:
-        with issue(stack, "verify") as issued, issued.connect() as connection:
-            connection.run("SET default_transaction_read_only = off")
-            connection.run("SELECT lo_create(0)")
-            connection.run("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
-            assert issued.revoke() == 204
-            with pytest.raises((DatabaseError, InterfaceError)):
-                connection.run("SELECT 1")
-        issued.assert_dead()
-
-
-@pytest.mark.usefixtures("alone")
-class TestDDL:
-    def test_it_works_as_the_owner_and_what_it_makes_is_the_owners(self, stack: Stack) -> None:
-        with issue(stack, "migrate") as issued, issued.connect() as connection:
-            connection.run("ALTER TABLE app.customers ADD COLUMN made_here int")
-            connection.run("CREATE TABLE app.made_here (id int)")
-            assert connection.run("SELECT current_user") == [["app_owner"]]
-            assert issued.revoke() == 204
-        issued.assert_dead()
-        assert stack.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'made_here'") == [["app_owner"]]
-        stack.sql("DROP TABLE app.made_here")
-        stack.sql("ALTER TABLE app.customers DROP COLUMN made_here")
-
-    def test_it_takes_no_table_along_when_it_is_revoked(self, stack: Stack) -> None:
-        with issue(stack, "migrate") as issued, issued.connect() as connection:
-            take = f'ALTER TABLE app.orders OWNER TO "{issued.user}"'
-            assert sqlstate(lambda: connection.run(take)) == "42501"
-            # As the owner it may give itself the right to make tables, and then own one.
-            connection.run(f'GRANT USAGE, CREATE ON SCHEMA app TO "{issued.user}"')
-            connection.run("SET ROLE NONE")
-            connection.run("CREATE TABLE app.hoard AS SELECT 1 AS one")
-            connection.run("SELECT lo_create(0)")
-            connection.run("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
-            assert issued.revoke() == 204
-        issued.assert_dead()
-        assert stack.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'hoard'") == [["app_owner"]]
-        stack.sql("DROP TABLE app.hoard")
-        assert stack.sql("SELECT nspacl::text FROM pg_namespace WHERE nspname = 'app'") == [
-            ["{app_owner=UC/app_owner,app_ro=U/app_owner}"]
+    def test_declared_databases_can_be_connected_to_as_well(self) -> None:
+        more = profile("m", "ddl", databases=("shop", "stock"))
+        plan = postgresql.database_plan(URL, [more], answers({"m": "own"}))
+        granted = [each.sql for each in plan.statements if "GRANT OPTION" in each.sql]
+        assert granted == [
+            f'GRANT CONNECT ON DATABASE "{database}" TO "vault_mgr" WITH GRANT OPTION' for database in ("shop", "stock")
+        ]
+        creation, _ = postgresql.role_statements(more, answers({"m": "own"}))
+        assert [each for each in creation if "CONNECT" in each and "GRANT" in each] == [
+            f'GRANT CONNECT ON DATABASE "{database}" TO "{{{{name}}}}"' for database in ("shop", "stock")
         ]
 
-    def test_it_ends_at_its_schema(self, stack: Stack) -> None:
-        with issue(stack, "migrate") as issued, issued.connect() as connection:
-            for statement in (
-                "CREATE SCHEMA mine",
-                "CREATE TABLE public.mine (id int)",
-                "CREATE ROLE mine",
-                "CREATE EXTENSION dblink",
-                "COPY app.orders TO PROGRAM 'cat'",
-                "SET ROLE vault_mgr",
-            ):
-                assert sqlstate(partial(connection.run, statement)) == "42501", statement
-            assert issued.revoke() == 204
+    @pytest.mark.parametrize("role", ["pg_read_all_data", "public", "none"])
+    def test_a_role_of_postgresql_itself_is_refused(self, role: str) -> None:
+        error = refusal(profile(), p=role)
+        assert str(error) == f"The role '{role}' cannot stand behind the profile 'p': its name is PostgreSQL's own."
+        assert error.cause == "Predefined roles reach into every schema and every database."
+        assert error.fix == "Name a role for this profile: stepcreds makes it."
 
-    def test_sessions_that_reconnect_without_end_do_not_survive(self, stack: Stack) -> None:
-        for _ in range(5):
-            with issue(stack, "migrate") as issued:
-                with Storm(issued) as storm:
-                    status = issued.revoke()
-                    left = stack.sessions(issued.user)
-                assert (status, left, storm.survivors) == (204, 0, 0)
-            issued.assert_dead()
+    def test_one_role_is_not_two_things(self) -> None:
+        vaults = refusal(profile(), p="mgr")
+        assert str(vaults) == "The role 'mgr' cannot stand behind the profile 'p': Vault logs in as it."
+        assert vaults.cause == "Every user of the profile would be a member of the role that makes users."
+        shared = refusal(profile("a"), profile("b", "read-write"), a="app", b="app")
+        assert str(shared) == "The role 'app' cannot stand behind profiles with read-only and with read-write access."
+        assert shared.fix == "Name a role for each kind of access."
+
+    def test_vault_cannot_log_in_as_a_user_whose_name_ends_within_a_url(self) -> None:
+        error = refusal(profile(), p="app_ro", manager="vault:mgr")
+        assert str(error) == "Vault cannot log in as 'vault:mgr'."
+        assert error.cause == ("The name stands in a URL, where ':' begins the password and '{{' what is filled in.")
+
+    def test_tables_are_in_the_declared_schemas_and_of_one_form(self) -> None:
+        assert str(refusal(profile(tables=("hr.salaries",)), p="app_ro")) == (
+            "The profile 'p' names tables of the schema 'hr', which is not among its schemas."
+        )
+        assert str(refusal(profile(tables=("orders",)), p="app_ro")) == "'orders' is not of the form schema.table."
+        assert str(refusal(profile(columns=("app.o.rders.id",)), p="app_ro")) == (
+            "'app.o.rders.id' is not of the form schema.table.column."
+        )
 
 
-@pytest.mark.usefixtures("alone")
-class TestRevocation:
-    def test_a_user_that_somebody_dropped_already_is_no_error(self, stack: Stack) -> None:
-        with issue(stack, "verify") as issued:
-            stack.sql(f'DROP ROLE "{issued.user}"')
-            assert issued.revoke() == 204
-        issued.assert_dead()
+class TestNames:
+    TOO_LONG = "n" * 64
 
-    def test_a_changed_password_does_not_help(self, stack: Stack) -> None:
-        with issue(stack, "verify") as issued, issued.connect() as connection:
-            connection.run("SET default_transaction_read_only = off")
-            connection.run("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
-            assert issued.revoke() == 204
-            assert sqlstate(lambda: stack.connect(issued.user, Secret("mine"))) == "28P01"
-        issued.assert_dead()
+    @pytest.mark.parametrize(
+        "name",
+        ["", "a;b", "{{name}}", "a}}", "$sc$", "a\0b", TOO_LONG, "é" * 32, "\ud800"],
+        ids=lambda name: ascii(name)[:20],
+    )
+    def test_a_name_that_the_engine_would_misread_is_refused(self, name: str) -> None:
+        given = Answers("github", "", "", {}, {"p": ProfileAnswers({}, name)})
+        for access in ("read-only", "read-write", "ddl"):
+            with pytest.raises(UnsupportedError) as refused:
+                postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
+            assert str(refused.value) == f"{name!a} cannot stand in a statement for Vault's database engine."
+            cause = "A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte."
+            assert refused.value.cause == cause
 
-    def test_control_the_engines_default_leaves_the_session_and_can_be_vetoed(self, stack: Stack) -> None:
-        """What the templates are for: the same two acts against roles with no revocation statements of their own."""
-        location = f"{stack.postgresql.host}:{stack.postgresql.port}/shop?sslmode=disable"
-        connection_url = f"postgresql://{{{{username}}}}:{{{{password}}}}@{location}"
-        config = {"plugin_name": "postgresql-database-plugin", "connection_url": connection_url}
-        login = {"username": "postgres", "password": stack.postgresql.password.reveal(), "allowed_roles": ["control"]}
+    def test_a_name_that_postgresql_would_cut_is_refused_wherever_it_stands(self) -> None:
+        said = f"'{self.TOO_LONG}' cannot be a name in PostgreSQL."
+        assert str(refusal(profile(), p=self.TOO_LONG)) == said
+        assert str(refusal(profile(), p="app_ro", manager=self.TOO_LONG)) == said
+        assert str(refusal(profile(schemas=(self.TOO_LONG,)), p="app_ro")) == said
+        assert str(refusal(profile(access="ddl", schemas=("app", self.TOO_LONG)), p="app_owner")) == said
+        assert str(refusal(profile(databases=(self.TOO_LONG,)), p="app_ro")) == said
+        in_a_table = refusal(profile(tables=(f"app.{self.TOO_LONG}",)), p="app_ro")
+        assert str(in_a_table) == f"'app.{self.TOO_LONG}' is not of the form schema.table."
+        assert in_a_table.cause == "Each name has 1 to 63 bytes, and no dot."
+        with pytest.raises(UnsupportedError) as refused:
+            database = URL._replace(database=self.TOO_LONG)
+            postgresql.database_plan(database, [profile()], answers({"p": "app_ro"}))
+        assert (str(refused.value), refused.value.cause) == (
+            said,
+            "A name has 1 to 63 bytes of UTF-8, and no zero byte.",
+        )
+
+    def test_63_bytes_are_a_name(self) -> None:
+        assert quoted("é" * 31 + 'a"'[:1]) == '"' + "é" * 31 + 'a"'
+
+    def test_whatever_the_engine_cuts_at_a_semicolon_is_one_statement(self) -> None:
+        """It leaves an element whole that holds END in capitals; the names do not bring one in."""
+        for access in ("read-only", "read-write", "ddl"):
+            given = answers({"p": "a$b END --"}, guard=["p"])
+            for statements in postgresql.role_statements(profile(access=access), given):  # type: ignore[arg-type]
+                for statement in statements:
+                    assert ";" not in statement or "END" in statement.replace("a$b END --", "")
+                assert statements != []
+
+
+class TestRoleStatements:
+    def test_a_profile_without_an_access_has_none(self) -> None:
+        with pytest.raises(UnsupportedError) as refused:
+            postgresql.role_statements(profile(access=None), answers({"p": "app_ro"}))
+        assert str(refused.value) == "The profile 'p' names no database, or no access to it."
+
+    def test_the_number_of_connections_is_what_was_answered(self) -> None:
+        for access in ("read-only", "read-write", "ddl"):
+            given = Answers("github", "", "", {}, {"p": ProfileAnswers({}, "role", connection_limit=7)})
+            creation, _ = postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
+            assert " CONNECTION LIMIT 7 " in creation[0]
+
+    def test_only_ddl_is_guarded_and_only_its_leavings_have_an_owner(self) -> None:
+        for access, guarded, reassigned in (("read-only", 0, 0), ("read-write", 0, 0), ("ddl", 1, 1)):
+            given = answers({"p": "role"}, guard=["p"])
+            creation, revocation = postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
+            assert creation.count('GRANT "stepcreds_guarded" TO "{{name}}"') == guarded
+            assert sum('REASSIGN OWNED BY "{{name}}" TO "role"' in each for each in revocation) == reassigned
+
+
+@pytest.fixture(scope="module")
+def site(stack: Stack) -> Iterator[Site]:
+    """One whose users may prepare transactions, which none may by default."""
+
+    class Preparing(PostgreSQL):
+        def _configure(self) -> Path:
+            path = super()._configure()
+            with path.open("a") as file:
+                file.write("max_prepared_transactions = 5\n")
+            return path
+
+    with ExitStack() as exit_stack:
+        server = exit_stack.enter_context(Preparing(programs=programs(18)))
+        yield Site(stack, server, 18, exit_stack)
+
+
+class TestWhatIsLeft:
+    def test_a_prepared_transaction_keeps_the_role_and_nothing_else(self, site: Site) -> None:
+        """It outlives its session and holds the role: the revocation fails, with the door shut, until somebody ends it."""
+        profile = site.profiles["write"]
+        creation, revocation = postgresql.role_statements(profile, site.answers)
+        hurried = [each.replace("lock_timeout = '10s'", "lock_timeout = '100ms'") for each in revocation]
+        site.write_role("preparing", "pg18", profile, creation, hurried)
+        issued = site.issue_role("preparing")
+        with issued.connect() as session:
+            session.run("BEGIN", "SELECT lo_create(0)", "PREPARE TRANSACTION 'kept'")
+            status, text = issued.revoke()
+        assert (status, site.sessions(issued.user)) == (400, 0)
+        assert "canceling statement due to lock timeout" in text
+        assert sqlstate(lambda: site.login(issued.user, issued.password)) == "28P01"
+        site.run("ROLLBACK PREPARED 'kept'")
+        issued.assert_revoked()
+
+    def test_control_the_engines_default_leaves_the_session_and_can_be_vetoed(self, site: Site) -> None:
+        """What the statements are for: the same two acts against a role that has no revocation statements of its own."""
+        profile = site.profiles["verify"]
         creation = [
             "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
             'GRANT app_ro TO "{{name}}"',
         ]
-        with stack.client() as vault:
-            vault.write_data("database/config/control", data={**config, **login})
-            role = {"db_name": "control", "creation_statements": creation, "revocation_statements": []}
-            vault.write_data("database/roles/control", data=role)
-
-            def issued() -> Issued:
-                answer = vault.read("database/creds/control")
-                password = Secret(answer["data"]["password"])
-                return Issued(stack, vault, answer["lease_id"], answer["data"]["username"], password)
-
-            survivor = issued()
-            with survivor.connect() as connection:
-                assert survivor.revoke() == 204
-                assert connection.run("SELECT 1") == [[1]]
-            veto = issued()
-            with veto.connect() as connection:
-                connection.run("SELECT lo_create(0)")
-            with pytest.raises(Exception, match="cannot be dropped because some objects depend on it"):
-                veto.revoke()
-            with veto.connect() as connection:
-                assert connection.run("SELECT 1") == [[1]]
-            stack.sql(f'DROP OWNED BY "{veto.user}"')
-            assert veto.revoke() == 204
-            vault.delete("database/roles/control")
-            vault.delete("database/config/control")
-
-
-class TestNames:
-    def test_any_name_that_can_be_written_is_quoted(self) -> None:
-        """A whole cycle of the templates with names that mean something to SQL, run as the engine runs them."""
-        owner, group, schema = "o\"wner' END", 'g"roup --', "s'chema\\"
-        database, manager = 'd"ata $$ base', 'man"ager'
-        user = {"{{name}}": "v-user", "{{password}}": "secret", "{{expiration}}": "2099-01-01 00:00:00+00"}
-        with PostgreSQL() as server:
-            with closing(server.connect()) as connection:
-                connection.run(f"CREATE DATABASE {postgresql.identifier(database)}")
-            with closing(server.connect(database=database)) as connection:
-                connection.run(f"CREATE ROLE {postgresql.identifier(owner)}")
-                connection.run(
-                    f"CREATE SCHEMA {postgresql.identifier(schema)} AUTHORIZATION {postgresql.identifier(owner)}"
-                )
-                for statement in (
-                    *postgresql.read_only_group(group, database=database, schema=schema, owner=owner),
-                    *postgresql.management_user(
-                        18, manager, "pass'word", database=database, groups=[group], owners=[owner]
-                    ),
-                    *postgresql.hardening(database),
-                ):
-                    connection.run(statement)
-            for creation in (postgresql.ddl_creation(owner, database), postgresql.read_only_creation(group)):
-                with closing(server.connect(manager, Secret("pass'word"), database)) as connection:
-                    for statement in filled(creation, user):
-                        connection.run(statement)
-                    with closing(server.connect("v-user", Secret("secret"), database)) as issued:
-                        expected = owner if creation[1].startswith("GRANT CONNECT") else "v-user"
-                        assert issued.run("SELECT current_user") == [[expected]]
-                    connection.run("BEGIN")
-                    for statement in filled(postgresql.revocation(owner), user):
-                        connection.run(statement)
-                    connection.run("COMMIT")
-                assert sqlstate(lambda: server.connect("v-user", Secret("secret"), database)) == "28P01"
-
-    @pytest.mark.parametrize(
-        "name", ["", "a;b", "{{name}}", "a}}", "$sc$", "a\0b", "n" * 64, "é" * 32], ids=lambda name: ascii(name)[:20]
-    )
-    def test_a_name_that_means_something_to_the_engine_is_refused(self, name: str) -> None:
-        with pytest.raises(UnsupportedError) as refused:
-            postgresql.identifier(name)
-        assert str(refused.value) == f"{name!a} cannot stand in a statement for Vault's database engine."
-        assert refused.value.cause == "A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte."
-
-
-def filled(statements: list[str], values: dict[str, str]) -> Iterator[str]:
-    """Each statement as the engine sends it: placeholders replaced as plain text."""
-    for statement in statements:
-        for placeholder, value in values.items():
-            statement = statement.replace(placeholder, value)  # noqa: PLW2901 - one replacement after another
-        yield statement
-
-
-def test_before_postgresql_16_the_management_user_is_a_plain_member_of_the_owners() -> None:
-    assert postgresql.management_user(15, "mgr", "pw", database="shop", groups=["ro"], owners=["owner"]) == [
-        "CREATE ROLE \"mgr\" LOGIN CREATEROLE INHERIT PASSWORD 'pw'",
-        'GRANT CONNECT ON DATABASE "shop" TO "mgr" WITH GRANT OPTION',
-        'GRANT "owner" TO "mgr"',
-    ]
-
-
-def test_the_number_of_connections_is_a_setting() -> None:
-    assert " CONNECTION LIMIT 3 " in postgresql.read_only_creation("ro", connections=3)[0]
-    assert " CONNECTION LIMIT 4 " in postgresql.ddl_creation("owner", "shop", connections=4)[0]
+        site.configure(site.url(), "postgres", site.server.password, "control")
+        site.write_role("control", "control", profile, creation, [])
+        survivor = site.issue_role("control")
+        with survivor.connect() as session:
+            assert survivor.revoke() == (204, "")
+            assert session.run("SELECT 1") == [[1]]
+        veto = site.issue_role("control")
+        with veto.connect() as session:
+            session.run("SELECT lo_create(0)")
+        status, text = veto.revoke()
+        assert status == 400
+        assert "cannot be dropped because some objects depend on it" in text
+        veto.site.login(veto.user, veto.password).close()
+        site.run(f'DROP OWNED BY "{veto.user}"')
+        veto.assert_revoked()

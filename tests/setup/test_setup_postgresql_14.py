@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import postgresql_checks
+import postgresql_names_checks
 import postgresql_plan_checks
 from postgresql_site import site
 
@@ -28,4 +29,8 @@ class TestEndings(postgresql_checks.Endings):
 
 
 class TestGuard(postgresql_checks.Guard):
+    pass
+
+
+class TestNames(postgresql_names_checks.Names):
     pass
