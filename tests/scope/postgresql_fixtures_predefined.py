@@ -19,9 +19,11 @@ OVERHEAR = (
 
 
 def end_a_session(lab: Lab, session: Session) -> bool:
-    with suppress(InterfaceError), lab.login("hr_admin") as victim:  # the one that ends is no longer there to be closed
+    ended = False
+    with suppress(InterfaceError), lab.login("hr_admin") as victim:  # once ended, it cannot be closed any more
         pid = victim.run("SELECT pg_backend_pid()")[0][0]
-        return bool(session.run(f"SELECT pg_terminate_backend({pid}, 5000)")[0][0])
+        ended = bool(session.run(f"SELECT pg_terminate_backend({pid}, 5000)")[0][0])
+    return ended
 
 
 def member_of(name: str) -> str:

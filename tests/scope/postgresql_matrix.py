@@ -131,8 +131,11 @@ def attempted(lab: Lab, case: Case) -> Attempt:
                 rows = [session.run(statement) for statement in statements(case.attack, lab, case.name)][-1]
                 answer = rows[0][0] if rows else None
         except ServerError as error:
-            return Attempt(str(error.args[0]["C"]), error.args[0]["M"], watched(lab, case))
-        return Attempt("", answer, watched(lab, case))
+            attempt = Attempt(str(error.args[0]["C"]), error.args[0]["M"], watched(lab, case))
+        else:
+            attempt = Attempt("", answer, watched(lab, case))
+        session.run("DISCARD TEMP")  # the server does it as well, at a time of its own choice: an undo may come before
+    return attempt
 
 
 def watched(lab: Lab, case: Case) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgresql_case import Case, role
@@ -37,7 +38,7 @@ TRUE = Case(
     watch="SELECT count(*) FROM app.{case}",
     undo="DROP TABLE IF EXISTS app.{case}",
 )
-FALSE = {
+FALSE: dict[str, dict[str, Any]] = {
     "found without the grant": {"objects": (TRUE.objects, TRUE.grant)},
     "no power": {"grant": ""},
     "another kind": {"code": "PG.TABLE.OWN"},
@@ -58,7 +59,7 @@ def test_large_enough_on_every_major() -> None:
 
 
 def test_every_name_is_of_one_case() -> None:
-    names = [case.name for case in (*CASES, *CLEAN)]
+    names = [case.name for case in CASES] + [case.name for case in CLEAN]
     assert sorted(names) == sorted(set(names))
 
 
@@ -73,7 +74,7 @@ def test_every_kind_of_power_is_in_the_matrix() -> None:
 
 
 @pytest.mark.parametrize("changes", FALSE.values(), ids=FALSE)
-def test_a_case_that_is_not_true_fails(lab: Lab, changes: dict[str, object], request: pytest.FixtureRequest) -> None:
+def test_a_case_that_is_not_true_fails(lab: Lab, changes: dict[str, Any], request: pytest.FixtureRequest) -> None:
     number = list(FALSE.values()).index(changes)
     with pytest.raises(AssertionError):
         power_beyond_the_profile(lab, TRUE._replace(name=f"honest_{number}", **changes))
