@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from importlib import import_module
-from typing import Protocol, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from stepcreds.config.model import Config, DatabaseURL, Profile
 from stepcreds.errors import UsageError
-from stepcreds.setup import connections, vault
+from stepcreds.setup import connections, mysql, postgresql, vault
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.connections import Connection
 from stepcreds.setup.plan import DatabasePlan, Plan, Setting
 
 OUTPUTS = "-outputs"  # behind the name of a JWT role: the one for credentials that are handed out
-_MODULES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
 
 
 class Engine(Protocol):
@@ -23,6 +21,9 @@ class Engine(Protocol):
     def database_plan(self, url: DatabaseURL, profiles: Sequence[Profile], answers: Answers) -> DatabasePlan: ...
 
     def role_statements(self, profile: Profile, answers: Answers) -> tuple[Sequence[str], Sequence[str]]: ...
+
+
+_ENGINES: Mapping[str, Engine] = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
 
 
 def build(config: Config, answers: Answers) -> Plan:
@@ -160,7 +161,7 @@ def _database(connection: Connection, answers: Answers) -> DatabasePlan:
 
 def _engine(profile: Profile) -> Engine:
     assert profile.database is not None  # noqa: S101 - it has a connection
-    return cast("Engine", import_module(f"stepcreds.setup.{_MODULES[profile.database.engine]}"))
+    return _ENGINES[profile.database.engine]
 
 
 def _header(config: Config, answers: Answers) -> Iterable[Setting]:

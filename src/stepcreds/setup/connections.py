@@ -11,6 +11,7 @@ from urllib.parse import quote
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.errors import UsageError
 from stepcreds.setup.answers import Answers
+from stepcreds.setup.mysql import USERNAME_TEMPLATE as MYSQL_USERNAME_TEMPLATE
 from stepcreds.setup.vault import USERNAME_TEMPLATE
 
 PASSWORD = "<password>"  # noqa: S105 - a placeholder: nobody knows the password before the user is made
@@ -84,7 +85,7 @@ def body(connection: Connection, answers: Answers, allowed_roles: Sequence[str])
         "allowed_roles": list(allowed_roles),
         "username": connection.manager,
         "password": PASSWORD,
-        "username_template": USERNAME_TEMPLATE,
+        "username_template": USERNAME_TEMPLATE if url.engine == "postgresql" else MYSQL_USERNAME_TEMPLATE,
     }
     if url.engine == "postgresql":
         ca = answers.ca_at_vault.get(server(url), "")

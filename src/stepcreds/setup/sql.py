@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from stepcreds.config.model import VaultSettings
 from stepcreds.printable import one_line
 from stepcreds.setup.connections import server
@@ -74,4 +76,7 @@ def _mysql(database: DatabasePlan) -> str:
 
 def _delimited(sql: str) -> str:
     """A statement with a `;` inside needs another end, for the client alone (mariadb(1), DELIMITER)."""
-    return f"{sql};" if ";" not in sql else f"DELIMITER //\n{sql}//\nDELIMITER ;"
+    if ";" not in sql:
+        return f"{sql};"
+    mark = next(f"${number}$" for number in count() if f"${number}$" not in sql)
+    return f"DELIMITER {mark}\n{sql}{mark}\nDELIMITER ;"
