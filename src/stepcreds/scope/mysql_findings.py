@@ -136,7 +136,9 @@ def _of_tables(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
                 yield _column(power, table)
     for (database, names, own), several in tables.items():
         at = Finding("MY.TABLE", "info", "", own or database, database=database, table=own)
-        at = at._replace(objects=tuple(dotted(power.place) for power in several[:_EXAMPLES]), number=len(several))
+        at = at._replace(
+            objects=tuple(sorted(dotted(power.place) for power in several)[:_EXAMPLES]), number=len(several)
+        )
         where = own or (dotted(several[0].place) if len(several) == 1 else f"{len(several)} tables of {database}")
         yield from _at(names, where, at, several[0].place)
 
@@ -158,8 +160,13 @@ def _of_routines(powers: Sequence[Power]) -> Iterator[Finding]:
     for (database, name), several in groups.items():
         where = dotted(several[0].place) if len(several) == 1 else f"{len(several)} routines of {database}"
         at = Finding("MY.ROUTINE", "info", "", database, database=database, number=len(several))
-        at = at._replace(objects=tuple(dotted(power.place) for power in several[:_EXAMPLES]))
+        at = at._replace(objects=_examples(several))
         yield from _at([name], where, at, several[0].place)
+
+
+def _examples(several: Sequence[Power]) -> tuple[str, ...]:
+    """In an order of our own: SHOW GRANTS has none."""
+    return tuple(sorted(dotted(power.place) for power in several)[:_EXAMPLES])
 
 
 def _at(names: Sequence[str], where: str, finding: Finding, place: Place) -> Iterator[Finding]:

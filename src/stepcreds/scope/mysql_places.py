@@ -29,11 +29,6 @@ def closed(pattern: str) -> str:
     return _PART.sub(lambda match: rf"\{match[2]}" if match[2] in ("_", "%") else match[0], pattern)
 
 
-def escaped(database: str) -> str:
-    """`database` as the name of a database-level grant that fits it alone."""
-    return re.sub(r"([\\_%])", r"\\\1", database)
-
-
 def fits(pattern: str, database: str, *, fold: bool) -> bool:
     """Whether a database-level grant on `pattern` holds for `database`; `fold`: the server ignores case in names."""
     wild = {"_": ".", "%": ".*"}

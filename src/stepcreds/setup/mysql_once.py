@@ -40,6 +40,9 @@ BEGIN
       KILL thread;
     END IF;
   END WHILE;
+  IF quiet < 3 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'stepcreds: sessions of the user are still alive';
+  END IF;
 END"""
 
 
