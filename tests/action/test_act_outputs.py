@@ -55,7 +55,7 @@ jobs:
         run: exit 3
 """
 HANDED_OUT = """\
-stepcreds: verify: issued database/creds/app-verify as USER, handed out as outputs; ends at TIME, or with the next use of \
+stepcreds: verify: issued database/creds/app-verify as USER, handed out as outputs; measured read in N ms; ends at TIME, or with the next use of \
 stepcreds in this job, whichever is first
 stepcreds: warning: as an output the credential lives on when this step ends, and any later step of the job can name it. A \
 step with run: has it for its own process tree alone, and proves it dead before the next one begins; so does `shell: \

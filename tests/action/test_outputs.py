@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from simulated_job import Job, Started
 from step_runs import MASK, masked, normalised, refusal, root, said, token_is_gone, until
 
@@ -26,8 +27,8 @@ WARNING = (
     "`shell: stepcreds exec …`"
 )
 ISSUED = (
-    "stepcreds: {0}: issued database/creds/app-{0} as USER, handed out as outputs; ends at TIME, or with the next use "
-    "of stepcreds in this job, whichever is first\n"
+    "stepcreds: {0}: issued database/creds/app-{0} as USER, handed out as outputs; measured {1} in N ms; ends at TIME, "
+    "or with the next use of stepcreds in this job, whichever is first\n"
 )
 ENDED = "::group::stepcreds: what steps left\nstepcreds: {}: proven dead (lease lookup and a witness)\n::endgroup::\n"
 
@@ -66,7 +67,7 @@ def test_handed_out_masked_and_ended_by_the_next_use(stack: Stack, job: Job, tmp
     count = len(masked(run.stderr))
     assert all(line.startswith(MASK) for line in lines[:count])
     assert {outputs["password"], outputs["url"]} <= set(masked(run.stderr))
-    assert plain(run.stderr) == ISSUED.format("migrate") + f"stepcreds: warning: {WARNING}\n"
+    assert plain(run.stderr) == ISSUED.format("migrate", "ddl") + f"stepcreds: warning: {WARNING}\n"
     assert outputs["password"] not in said(run.stderr) + run.stdout
     assert holders(tmp_path, outputs["password"]) == ["_temp/_runner_file_commands/output_1"]
     requested, issued = records(job, "credential.requested")[0], records(job, "credential.issued")[0]
@@ -91,6 +92,44 @@ def test_handed_out_masked_and_ended_by_the_next_use(stack: Stack, job: Job, tmp
     assert list((job.temporary / "stepcreds-outputs").iterdir()) == []
     witness = records(job, "credential.requested")[1]
     assert (witness["profile"], witness["delivery"]) == ("verify", "witness")
+
+
+def test_what_was_measured_is_on_record_before_anybody_has_it(job: Job) -> None:
+    """Who ends it is another process, and repeats what stands there."""
+    use = job.use(profile="verify", outputs="true")
+    assert use.run().returncode == 0
+    assert [record["kind"] for record in records(job)] == [
+        "chain.opened",
+        "credential.requested",
+        "credential.issued",
+        "credential.measured",
+    ]
+    (measured,) = records(job, "credential.measured")
+    assert (measured["privileges"]["granted"]["level"], measured["privileges"]["excess"]) == ("read", [])
+    assert [run.returncode for run in job.ends()] == [0]
+    closed = {record["credential_uid"]: record for record in records(job, "credential.closed")}
+    assert closed[measured["credential_uid"]]["privileges"] == measured["privileges"]
+
+
+def test_what_can_do_more_than_it_declares_is_not_handed_out(stack: Stack, job: Job) -> None:
+    document = yaml.safe_load(job.config.read_text())
+    document["profiles"]["migrate"]["access"] = "read-only"
+    job.config.write_text(yaml.safe_dump(document))
+    use = job.use(profile="migrate", outputs="true")
+    run = use.run()
+    assert (run.returncode, use.outputs) == (125, {})
+    assert masked(run.stderr) == []
+    assert plain(run.stderr).startswith(
+        "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
+        "stepcreds: error: The credential of profile migrate is declared read-only in app, and can do more (ddl): it can "
+        "drop the schema app with all that is in it, and open it to others, via SET ROLE app_owner\n"
+    )
+    (closed,) = records(job, "credential.closed")
+    assert (closed["verdict"], closed["privileges"]["excess"][0]) == ("proven dead", "PG.SCHEMA.OWN app")
+    assert (
+        "| migrate | read-only in app | measured ddl, 6 beyond the profile in " in use.files["STEP_SUMMARY"].read_text()
+    )
+    assert "stepcreds_credential_" not in " ".join(name for name, value in use.state.items() if value != "null")
 
 
 def test_it_lasts_max_ttl_lease_and_token(stack: Stack, job: Job) -> None:
