@@ -25,13 +25,14 @@ TICKED = SCHEMA.replace('"', '""')
 class Site:
     """`folder` has a stepcreds.yml whose Vault is at `address`, and a program `bao`."""
 
-    def __init__(self, stack: Stack, folder: Path, address: str) -> None:
+    def __init__(self, stack: Stack, folder: Path, address: str, common: Mapping[str, object] | None = None) -> None:
+        """`common` is what the profiles `migrate` and `verify` say alike; by default, where the database below is."""
         self.stack = stack
         self.folder = folder
         self.address = address
         server = stack.postgresql
         url = f"postgresql://{server.host}:{server.port}/{quote(DATABASE, safe='')}?sslmode=disable"
-        common = {"database": url, "schemas": [SCHEMA]}
+        common = common or {"database": url, "schemas": [SCHEMA]}
         config = {
             "version": 1,
             "vault": {"address": address, "auth": {"mount": "ci/jwt"}},

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import quote
 
 import hcl2
 import pytest
+from mariadb_server import running
 from setup_site import DATABASE, ENVIRONMENT, PASSWORD, SCHEMA, Site, database, texts
 
 from stepcreds.clock import SystemClock
@@ -91,6 +93,37 @@ def test_hcl_is_how_an_openbao_starts_that_steps_can_use_at_once(stack: Stack, t
     assert site.psql(sql).returncode == 0
     with self_initialized(tmp_path, port, initialize):
         site.assert_works()
+
+
+@pytest.mark.usefixtures("alone")
+def test_sql_and_shell_for_a_mariadb(stack: Stack, tmp_path: Path) -> None:
+    name = "my_b%ks`'x"
+    quoted = "`" + name.replace("`", "``") + "`"
+    with running() as mariadb, OpenBao() as bao:
+        mariadb.administer(f"CREATE DATABASE {quoted}", f"CREATE TABLE {quoted}.orders AS SELECT 1 AS id")
+        url = f"mariadb://127.0.0.1:{mariadb.port}/{quote(name, safe='')}?sslmode=disable"
+        site = Site(stack, tmp_path, bao.address, {"database": url})
+        (sql,) = site.write("sql")
+        (script,) = site.write("shell")
+        password = "one-password"
+        client = ["mariadb", "--no-defaults", f"--socket={mariadb.folder}/socket", "--user=root"]
+        for _ in range(2):
+            done = site.run(*client, text=sql.read_text(encoding="utf-8").replace("<password>", password))
+            assert (done.returncode, done.stderr) == (0, "")
+        made = site.run("sh", str(script), text=f"{password}\n", VAULT_TOKEN=bao.root_token.reveal())
+        assert (made.returncode, made.stderr) == (0, "Password of stepcreds_vault: "), made.stderr
+        ask = 'mariadb --no-defaults --skip-ssl -h127.0.0.1 -P "$MYSQL_TCP_PORT" -u "$MYSQL_USER" --batch -N -e "$SQL" "$NAME"'
+        read, changed, made_one = (
+            site.stepcreds("exec", profile, "--", "sh", "-c", ask, SQL=text, NAME=name)
+            for profile, text in (
+                ("verify", "SELECT id FROM orders"),
+                ("verify", "DELETE FROM orders"),
+                ("migrate", "CREATE TABLE fresh (id int)"),
+            )
+        )
+        assert (read.returncode, read.stdout) == (0, "1\n"), read.stderr
+        assert "DELETE command denied to user" in changed.stderr
+        assert made_one.returncode == 125  # that job is not in the environment
 
 
 @contextmanager
