@@ -32,6 +32,15 @@ def test_a_certificate_is_looked_for_beside_the_configuration(tmp_path: Path) ->
     assert (login.url.host, login.url.port, login.url.sslrootcert) == ("::1", 3306, tmp_path / "ca.pem")
 
 
+@pytest.mark.parametrize("path", ["", "/", "?sslmode=require", "/?sslmode=require"])
+def test_a_url_that_names_no_database(path: str, tmp_path: Path) -> None:
+    text = f"postgresql://admin:secret@db.internal{path}"
+    assert parse_login_url(text, tmp_path, database="app").url.database == "app"
+    with pytest.raises(DatabaseURLError) as refused:
+        parse_login_url(text, tmp_path)
+    assert str(refused.value) == "the URL names no database"
+
+
 @pytest.mark.parametrize(
     "text",
     [

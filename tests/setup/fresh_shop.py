@@ -27,12 +27,13 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 from stepcreds.setup.administrators import DEFAULT_VARIABLE, administrators
 from stepcreds.setup.answers import Answers
-from stepcreds.setup.apply import rotations, steps
+from stepcreds.setup.apply import steps
 from stepcreds.setup.building import build
 from stepcreds.setup.check import Report, look_around, report
 from stepcreds.setup.examination import examine
 from stepcreds.setup.live import Live
 from stepcreds.setup.plan import Plan
+from stepcreds.setup.rotation import rotations
 from stepcreds.setup.survey import survey
 
 # ruff: noqa: S608 - the names in SQL are ours

@@ -297,13 +297,40 @@ class TestPartly:
         assert run.returncode == 1
         lines = run.stdout.splitlines()
         assert f"done auth/{shop.mount}/role/{shop.name}-verify" in lines
-        assert f"not done {shop.engine}/config/{shop.name}" in lines
+        assert f"not done {shop.engine}/config/{shop.name}, for no role yet" in lines
         assert f"not done {shop.engine}/roles/{shop.name}-verify" in lines
         assert f"POST {shop.engine}/config/{shop.name}: error creating database object" in run.stderr
         answers.write_text(right)
         again = shop.setup("apply", "--yes")
+        assert f"done {shop.engine}/config/{shop.name}, for its roles" in again.stdout.splitlines()
         assert again.returncode == 0, again.stdout + again.stderr
         assert not [line for line in again.stdout.splitlines() if line.startswith("done auth/")]
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
+
+    @pytest.mark.parametrize("administered", [True, False])
+    def test_a_connection_is_for_no_role_until_vault_alone_knows_the_password(
+        self, shop: Shop, administered: bool
+    ) -> None:
+        """As a run leaves it that ends between the connection and its new password."""
+        policy = shop.setup("apply", "--print-policy").stdout
+        # capabilities-self does not tell what a policy says of parameters.
+        rotate = f'path "{shop.engine}/rotate-root/{shop.name}" {{\n'
+        assert rotate in policy
+        shop.token = shop.operator(policy.replace(rotate, f'{rotate}  required_parameters = ["none"]\n'))
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 1
+        assert [line for line in run.stdout.splitlines() if line.startswith("not done")][:2] == [
+            f"not done {shop.engine}/rotate-root/{shop.name}: from here on Vault alone knows the password of {shop.manager}",
+            f"not done {shop.engine}/config/{shop.name}, for its roles",
+        ]
+        assert shop.read(f"{shop.engine}/config/{shop.name}")["allowed_roles"] == []
+        before = shop.password()
+        shop.token = shop.servers.openbao.root_token
+        more = {} if administered else {"STEPCREDS_DATABASE_ADMIN_URL": None}
+        again = shop.setup("apply", "--yes", **more)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "an earlier run did not get that far." in " ".join(again.stdout.split())
+        assert before != shop.password()
         assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
 
     def test_whoever_interrupts_learns_what_was_done(self, shop: Shop) -> None:

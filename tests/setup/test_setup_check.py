@@ -133,7 +133,7 @@ def test_what_differs_at_the_database_is_found_and_mended(mended: Shop, case: st
         f"127.0.0.1:{shop.servers.postgresql.port}/{shop.name}",
         "stepcreds setup apply",
     )
-    assert found.what.startswith("Not so: ")
+    assert found.what.startswith("Needed: ")
 
 
 def drift(shop: Shop, change: str, undo: str) -> tuple[Drift, ...]:
@@ -326,6 +326,34 @@ class TestCommand:
             f"other roles at auth/{applied.mount}/role: the token may not list and read them",
             f"other roles at {applied.engine}/roles: the token may not list and read them",
         ]
+
+    def test_nothing_compared_is_not_nothing_that_drifted(self, applied: Shop) -> None:
+        token = applied.operator('path "sys/capabilities-self" {\n  capabilities = ["update"]\n}\n')
+        run = applied.setup("check", VAULT_TOKEN=token.reveal(), STEPCREDS_DATABASE_ADMIN_URL=None)
+        assert (run.returncode, run.stdout, run.stderr) == (
+            1,
+            "",
+            "stepcreds: error: Nothing could be compared\n"
+            "  cause: The Vault token may not read any of it, and there is no administrator of a database.\n"
+            "  fix: The policy that is enough to look:\n"
+            "      stepcreds setup check --print-policy\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#setup-capabilities\n",
+        )
+
+    def test_a_token_that_only_reads_and_a_user_who_may_only_log_in_are_enough(self, applied: Shop) -> None:
+        policy = applied.setup("check", "--print-policy").stdout
+        assert "create" not in policy
+        token = applied.operator(policy)
+        user = f"looker_{applied.name}"
+        applied.sql(f"CREATE ROLE {user} LOGIN PASSWORD 'l00k'", f"GRANT CONNECT ON DATABASE {applied.name} TO {user}")
+        url = f"postgresql://{user}:l00k@127.0.0.1:{applied.servers.postgresql.port}/?sslmode=disable"
+        run = applied.setup("check", VAULT_TOKEN=token.reveal(), STEPCREDS_DATABASE_ADMIN_URL=url)
+        number = applied.check().same
+        assert (run.returncode, run.stdout, run.stderr) == (
+            0,
+            f"Nothing has drifted; {number} as they should be.\n",
+            "",
+        )
 
     def test_without_a_token(self, applied: Shop) -> None:
         run = applied.setup("check", VAULT_TOKEN=None)

@@ -29,6 +29,7 @@ from stepcreds.setup.building import build
 from stepcreds.setup.examination import examine
 from stepcreds.setup.live import Live
 from stepcreds.setup.plan import Plan
+from stepcreds.setup.rotation import rotations
 from stepcreds.setup.survey import Survey, survey
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -93,7 +94,7 @@ def apply_command(
     with setup.vault("setup apply") as live:
         whose = setup.administrators(database_admin)
         found = survey(setup.plan, live, whose, setup.clock)
-        rotated = applying.rotations(found, asked=rotate_manager)
+        rotated = rotations(found, asked=rotate_manager)
         text = Text(coloured(sys.stdout))
         click.echo(text.plan(found, rotated, setup.config.vault.addresses[0]))
         applying.require(found, rotated)
@@ -112,16 +113,22 @@ def apply_command(
 
 
 @click.command("check", epilog=CHECK_EPILOG)
+@click.option("--print-policy", is_flag=True, help="Print the policy, read only, that a Vault token needs for this.")
 @click.option("--json", "as_object", is_flag=True, help="Print the comparison as one JSON object.")
 @admin_option
 @answers_options
 @config_option
-def check_command(as_object: bool, database_admin: tuple[str, ...], config_path: Path | None, **flags: object) -> int:
+def check_command(
+    print_policy: bool, as_object: bool, database_admin: tuple[str, ...], config_path: Path | None, **flags: object
+) -> int:
     """Compare Vault and the databases with stepcreds.yml: what has drifted, why it matters, and what mends it.
 
     Changes nothing. Without an administrator's URL the databases are not looked at, and that is said.
     """
     setup = _setup(config_path, flags)
+    if print_policy:
+        click.echo(permissions.policy(permissions.reading(setup.plan)), nl=False)
+        return 0
     with setup.vault("setup check") as live:
         found = survey(setup.plan, live, setup.administrators(database_admin), setup.clock)
         report = setup.compare(found, live)

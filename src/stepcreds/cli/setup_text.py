@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from stepcreds.printable import one_line, printable
 from stepcreds.setup.administrator import where
-from stepcreds.setup.apply import Rotation
 from stepcreds.setup.check import Drift, Report
 from stepcreds.setup.difference import Difference, Field
 from stepcreds.setup.plan import Statement
+from stepcreds.setup.rotation import Rotation
 from stepcreds.setup.survey import DatabaseState, Survey
 
 _WIDTH = 110

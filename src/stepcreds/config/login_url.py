@@ -29,9 +29,10 @@ class LoginURL(NamedTuple):
     password: Secret
 
 
-def parse_login_url(text: str, base_folder: Path) -> LoginURL:
+def parse_login_url(text: str, base_folder: Path, *, database: str = "") -> LoginURL:
     """`text`, `engine://user:password@host:port/database?parameters`; relative files are relative to `base_folder`.
 
+    `database` is the one of a URL that names none, where its engine wants one.
     Raises `DatabaseURLError`, whose texts hold nothing of what may be the password.
     """
     match = _URL.match(text.strip())
@@ -41,6 +42,9 @@ def parse_login_url(text: str, base_folder: Path) -> LoginURL:
     if not at or "@" in login or "@" in rest or ":" in password or not user or not colon or not password:
         what = "it is not the URL of a database with one user and one password"
         raise DatabaseURLError([(what, f"postgresql://user:password@db.example.com:5432/app. {_ESCAPES}")])
+    path, mark, query = rest.partition("?")
+    if path in ("", "/") and database:
+        rest = f"/{database}{mark}{query}"
     try:
         name, secret = unquote(user, errors="strict"), Secret(unquote(password, errors="strict"))
     except UnicodeDecodeError:

@@ -60,7 +60,8 @@ def _read(variable: str, environment: Mapping[str, str], folder: Path) -> Admini
             docs="setup-administrator",
         )
     try:
-        return Administrator(parse_login_url(environment[variable], folder), variable)
+        # Each database of the plan is asked itself, whichever the URL names.
+        return Administrator(parse_login_url(environment[variable], folder, database="any"), variable)
     except DatabaseURLError as error:
         raise UsageError(
             f"The URL in the variable {one_line(variable, 80)} cannot be used: {error}",

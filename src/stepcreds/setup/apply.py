@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stepcreds.clock import Clock
-from stepcreds.databases.stream import place
-from stepcreds.errors import StepcredsError, UsageError, VaultError
+from stepcreds.errors import VaultError
 from stepcreds.secret import Secret
 from stepcreds.setup import permissions
 from stepcreds.setup.administrator import open_session, where
 from stepcreds.setup.difference import Difference, body_for
 from stepcreds.setup.live import Live
 from stepcreds.setup.permissions import Capabilities
+from stepcreds.setup.rotation import OPEN_FOR, Rotation, no_administrator
 from stepcreds.setup.survey import DatabaseState, Survey
 
 
@@ -26,43 +26,6 @@ class Step(NamedTuple):
 
     what: str
     run: Callable[[], None]
-
-
-class Rotation(NamedTuple):
-    """A management user that gets a password which Vault alone knows."""
-
-    state: DatabaseState
-    connection: Difference
-    why: str
-    # Whether an administrator has to set one first; else Vault can also replace the one that it has.
-    needs_administrator: bool
-
-    @property
-    def sets(self) -> bool:
-        """Whether the administrator sets one first."""
-        return self.state.administrator is not None
-
-
-def rotations(survey: Survey, *, asked: bool) -> tuple[Rotation, ...]:
-    """Whose password is made anew: where Vault has no connection, where the database has no user, where it is `asked`.
-
-    Never for another reason: another Vault may log in as the same user.
-    """
-    made = []
-    for state, connection in survey.connections:
-        renamed = any(field.name == "username" for field in connection.fields)
-        if connection.action == "create":
-            why = "Vault has no connection with it yet"
-        elif renamed:
-            why = "Vault logs in as somebody else"
-        elif not state.has_manager:
-            why = "the database does not have it"
-        elif asked:
-            why = "you asked for it"
-        else:
-            continue
-        made.append(Rotation(state, connection, why, needs_administrator=connection.action == "create" or renamed))
-    return tuple(made)
 
 
 def lacking(survey: Survey, rotated: Sequence[Rotation]) -> Capabilities:
@@ -79,7 +42,7 @@ def require(survey: Survey, rotated: Sequence[Rotation]) -> None:
     """Raises `UsageError` or `VaultError` unless everything can be done, so that nothing is left half done."""
     for rotation in rotated:
         if rotation.needs_administrator and not rotation.sets:
-            raise _no_administrator(rotation)
+            raise no_administrator(rotation)
     for conflict in survey.conflicts:
         raise VaultError(
             f"{conflict.setting.path} cannot become what the plan wants: {conflict.reason}",
@@ -111,13 +74,32 @@ def steps(survey: Survey, rotated: Sequence[Rotation], live: Live, clock: Clock)
     by_path = {rotation.connection.setting.path: rotation for rotation in rotated}
     for each in survey.differences:
         path = each.setting.path
-        if each.action in ("create", "change") or path in passwords:
-            made.append(Step(path, _writing(survey, each, passwords.get(path), live)))
+        body = body_for(each, survey.found.get(path))
         if path in by_path:
-            where = permissions.rotation(each.setting)
-            what = f"{where}: from here on Vault alone knows the password of {by_path[path].state.plan.manager}"
-            made.append(Step(what, lambda where=where: live.write(where, {})))  # type: ignore[misc]
+            made += _connection_steps(by_path[path], body, passwords.get(path), live)
+        elif each.action in ("create", "change"):
+            made.append(Step(path, _writing(each, body, live)))
     return tuple(made)
+
+
+def _connection_steps(
+    rotation: Rotation, body: Mapping[str, object], password: Secret | None, live: Live
+) -> Iterable[Step]:
+    """A connection opens for its roles when Vault alone knows the password, and so shows how far an earlier run got."""
+    setting = rotation.connection.setting
+    final = {name: value for name, value in body.items() if name not in setting.secret}
+    first = {**final, OPEN_FOR: []} if rotation.opens else final
+    if password is not None:
+        filled = {**first, **{name: password.reveal() for name in setting.secret}}
+        what = f"{setting.path}, for no role yet" if rotation.opens else setting.path
+        yield Step(what, lambda: live.write(setting.path, filled, hidden=[password]))
+    elif rotation.connection.action == "change" and not rotation.opens:
+        yield Step(setting.path, lambda: live.write(setting.path, final))
+    path = permissions.rotation(setting)
+    known = f"from here on Vault alone knows the password of {rotation.state.plan.manager}"
+    yield Step(f"{path}: {known}", lambda: live.write(path, {}))
+    if rotation.opens:
+        yield Step(f"{setting.path}, for its roles", lambda: live.write(setting.path, final))
 
 
 def _database_steps(survey: Survey, passwords: Mapping[str, Secret], clock: Clock) -> Iterable[Step]:
@@ -138,39 +120,16 @@ def _running(state: DatabaseState, password: Secret | None, clock: Clock) -> Cal
     return run
 
 
-def _writing(survey: Survey, each: Difference, password: Secret | None, live: Live) -> Callable[[], None]:
-    setting, found = each.setting, survey.found.get(each.setting.path)
-    body = body_for(each, found)
-    path = setting.path
-    if each.action == "change":
-        path = permissions.change_path(setting)
-        if path != setting.path:
-            body = {field.name: field.wanted for field in each.fields}
-
-    def write() -> None:
-        filled = body if password is None else {**body, **{name: password.reveal() for name in setting.secret}}
-        live.write(path, filled, hidden=[password] if password is not None else [])
-
-    return write
+def _writing(each: Difference, body: Mapping[str, object], live: Live) -> Callable[[], None]:
+    path = permissions.change_path(each.setting) if each.action == "change" else each.setting.path
+    if path != each.setting.path:  # of a mount, or of a key: where only what changes is written
+        body = {field.name: field.wanted for field in each.fields}
+    return lambda: live.write(path, body)
 
 
 def _to_rotate(rotation: Rotation) -> Capabilities:
     setting = rotation.connection.setting
     needed = [{permissions.rotation(setting): frozenset({"update"})}]
-    if rotation.sets:
+    if rotation.sets or rotation.opens:
         needed.append({setting.path: frozenset({"create", "update"})})
     return permissions.together(needed)
-
-
-def _no_administrator(rotation: Rotation) -> StepcredsError:
-    plan = rotation.state.plan
-    return UsageError(
-        f"Vault's connection {rotation.connection.setting.path} needs a password of {plan.manager} at "
-        f"{place(plan.url.host, plan.url.port)}, and there is no administrator of the database to set one",
-        cause="Vault replaces the password at once by one that it alone knows, but somebody has to set the first. "
-        "Nothing was changed.",
-        fix="Give the administrator's URL in an environment variable: --database-admin VARIABLE\n"
-        "Or let the database's administrator run what `stepcreds setup --format sql` prints, write the connection as "
-        "`stepcreds setup --format shell` shows it, and come back for the rest.",
-        docs="setup-administrator",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from stepcreds.errors import VaultError
 from stepcreds.setup import explanation, permissions
 from stepcreds.setup.administrator import where
 from stepcreds.setup.difference import Difference
@@ -39,7 +40,17 @@ class Report(NamedTuple):
 def report(
     survey: Survey, *, examined: Sequence[Drift] = (), notes: Sequence[str] = (), not_examined: Sequence[str] = ()
 ) -> Report:
-    """`survey` and what else was `examined` of the databases, as findings. Pure."""
+    """`survey` and what else was `examined` of the databases, as findings. Pure.
+
+    Raises `VaultError` where nothing at all could be compared: that must not look like nothing that has drifted.
+    """
+    if len(survey.unread) == len(survey.differences) and all(each.administrator is None for each in survey.databases):
+        raise VaultError(
+            "Nothing could be compared",
+            cause="The Vault token may not read any of it, and there is no administrator of a database.",
+            fix="The policy that is enough to look:\n  stepcreds setup check --print-policy",
+            docs="setup-capabilities",
+        )
     drift = [found for difference in survey.differences for found in _of_vault(difference)]
     drift += [found for state in survey.databases for found in _of_database(state)]
     same = sum(difference.action == "same" for difference in survey.differences) + sum(
@@ -131,7 +142,7 @@ def _of_vault(difference: Difference) -> list[Drift]:
 
 def _of_database(state: DatabaseState) -> list[Drift]:
     return [
-        Drift("database.statement", where(state.plan), f"Not so: {statement.why}", "", "stepcreds setup apply")
+        Drift("database.statement", where(state.plan), f"Needed: {statement.why}", "", "stepcreds setup apply")
         for statement in state.missing
         if statement.done
     ]

@@ -57,15 +57,22 @@ def change_path(setting: Setting) -> str:
     return f"{setting.path}/config" if setting.kind == "transit_key" else setting.path
 
 
-def everything(plan: Plan) -> Capabilities:
-    """For an empty Vault, and for every change later on; the other objects that `setup check` looks at included."""
+def reading(plan: Plan) -> Capabilities:
+    """For a comparison with all that `setup check` looks at, and for no change."""
     # Else only a token with the policy `default` could ask what it may do.
     needed: list[Capabilities] = [{CAPABILITIES: frozenset({"update"})}]
     for setting in plan.settings:
-        needed += [to_read(setting), to_write(Difference(setting, "create")), to_write(Difference(setting, "change"))]
+        needed += [to_read(setting), to_look_around(setting)]
+    return together(needed)
+
+
+def everything(plan: Plan) -> Capabilities:
+    """For an empty Vault, for every change later on, and for the comparison at the end."""
+    needed = [reading(plan)]
+    for setting in plan.settings:
+        needed += [to_write(Difference(setting, "create")), to_write(Difference(setting, "change"))]
         if setting.kind == "connection":
             needed.append({rotation(setting): frozenset({"update"})})
-        needed.append(to_look_around(setting))
     return together(needed)
 
 

@@ -1,0 +1,67 @@
+"""When the user that Vault logs in to a database as gets a new password: never without a reason that is told."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from stepcreds.databases.stream import place
+from stepcreds.errors import UsageError
+from stepcreds.setup.difference import Difference
+from stepcreds.setup.survey import DatabaseState, Survey
+
+OPEN_FOR: Final = "allowed_roles"  # the field of a connection that says which roles may issue users through it
+
+
+class Rotation(NamedTuple):
+    """A management user that gets a password which Vault alone knows."""
+
+    state: DatabaseState
+    connection: Difference
+    why: str
+    # Whether an administrator has to set one first; else Vault can also replace the one that it has.
+    needs_administrator: bool
+    opens: bool  # whether the connection is for no role until Vault alone knows the password
+
+    @property
+    def sets(self) -> bool:
+        """Whether the administrator sets one first."""
+        return self.state.administrator is not None
+
+
+def rotations(survey: Survey, *, asked: bool) -> tuple[Rotation, ...]:
+    """Whose password is made anew: where Vault has no connection, where the database has no user, where it is `asked`.
+
+    Never for another reason: another Vault may log in as the same user.
+    """
+    made = []
+    for state, connection in survey.connections:
+        fields = {field.name: field for field in connection.fields}
+        absent, renamed = connection.action == "create", "username" in fields
+        # So an earlier run leaves it that ended before Vault had replaced the password.
+        shut = OPEN_FOR in fields and not fields[OPEN_FOR].found
+        why = (
+            "Vault has no connection with it yet" if absent
+            else "Vault logs in as somebody else" if renamed
+            else "the database does not have it" if not state.has_manager
+            else "an earlier run did not get that far" if shut
+            else "you asked for it" if asked
+            else ""
+        )  # fmt: skip
+        if why:
+            made.append(Rotation(state, connection, why, absent or renamed, absent or shut))
+    return tuple(made)
+
+
+def no_administrator(rotation: Rotation) -> UsageError:
+    """The error for a first password that nobody can set."""
+    plan = rotation.state.plan
+    return UsageError(
+        f"Vault's connection {rotation.connection.setting.path} needs a password of {plan.manager} at "
+        f"{place(plan.url.host, plan.url.port)}, and there is no administrator of the database to set one",
+        cause="Vault replaces the password at once by one that it alone knows, but somebody has to set the first. "
+        "Nothing was changed.",
+        fix="Give the administrator's URL in an environment variable: --database-admin VARIABLE\n"
+        "Or let the database's administrator run what `stepcreds setup --format sql` prints, write the connection as "
+        "`stepcreds setup --format shell` shows it, and come back for the rest.",
+        docs="setup-administrator",
+    )
