@@ -24,6 +24,7 @@ from relay import Relay
 from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack
 from stepcreds.setup import postgresql
+from stepcreds.setup.postgresql_names import identifier, literal
 
 # ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
 
@@ -446,7 +447,7 @@ def test_on_a_persons_own_machine(stack: Stack, step: Step) -> None:
 @pytest.fixture
 def database(stack: Stack) -> Iterator[Callable[..., str]]:
     """`database("CREATE …")` is the URL of a user with the canary for a password, in a database of its own."""
-    quoted = postgresql.literal(CANARY)
+    quoted = literal(CANARY)
     with closing(stack.postgresql.connect()) as connection:
         connection.run("CREATE DATABASE hostile")
         connection.run(f"CREATE ROLE pipeline LOGIN PASSWORD {quoted}")
@@ -575,7 +576,7 @@ HOSTILE = 'x\n::error::pwned\x1b[2J##[error]"; DROP'
 
 
 def test_names_that_mean_to_steer_whoever_reads_them(elsewhere: Step, database: Callable[..., str]) -> None:
-    name = postgresql.identifier(HOSTILE.replace(";", ","))
+    name = identifier(HOSTILE.replace(";", ","))
     url = database(
         *TABLE,
         f"CREATE SCHEMA {name}",
