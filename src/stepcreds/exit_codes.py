@@ -38,6 +38,10 @@ EXEC: Final = (
 )
 OTHERS: Final = (
     ("0", "clean"),
-    ("1", "findings: something is not proven dead, does not verify, or a link of the chain is broken"),
+    (
+        "1",
+        "findings: something is not proven dead, can do more than it declares, does not verify, or a link of the chain "
+        "is broken",
+    ),
     (str(USAGE), "usage or configuration"),
 )

@@ -56,7 +56,8 @@ def look(
             fix="\n".join(fix for _, fix in error.problems if fix),
             docs="as-user",
         ) from None
-    profile = Profile(variable, "", "", login.url, access, schemas=schemas, databases=databases)
+    # "warn": what is not to be relied on (MySQL 8) is shown all the same, and says so.
+    profile = Profile(variable, "", "", login.url, access, schemas, databases, on_excess="warn")
     survey = Survey(profile, None, clock.now(), user=login.user)
     try:
         measured = measure(profile, login.user, login.password, clock, everywhere=everywhere)
