@@ -5,17 +5,22 @@ from __future__ import annotations
 # ruff: noqa: S608 - the names are ours
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from typing import Any
 
 import pytest
 from pg8000.exceptions import DatabaseError
 from postgresql_checks import DENIED, refused
 from postgresql_site import PASSWORD, Session, Site, answers, message, run_plan, sqlstate
 
+from stepcreds.clock import SystemClock
 from stepcreds.config.model import Access, Profile
+from stepcreds.scope import measure
+from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 from stepcreds.setup.plan import Statement
 from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD
 
+TABLES = ("app.orders", "app.orders_id_seq")
 ROLE = {"ddl": "pl_owner", "read-only": "pl_ro", "read-write": "pl_rw"}
 
 
@@ -134,7 +139,7 @@ class Plan(PlanLab):
     def test_declared_tables_and_columns_are_all_there_is(self, site: Site) -> None:
         with site.database("pl", SHOP) as admin:
             declared = site.profile(
-                "w", "read-write", database="pl", tables=("app.orders",), columns=("app.customers.email",), schemas=()
+                "w", "read-write", database="pl", tables=TABLES, columns=("app.customers.email",), schemas=()
             )
             run_plan(admin, plan(site, "pl", declared))
             admin.run("SET ROLE pl_legacy", "CREATE TABLE app.later (id int)", "RESET ROLE")
@@ -328,3 +333,44 @@ class Hardening(PlanLab):
                 assert session.run("SELECT current_database()") == [["pl"]]
             assert sqlstate(lambda: issued.site.login(issued.user, issued.password)) == DENIED
             issued.assert_revoked()
+
+
+class Measured(PlanLab):
+    """What the plan and the statements give is what the profile declares, as a measurement sees it."""
+
+    def test_users_of_every_kind_are_within_what_is_declared(self, site: Site) -> None:
+        for name, profile in site.profiles.items():
+            issued = site.issue(name)
+            assert excess(profile, issued.user, issued.password) == []
+            issued.assert_revoked()
+
+    @pytest.mark.parametrize(
+        ("access", "declared"),
+        [
+            pytest.param("read-only", {"tables": ("app.orders",)}, id="reader-of-tables"),
+            pytest.param("read-only", {"columns": ("app.orders.id", "app.customers.id")}, id="reader-of-columns"),
+            pytest.param("read-write", {"tables": ("app.orders", "app.orders_id_seq")}, id="writer-of-tables"),
+            pytest.param("read-write", {"columns": ("app.orders.note",)}, id="writer-of-columns"),
+            pytest.param("ddl", {"tables": ("app.orders", "app.orders_id_seq")}, id="ddl-of-tables"),
+            pytest.param("read-only", {"schemas": ()}, id="reader-of-all"),
+            pytest.param("read-write", {"schemas": ()}, id="writer-of-all"),
+            pytest.param("ddl", {"schemas": ()}, id="ddl-of-all"),
+        ],
+    )
+    def test_so_are_users_of_tables_of_columns_and_of_everything(
+        self, site: Site, access: Access, declared: dict[str, Any]
+    ) -> None:
+        with site.database("pl", SHOP) as admin:
+            if access == "ddl":
+                admin.run("CREATE ROLE pl_owner", "ALTER TABLE app.orders OWNER TO pl_owner")
+                if "tables" not in declared:
+                    admin.run("REASSIGN OWNED BY pl_legacy TO pl_owner", 'ALTER TABLE "b%b".things OWNER TO pl_owner')
+            profile = site.profile("pl", access, database="pl", **declared)
+            run_plan(admin, plan(site, "pl", profile))
+            self.member(site, access).close()
+            assert excess(profile, "pl_member", PASSWORD) == []
+
+
+def excess(profile: Profile, user: str, password: Secret) -> list[str]:
+    """What a user can do beyond the profile, in words."""
+    return [f"{each.what}: {each.because}" for each in measure(profile, user, password, SystemClock()).excess]

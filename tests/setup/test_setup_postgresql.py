@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from postgresql_site import Site, answers, sqlstate
@@ -18,12 +19,13 @@ from stepcreds.setup import postgresql
 from stepcreds.setup.answers import Answers, ProfileAnswers
 from stepcreds.setup.postgresql_names import quoted
 
+ACCESSES: Final[tuple[Access, ...]] = ("read-only", "read-write", "ddl")
 URL = DatabaseURL("postgresql", "postgresql", "db.example.com", 5432, "shop", "verify-full", None)
 
 
-def profile(name: str = "p", access: Access | None = "read-only", **more: object) -> Profile:
-    fields = {"schemas": ("app",), **more}
-    return Profile(name, name, f"database/creds/{name}", URL, access, **fields)  # type: ignore[arg-type]
+def profile(name: str = "p", access: Access | None = "read-only", **more: Any) -> Profile:
+    fields: dict[str, Any] = {"schemas": ("app",), **more}
+    return Profile(name, name, f"database/creds/{name}", URL, access, **fields)
 
 
 def refusal(*profiles: Profile, manager: str = "mgr", **roles: str) -> UnsupportedError:
@@ -131,9 +133,9 @@ class TestNames:
     )
     def test_a_name_that_the_engine_would_misread_is_refused(self, name: str) -> None:
         given = Answers("github", "", "", {}, {"p": ProfileAnswers({}, name)})
-        for access in ("read-only", "read-write", "ddl"):
+        for access in ACCESSES:
             with pytest.raises(UnsupportedError) as refused:
-                postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
+                postgresql.role_statements(profile(access=access), given)
             assert str(refused.value) == f"{name!a} cannot stand in a statement for Vault's database engine."
             cause = "A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte."
             assert refused.value.cause == cause
@@ -161,9 +163,9 @@ class TestNames:
 
     def test_whatever_the_engine_cuts_at_a_semicolon_is_one_statement(self) -> None:
         """It leaves an element whole that holds END in capitals; the names do not bring one in."""
-        for access in ("read-only", "read-write", "ddl"):
+        for access in ACCESSES:
             given = answers({"p": "a$b END --"}, guard=["p"])
-            for statements in postgresql.role_statements(profile(access=access), given):  # type: ignore[arg-type]
+            for statements in postgresql.role_statements(profile(access=access), given):
                 for statement in statements:
                     assert ";" not in statement or "END" in statement.replace("a$b END --", "")
                 assert statements != []
@@ -176,17 +178,17 @@ class TestRoleStatements:
         assert str(refused.value) == "The profile 'p' names no database, or no access to it."
 
     def test_the_number_of_connections_is_what_was_answered(self) -> None:
-        for access in ("read-only", "read-write", "ddl"):
+        for access in ACCESSES:
             given = Answers("github", "", "", {}, {"p": ProfileAnswers({}, "role", connection_limit=7)})
-            creation, _ = postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
+            creation, _ = postgresql.role_statements(profile(access=access), given)
             assert " CONNECTION LIMIT 7 " in creation[0]
 
     def test_only_ddl_is_guarded_and_only_its_leavings_have_an_owner(self) -> None:
-        for access, guarded, reassigned in (("read-only", 0, 0), ("read-write", 0, 0), ("ddl", 1, 1)):
+        for access in ACCESSES:
             given = answers({"p": "role"}, guard=["p"])
-            creation, revocation = postgresql.role_statements(profile(access=access), given)  # type: ignore[arg-type]
-            assert creation.count('GRANT "stepcreds_guarded" TO "{{name}}"') == guarded
-            assert sum('REASSIGN OWNED BY "{{name}}" TO "role"' in each for each in revocation) == reassigned
+            creation, revocation = postgresql.role_statements(profile(access=access), given)
+            assert creation.count('GRANT "stepcreds_guarded" TO "{{name}}"') == (access == "ddl")
+            assert sum('REASSIGN OWNED BY "{{name}}" TO "role"' in each for each in revocation) == (access == "ddl")
 
 
 @pytest.fixture(scope="module")

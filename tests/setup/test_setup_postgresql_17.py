@@ -19,6 +19,10 @@ class TestHardening(postgresql_plan_checks.Hardening):
     pass
 
 
+class TestMeasured(postgresql_plan_checks.Measured):
+    pass
+
+
 class TestCredentials(postgresql_checks.Credentials):
     pass
 

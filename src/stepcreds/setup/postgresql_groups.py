@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.postgresql_names import array, do, literal, quoted, shown
+from stepcreds.setup.postgresql_names import array, do, literal, quoted, refusal, shown
 from stepcreds.setup.postgresql_reach import (
     OURS,
     RELATIONS,
@@ -23,6 +23,7 @@ from stepcreds.setup.postgresql_reach import (
 _TABLE = {"read-only": ("SELECT",), "read-write": ("SELECT", "INSERT", "UPDATE", "DELETE")}
 # There is no DELETE of columns: who may see and change only some of them takes no row away.
 _COLUMN = {"read-only": ("SELECT",), "read-write": ("SELECT", "INSERT", "UPDATE")}
+_SEQUENCE = {"read-only": "SELECT", "read-write": "USAGE"}  # where it stands; the next number, not another one
 _MAY = {"read-only": "may read", "read-write": "may read and change rows of"}
 
 
@@ -56,38 +57,36 @@ def usage(role: str, within: Reach) -> Statement:
 
 
 def _of_tables(group: str, access: str, within: Reach) -> Iterator[Statement]:
+    """Sequences may be declared among the tables: that of a `serial` column has to be, an identity column's not."""
     if not within.tables:
         return
-    held = " AND ".join(f"has_table_privilege(r.oid, c.oid, '{each}')" for each in _TABLE[access])
-    tables = ", ".join(".".join(map(quoted, table)) for table in within.tables)
-    yield Statement(
-        f"GRANT {_list(_TABLE[access])} ON TABLE {tables} TO {quoted(group)}",
-        f"SELECT NOT EXISTS (SELECT FROM (VALUES {pairs(within.tables)}) AS declared (s, t) WHERE NOT EXISTS"
-        " (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN pg_roles r"
-        f" WHERE n.nspname = declared.s AND c.relname = declared.t AND c.relkind IN ({RELATIONS})"
-        f" AND r.rolname = {literal(group)} AND {held}))",
-        f"{shown(group)} {_MAY[access]} the declared tables, and no others.",
+    there = (
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE (n.nspname, c.relname) IN ({pairs(within.tables)}) AND c.relkind IN ({RELATIONS}, 'S')"
     )
-    if access == "read-write":
-        yield _sequences_of_tables(group, within)
-
-
-def _sequences_of_tables(group: str, within: Reach) -> Statement:
-    """What `serial` columns take their numbers from; identity columns need no right."""
-    theirs = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-        AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
-      JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'
-    WHERE (n.nspname, c.relname) IN ({pairs(within.tables)})"""
-    grant = literal(f"GRANT USAGE ON SEQUENCE %s TO {percent(quoted(group))}")
-    return Statement(
-        do(
-            f"DECLARE\n  sequence regclass;\nBEGIN\n  FOR sequence IN SELECT q.oid {theirs} LOOP\n"
-            f"    EXECUTE format({grant}, sequence);\n  END LOOP;\nEND"
-        ),
-        f"SELECT {exists(group)} AND NOT EXISTS (SELECT {theirs} AND EXISTS (SELECT FROM pg_roles r"
-        f" WHERE r.rolname = {literal(group)} AND NOT has_sequence_privilege(r.oid, q.oid, 'USAGE')))",
-        f"{shown(group)} may take numbers from the sequences that belong to the declared tables.",
+    to = percent(f"TO {quoted(group)}")
+    told = literal("stepcreds: not all tables that are declared are there")
+    body = f"""DECLARE
+  declared record;
+BEGIN
+  IF (SELECT count(*) {there}) < {len(within.tables)} THEN
+    {refusal(told, "'Make them, or correct `tables` of the profile.'")}
+  END IF;
+  FOR declared IN SELECT c.oid::regclass AS relation, c.relkind {there} LOOP
+    IF declared.relkind = 'S' THEN
+      EXECUTE format({literal(f"GRANT {_SEQUENCE[access]} ON SEQUENCE %s {to}")}, declared.relation);
+    ELSE
+      EXECUTE format({literal(f"GRANT {_list(_TABLE[access])} ON TABLE %s {to}")}, declared.relation);
+    END IF;
+  END LOOP;
+END"""
+    held = " AND ".join(f"has_table_privilege(r.oid, c.oid, '{each}')" for each in _TABLE[access])
+    sequence = f"has_sequence_privilege(r.oid, c.oid, '{_SEQUENCE[access]}')"
+    yield Statement(
+        do(body),
+        f"SELECT {exists(group)} AND (SELECT count(*) {there} AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname ="
+        f" {literal(group)} AND CASE WHEN c.relkind = 'S' THEN {sequence} ELSE {held} END)) = {len(within.tables)}",
+        f"{shown(group)} {_MAY[access]} the declared tables, and no others.",
     )
 
 

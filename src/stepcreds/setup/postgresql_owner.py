@@ -13,7 +13,7 @@ from stepcreds.setup.postgresql_reach import OURS, RELATIONS, Reach, exists, hol
 
 def rights(owner: str, database: str, within: Reach) -> Iterator[Statement]:
     """The statements that let `owner` make and alter what the profile declares."""
-    for schema in within.schemas:
+    for schema in () if within.named else within.schemas:
         there = f"EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal(schema)})"
         create = f"CREATE SCHEMA {quoted(schema)} AUTHORIZATION {quoted(owner)};"
         yield Statement(
