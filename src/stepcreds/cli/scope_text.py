@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from stepcreds.cli import scope_words as words
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.databases.stream import place
-from stepcreds.measurement import LEVELS, Finding, Level
+from stepcreds.measurement import Finding
 from stepcreds.printable import one_line, printable
-from stepcreds.scope.judgement import DECLARED, declared
 from stepcreds.survey.comparison import Changes
 from stepcreds.survey.result import Survey
 
@@ -47,7 +47,7 @@ class Page:
                 seen = survey.token.examined
                 self.line("  nothing beside its job" if seen else "  nothing could be seen of it: see below")
             self._findings(survey, survey.token.findings)
-        self._listed("Not examined:", _unseen(survey))
+        self._listed("Not examined:", words.unseen(survey))
         self._listed("Notes:", survey.measured.notes if survey.measured is not None else ())
         self._end(survey)
 
@@ -62,7 +62,7 @@ class Page:
             self._finding(survey, finding, "+")
         self._more(len(changes.new))
         for change in changes.changed[:MOST]:
-            self._finding(survey, change.finding, "~", was=_was(change.was, change.finding))
+            self._finding(survey, change.finding, "~", was=words.before(change.was, change.finding))
         self._more(len(changes.changed))
         for gone in changes.gone[:MOST]:
             name, what = one_line(str(gone["name"])), one_line(str(gone["what"]), LONGEST)
@@ -88,7 +88,7 @@ class Page:
 
     def _verdict(self, survey: Survey) -> None:
         profile, measured, colour = survey.profile, survey.measured, _COLOURS[survey.verdict] or _GREEN
-        said = printable(f"stepcreds scope: {one_line(profile.name)}: {_verdict(survey)}", LONGEST)
+        said = printable(f"stepcreds scope: {one_line(profile.name)}: {words.verdict(survey)}", LONGEST)
         about = []
         if measured is not None and profile.database is not None:
             url = profile.database
@@ -124,7 +124,7 @@ class Page:
     def _finding(self, survey: Survey, finding: Finding, mark: str, was: str = "") -> None:
         """One line for what is as it should be; for the rest also why it is not, and what to change."""
         colour = _COLOURS[finding.standing] or (_DIM if finding.level == "info" else "")
-        what = one_line(finding.what, LONGEST) + _examples(finding)
+        what = one_line(finding.what, LONGEST) + words.examples(finding)
         url = survey.profile.database
         if finding.database and (url is None or finding.database != url.database):
             what += f" (database {one_line(finding.database)})"
@@ -170,48 +170,6 @@ class Page:
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()  # the process that writes does not end as others do
-
-
-def _verdict(survey: Survey) -> str:
-    """In one line what was declared, and what it really is."""
-    profile = survey.profile
-    if survey.verdict == "unmeasurable":
-        reason = getattr(survey.error, "reason", "") or (survey.error.what if survey.error is not None else "")
-        return f"UNMEASURABLE: {one_line(reason)}"
-    if survey.verdict == "within":
-        return f"WITHIN {one_line(declared(profile))}"
-    if survey.measured is None:
-        return f"EXCESS: declared {one_line(declared(profile))}; the database was not measured"
-    level = survey.measured.level
-    effective = f"effective {level}"
-    if survey.measured.excess and profile.access is not None and not _higher(level, DECLARED[profile.access]):
-        effective += " beyond that"
-    worst = survey.level or level
-    if _higher(worst, level):
-        effective += f", and {worst} with its Vault token"
-    return f"EXCESS: declared {one_line(declared(profile))}, {effective}"
-
-
-def _higher(one: Level, other: Level) -> bool:
-    return LEVELS.index(one) > LEVELS.index(other)
-
-
-def _unseen(survey: Survey) -> tuple[str, ...]:
-    measured = survey.measured.not_examined if survey.measured is not None else ()
-    return (*measured, *(f"Vault: {text}" for text in (survey.token.not_examined if survey.token is not None else ())))
-
-
-def _examples(finding: Finding) -> str:
-    shown = finding.objects[:3]
-    if all(name in finding.what for name in shown):
-        return ""  # it says them itself
-    more = finding.number - len(shown)
-    return f": {', '.join(one_line(name, 80) for name in shown)}" + (f" and {more:,} more" if more > 0 else "")
-
-
-def _was(was: Mapping[str, object], finding: Finding) -> str:
-    pairs = (("level", finding.level), ("standing", finding.standing), ("via", finding.via), ("count", finding.number))
-    return ", ".join(f"{key} {one_line(str(was[key])) or 'nothing'}" for key, now in pairs if was[key] != now)
 
 
 def _columns(stream: TextIO) -> int:
