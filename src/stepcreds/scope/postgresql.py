@@ -1,10 +1,10 @@
-"""What a credential of PostgreSQL can do, as the server itself answers: one connection, one transaction, one round trip."""
+"""What a credential of PostgreSQL can do, as its server answers: one connection, one transaction, one round trip."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import takewhile
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
@@ -12,24 +12,36 @@ from stepcreds.databases.messages import ServerError
 from stepcreds.databases.stream import Deadline
 from stepcreds.databases.wire import Connection, connect
 from stepcreds.errors import DatabaseError
-from stepcreds.measurement import Finding
 from stepcreds.printable import one_line
 from stepcreds.scope import (
     postgresql_catalogs,
     postgresql_code,
+    postgresql_findings_catalogs,
     postgresql_findings_code,
-    postgresql_findings_objects,
+    postgresql_findings_columns,
+    postgresql_findings_places,
     postgresql_findings_relations,
     postgresql_findings_roles,
+    postgresql_findings_server,
     postgresql_objects,
     postgresql_reach,
     postgresql_relations,
 )
 from stepcreds.scope.interface import Examination
-from stepcreds.scope.postgresql_seen import Record, Seen
+from stepcreds.scope.postgresql_seen import Record, Seen, counted
 from stepcreds.secret import Secret
 
 OLDEST, NEWEST = 14, 18
+_ROUND_TRIPS = 1  # everything is sent before anything is read
+_AREAS = (
+    postgresql_findings_roles,
+    postgresql_findings_relations,
+    postgresql_findings_columns,
+    postgresql_findings_places,
+    postgresql_findings_server,
+    postgresql_findings_code,
+    postgresql_findings_catalogs,
+)
 
 
 class PostgreSQL:
@@ -43,47 +55,54 @@ class PostgreSQL:
     ) -> Examination:
         with connect(url, username, password, Deadline(self._clock, timeout)) as session:
             major = _major(session.server_version)
-            preparing = [
-                *postgresql_reach.ORDERLY,
-                postgresql_reach.session(username),
-                *postgresql_reach.reach(major, _relations_in(named)),
-            ]
-            questions = _questions(major)
-            answers = _all_answered(session, [*preparing, *questions.values(), "COMMIT"])
             server = f"PostgreSQL {one_line(session.server_version.split(' ')[0], 20)}"
+            questions = _questions(major, username, named)
+            answers = _all_answered(session, [*postgresql_reach.ORDERLY, *questions.values(), "COMMIT"])
         try:
-            who = json.loads(str(answers[len(postgresql_reach.ORDERLY)][0][0]))
-            reached, admin = answers[len(postgresql_reach.ORDERLY) + 1][0]
             records = {
                 name: [json.loads(str(row[0])) for row in rows]
-                for name, rows in zip(questions, answers[len(preparing) :], strict=False)
+                for name, rows in zip(questions, answers[len(postgresql_reach.ORDERLY) :], strict=False)
+                if name not in postgresql_reach.KEPT
             }
-            seen = Seen.of(who, json.loads(str(reached)), json.loads(str(admin)), records, named)
-            findings = tuple(_findings(seen))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            (who,), (reach,) = records["session"], records["reach"]
+            if not (who["expected"] and who["plain"]):
+                raise _somebody_else()
+            seen = Seen.of(who, reach, records, named)
+            findings = tuple(finding for area in _AREAS for finding in area.findings(seen))
+            not_examined = tuple(_not_examined(seen, reach, major))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise DatabaseError(
                 f"an answer of another form came ({type(error).__name__})",
-                cause="something between stepcreds and the server changes statements or answers, or it is no PostgreSQL",
+                cause="something in between changes statements or answers, or it is no PostgreSQL",
                 docs="database",
             ) from None
-        unseen, others = tuple(_not_examined(seen, major)), tuple(seen.other_databases)
-        return Examination(findings, unseen, server, 1, tuple(_notes(who)), other_databases=others)
+        return Examination(findings, not_examined, server, _ROUND_TRIPS, tuple(_notes(who)))
 
 
 def _major(version: str) -> int:
-    number = version.split(".", maxsplit=1)[0].split(" ", maxsplit=1)[0]
-    digits = number.rstrip("abcdefghijklmnopqrstuvwxyz0123456789") == "" and "".join(
-        c for c in number.replace("beta", " ").replace("rc", " ").replace("devel", " ").split(" ")[0] if c.isdigit()
-    )
+    """Of "16.14 (Debian 16.14-1)", "19beta1", "18devel". Raises `DatabaseError` for one nobody can measure."""
+    digits = "".join(takewhile(str.isdigit, version))
     if not digits:
-        raise DatabaseError(f"the server calls its version {one_line(version, 40)!r}", docs="database")
-    if int(digits) < OLDEST:
         raise DatabaseError(
-            f"PostgreSQL {int(digits)} is not supported: privileges are measured on {OLDEST} to {NEWEST}",
-            fix=f"upgrade the server: PostgreSQL {int(digits)} gets no security fixes any more",
+            f"the server does not say which PostgreSQL it is: {one_line(version, 40)!a}", docs="database"
+        )
+    major = int(digits)
+    if major < OLDEST:
+        raise DatabaseError(
+            f"PostgreSQL {major} is not supported: privileges are measured on {OLDEST} and newer",
+            fix=f"upgrade the server: there are no security fixes for PostgreSQL {major} any more",
             docs="database",
         )
-    return int(digits)
+    return major
+
+
+def _somebody_else() -> DatabaseError:
+    return DatabaseError(
+        "the server took the login for another user's: what that one can do says nothing of the credential",
+        cause="a pooler between logs in as a user of its own, or the role came with a session_authorization",
+        fix="give the profile the address of the server itself",
+        docs="database",
+    )
 
 
 def _relations_in(named: frozenset[str]) -> set[str]:
@@ -92,8 +111,11 @@ def _relations_in(named: frozenset[str]) -> set[str]:
     return {".".join(each[:end]) for each in parts for end in range(2, len(each) + 1)}
 
 
-def _questions(major: int) -> dict[str, str]:
+def _questions(major: int, username: str, named: frozenset[str]) -> dict[str, str]:
+    """The statements by name, in the order in which they are asked: those of the reach keep what the others use."""
     return {
+        "session": postgresql_reach.session(username),
+        **postgresql_reach.reach(major, _relations_in(named)),
         "roles": postgresql_reach.roles(),
         "probe": postgresql_reach.probe(),
         "relations": postgresql_relations.relations(major),
@@ -127,21 +149,18 @@ def _all_answered(session: Connection, statements: list[str]) -> list[list[tuple
     return answers
 
 
-def _findings(seen: Seen) -> Iterator[Finding]:
-    return chain(
-        postgresql_findings_roles.findings(seen),
-        postgresql_findings_relations.findings(seen),
-        postgresql_findings_objects.findings(seen),
-        postgresql_findings_code.findings(seen),
-    )
-
-
-def _not_examined(seen: Seen, major: int) -> Iterator[str]:
+def _not_examined(seen: Seen, reach: Record, major: int) -> Iterator[str]:
     if major > NEWEST:
-        yield f"what PostgreSQL {major} has and {NEWEST} had not: it was asked as {NEWEST} would be"
+        yield f"what PostgreSQL {major} has and {NEWEST} has not: it was asked what {NEWEST} would be"
     if seen.almighty:
         yield "anything but that it is a superuser's"
         return
+    others = seen.other_databases
+    if others:
+        more = f" and {len(others) - 10} more" if others[10:] else ""
+        yield f"PUBLIC's rights in {counted(len(others), 'other database')}: {', '.join(others[:10])}{more}"
+    if reach["more"]:
+        yield f"what it could do as {counted(reach['more'], 'more role')} that it could give to itself"
     yield "pg_hba.conf: who may log in from where, and without a password"
     yield "what functions, triggers and extensions do when they are called"
 

@@ -25,7 +25,8 @@ def secrets() -> str:
     bits = masks("has_column_privilege(p.oid, c.oid, x.col, 'SELECT')")
     return rows(
         f"""
-SELECT n.nspname || '.' || c.relname AS name, x.secret, v.masks, c.relowner::bigint AS owner, {grants("c.relacl", "r", "c.relowner")} AS grants
+SELECT n.nspname AS schema, c.relname AS name, x.secret, v.masks,
+       c.relowner::bigint AS owner, {grants("c.relacl", "r", "c.relowner")} AS grants
 FROM (VALUES {values}) AS x(rel, col, secret)
 JOIN pg_class c ON c.relname = x.rel
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('pg_catalog', 'information_schema')
@@ -60,7 +61,8 @@ SELECT * FROM (
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
   CROSS JOIN LATERAL {bits} AS v
-  WHERE v.most > 0 AND ((n.nspname IN ('pg_catalog', 'information_schema') AND c.oid < 16384 AND c.relkind IN ('r', 'v', 'p', 'm'))
+  WHERE v.most > 0
+    AND (n.nspname IN ('pg_catalog', 'information_schema') AND c.oid < 16384 AND c.relkind IN ('r', 'v')
     OR (c.relkind = 't' AND c.relacl IS NOT NULL))
 ) AS each WHERE each.reads OR each.writes"""  # noqa: S608
     )
@@ -86,7 +88,8 @@ WITH RECURSIVE secret AS MATERIALIZED (
     AND coalesce(array_to_string(c.reloptions, ' ') !~ 'security_invoker=(true|on|1|yes)', true)
     AND has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
 ), exposed(oid) AS (
-  SELECT c.oid FROM candidate c CROSS JOIN LATERAL (SELECT r.ev_action FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
+  SELECT c.oid FROM candidate c
+  CROSS JOIN LATERAL (SELECT r.ev_action FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
   WHERE r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
     -- Not where it shows other columns alone, and no whole row: such a view is as harmless as pg_roles.
     AND pg_get_viewdef(c.oid) LIKE ANY ('{{%rolpassword%,%passwd%,%umoptions%,%subconninfo%,%.*%}}'::text[])
@@ -107,15 +110,16 @@ def options() -> str:
     found = f"lower(split_part(o, '=', 1)) ~ '{_SECRET_NAME}' AND lower(split_part(o, '=', 1)) !~ '{_NO_SECRET_NAME}'"
     return rows(
         f"""
-SELECT DISTINCT each.kind, each.name, split_part(o, '=', 1) AS option FROM (
-  SELECT 'foreign server' AS kind, s.srvname::text AS name, s.srvoptions AS options FROM pg_foreign_server s
-  UNION ALL SELECT 'foreign data wrapper', f.fdwname::text, f.fdwoptions FROM pg_foreign_data_wrapper f
-  UNION ALL SELECT 'foreign table', n.nspname || '.' || c.relname, t.ftoptions FROM pg_foreign_table t
+SELECT DISTINCT each.place, split_part(o, '=', 1) AS option FROM (
+  SELECT 'foreign server ' || s.srvname AS place, s.srvoptions AS options FROM pg_foreign_server s
+  UNION ALL SELECT 'foreign data wrapper ' || f.fdwname, f.fdwoptions FROM pg_foreign_data_wrapper f
+  UNION ALL SELECT 'foreign table ' || n.nspname || '.' || c.relname, t.ftoptions FROM pg_foreign_table t
     JOIN pg_class c ON c.oid = t.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  UNION ALL SELECT 'settings of', coalesce('database ' || d.datname, 'the server'),
-    (SELECT array_agg(x) FROM unnest(g.setconfig) x WHERE split_part(x, '=', 1) LIKE '%.%')
+  UNION ALL SELECT CASE WHEN g.setrole <> 0 THEN 'settings of a role' ELSE 'settings of ' ||
+      coalesce('the database ' || d.datname, 'the server') END,
+    (SELECT array_agg(x) FROM unnest(g.setconfig) x WHERE position('.' IN split_part(x, '=', 1)) > 0)
     FROM pg_db_role_setting g LEFT JOIN pg_database d ON d.oid = g.setdatabase
-    WHERE g.setrole = 0 OR NOT g.setrole = (SELECT r.oid FROM pg_roles r WHERE r.rolname = session_user)
+    WHERE g.setrole <> (SELECT r.oid FROM pg_roles r WHERE r.rolname = session_user)
 ) AS each CROSS JOIN LATERAL unnest(each.options) AS o
 WHERE {ASKED} AND {found}"""  # noqa: S608
     )

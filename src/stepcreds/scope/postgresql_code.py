@@ -62,14 +62,16 @@ def functions() -> str:
         f" (has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {_NAMED_ELSEWHERE})"
         f" OR (f.why = 'definer' AND {_AGGREGATED})"
     )
+    # Written in SQL, it runs as its caller and calls what is in the list itself.
+    reaching = f"l.lanname <> 'sql' AND ({reaching})"
     return rows(
         f"""
 WITH member AS MATERIALIZED (
   SELECT d.objid, x.extname FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
 ), candidate AS MATERIALIZED (
-  SELECT f.oid, f.pronamespace, f.proowner, f.proacl, f.prosrc, f.probin, f.proconfig, f.prorettype, f.prosqlbody,
-         e.extname, l.lanname,
+  SELECT f.oid, f.proname, f.pronamespace, f.proowner, f.proacl, f.prosrc, f.probin, f.proconfig, f.prorettype,
+         f.prosqlbody, e.extname, l.lanname,
          CASE WHEN f.prosecdef AND f.oid >= 16384 AND NOT f.proowner = {HELD} THEN 'definer'
               WHEN {reaching} THEN 'reaching'
               WHEN (f.oid < 16384 OR e.extname IS NOT NULL) AND i.initprivs IS NOT NULL AND NOT EXISTS (
@@ -85,8 +87,8 @@ WITH member AS MATERIALIZED (
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)
 )
-SELECT f.why, n.nspname AS schema, f.oid::regprocedure AS signature, f.extname AS extension, f.lanname AS language,
-       f.proowner::bigint AS owner, o.rolname AS owner_name,
+SELECT f.why, n.nspname AS schema, f.proname AS name, f.oid::regprocedure AS signature,
+       f.extname AS extension, f.lanname AS language, f.proowner::bigint AS owner, o.rolname AS owner_name,
        o.rolsuper OR o.rolcreaterole OR o.rolreplication OR EXISTS (SELECT FROM pg_roles r WHERE
          r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files',
            'pg_read_all_data', 'pg_write_all_data') AND pg_has_role(f.proowner, r.oid, 'USAGE')) AS mighty,

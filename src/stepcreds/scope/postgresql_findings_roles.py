@@ -7,7 +7,9 @@ from typing import Final
 
 from stepcreds.measurement import Finding
 from stepcreds.scope.postgresql_codes import found
-from stepcreds.scope.postgresql_seen import Record, Seen, leave, quoted
+from stepcreds.scope.postgresql_reach import MOST_GIVEN
+from stepcreds.scope.postgresql_seen import Record, Seen, counted
+from stepcreds.scope.postgresql_ways import Way, leave, quoted
 
 # The rest, also those that this version of stepcreds has never heard of, is taken for the worst.
 _PREDEFINED: Final = {
@@ -41,19 +43,10 @@ _WHAT: Final = {
     "pg_create_subscription": "connect the server to others, and write what comes from there",
 }
 # What managed services call their superusers.
-_HOSTED: Final = frozenset(
-    [
-        "rds_superuser",
-        "rds_replication",
-        "rds_password",
-        "cloudsqlsuperuser",
-        "alloydbsuperuser",
-        "azure_pg_admin",
-        "neon_superuser",
-        "supabase_admin",
-        "aiven_extras_superuser",
-    ]
-)
+_HOSTED: Final = (
+    "rds_superuser", "rds_replication", "rds_password", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin",
+    "neon_superuser", "supabase_admin",
+)  # fmt: skip
 
 
 def findings(seen: Seen) -> Iterator[Finding]:
@@ -73,12 +66,13 @@ def findings(seen: Seen) -> Iterator[Finding]:
 
 def _attributes(seen: Seen) -> Iterator[Finding]:
     """Attributes are never inherited; whoever can become the role has them."""
-    everyone = sorted(seen.roles.items(), key=lambda item: (item[0] != seen.me, item[1]["name"]))
+    everyone = sorted(seen.roles.items(), key=lambda item: (item[0] != seen.me, str(item[1]["name"])))
     for oid, role in everyone:
-        via = seen.becomes(oid) if oid in seen.reach else seen.holds(oid)
-        subject = "" if oid == seen.me else str(role["name"])
         if role["super"]:
-            yield found("PG.ROLE.SUPERUSER", "do everything: it is a superuser's", subject, via=via, fix=leave(via))
+            # Inherited only, it still is the owner of all that superusers own, the catalogs included.
+            way = seen.becoming(oid) if oid in seen.reach else seen.holding(oid)
+            what = "do everything: it is a superuser's"
+            yield found("PG.ROLE.SUPERUSER", what, _subject(seen, oid), via=way.text, fix=leave(way))
     if seen.almighty:
         return
     for oid, role in everyone:
@@ -86,34 +80,39 @@ def _attributes(seen: Seen) -> Iterator[Finding]:
             yield from _attributes_of(seen, oid, role)
 
 
+def _subject(seen: Seen, oid: int) -> str:
+    return "" if oid == seen.me else seen.name(oid)
+
+
+_ATTRIBUTES: Final = {
+    "createrole": ("PG.ROLE.CREATEROLE", "make roles, and give itself roles: CREATEROLE"),
+    "replication": ("PG.ROLE.REPLICATION", "copy the whole server: REPLICATION"),
+    "createdb": ("PG.ROLE.CREATEDB", "make databases, and drop those it made: CREATEDB"),
+    "bypassrls": ("PG.ROLE.BYPASSRLS", "see and change rows that row security hides: BYPASSRLS"),
+}
+
+
 def _attributes_of(seen: Seen, oid: int, role: Record) -> Iterator[Finding]:
-    via = seen.becomes(oid)
-    subject = "" if oid == seen.me else str(role["name"])
-    fix = leave(via) if via else "take the attribute out of the creation statements of Vault's role"
-    if role["createrole"]:
-        what = "make roles, and give itself roles: CREATEROLE"
-        yield found("PG.ROLE.CREATEROLE", what, subject, via=via, fix=fix)
-    if role["replication"]:
-        yield found("PG.ROLE.REPLICATION", "copy the whole server: REPLICATION", subject, via=via, fix=fix)
-    if role["createdb"]:
-        yield found("PG.ROLE.CREATEDB", "make databases, and drop those it made: CREATEDB", subject, via=via, fix=fix)
-    if role["bypassrls"]:
-        yield found(
-            "PG.ROLE.BYPASSRLS", "see and change rows that row security hides: BYPASSRLS", subject, via=via, fix=fix
-        )
+    way = seen.becoming(oid)
+    for attribute, (code, what) in _ATTRIBUTES.items():
+        if role[attribute]:
+            yield found(code, what, _subject(seen, oid), via=way.text, fix=leave(way))
     if role["login"] and oid != seen.me:
-        what = f"set the password of {role['name']}, which may log in, and come back as it"
-        fix = f"ALTER ROLE {quoted(str(role['name']))} NOLOGIN; or {leave(via)}"
-        yield found("PG.ROLE.LOGIN", what, subject, via=via, fix=fix)
+        name = seen.name(oid)
+        what = f"set the password of {name}, which may log in, and come back as it"
+        fix = f"ALTER ROLE {quoted(name)} NOLOGIN; or: {leave(way)}"
+        yield found("PG.ROLE.LOGIN", what, name, via=way.text, fix=fix)
 
 
 def _admin_options(seen: Seen) -> Iterator[Finding]:
-    for oid in seen.admin:
-        name = seen.name(oid)
-        fix = f"REVOKE ADMIN OPTION FOR {quoted(name)} FROM the role that has it"
-        yield found(
-            "PG.ROLE.ADMIN_OPTION", f"give {name} to anybody, itself included", name, via=seen.becomes(oid), fix=fix
-        )
+    for name in seen.admin[:MOST_GIVEN]:
+        fix = f"REVOKE ADMIN OPTION FOR {quoted(name)} FROM the role that has it;"
+        what = f"give {name} to anybody, itself included"
+        yield found("PG.ROLE.ADMIN_OPTION", what, name, via=f"ADMIN OPTION on {name}", fix=fix)
+    rest = seen.admin[MOST_GIVEN:]
+    if rest:
+        what = f"give {counted(len(rest), 'more role')} to anybody, itself included"
+        yield found("PG.ROLE.ADMIN_OPTION", what, objects=tuple(rest), number=len(rest), via="ADMIN OPTION")
 
 
 def _predefined(seen: Seen) -> Iterator[Finding]:
@@ -124,26 +123,26 @@ def _predefined(seen: Seen) -> Iterator[Finding]:
             continue
         name = str(each["name"])
         code = _PREDEFINED.get(name, "PG.PREDEFINED.ADMIN")
-        via = seen.holds(oid)
-        yield found(
-            code,
-            _WHAT.get(name, f"do all that {name} may, which is taken for everything"),
-            name,
-            via=via,
-            fix=f"REVOKE {quoted(name)} FROM the role that was granted it ({via})",
-            database=seen.database if code == "PG.PREDEFINED.OWNER" else "",
-        )
+        way = seen.holding(oid)
+        what = _WHAT.get(name, f"do all that {name} may, which is taken for everything")
+        fix = leave(Way("predefined", way.text, name) if way.kind == "owner" else way)
+        database = seen.database if code == "PG.PREDEFINED.OWNER" else ""
+        yield found(code, what, name, via=way.text, fix=fix, database=database)
 
 
 def _elsewhere(seen: Seen) -> Iterator[Finding]:
-    for row in sorted(seen.records["elsewhere"], key=lambda row: (row["database"], not row["owns"], row["role"])):
-        database, number = str(row["database"]), int(row["number"])
-        via = seen.holds(int(row["role"]))
-        what = f"{'own' if row['owns'] else 'use its grants on'} {number} object(s) of the database {database}"
-        code = "PG.ELSEWHERE.OWN" if row["owns"] else "PG.ELSEWHERE.GRANT"
+    def key(row: Record) -> tuple[str, bool, str]:
+        return str(row["database"]), not row["owns"], seen.name(int(row["role"]))
+
+    for row in sorted(seen.records["elsewhere"], key=key):
+        database, oid, thing = str(row["database"]), int(row["role"]), counted(int(row["number"]), "object")
+        way = seen.holding(oid)
+        code, what = "PG.ELSEWHERE.GRANT", f"use its grants on {thing} of the database {database}"
+        if row["owns"]:
+            code, what = "PG.ELSEWHERE.OWN", f"alter or drop {thing} of the database {database}"
         if not row["open"]:
             code, what = "PG.ELSEWHERE.LATENT", f"{what}, if it could connect there"
-        who = quoted(seen.name(int(row["role"]))) if row["role"] != seen.me else "it"
-        fix = f"in {database}: DROP OWNED BY {who}; or REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC;"
-        subject = f"{database} {seen.name(int(row['role']))}" if row["role"] != seen.me else database
-        yield found(code, what, subject, number=number, via=via, fix=fix, database=database)
+        role = "the role" if oid == seen.me else quoted(seen.name(oid))
+        fix = f"In {database}: DROP OWNED BY {role}; or REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC;"
+        subject = database if oid == seen.me else f"{database} {seen.name(oid)}"
+        yield found(code, what, subject, number=int(row["number"]), via=way.text, fix=fix, database=database)

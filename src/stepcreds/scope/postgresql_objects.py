@@ -1,4 +1,4 @@
-"""SQL: what the probe roles may do with everything that is no relation: schemas, databases, foreign servers and so on."""
+"""SQL: what the probe roles may do with all that is no relation: schemas, databases, foreign servers and so on."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def parameters(major: int) -> str:
     )
     return rows(
         f"""
-SELECT a.parname AS name, v.masks, coalesce((SELECT s.context FROM pg_settings s WHERE s.name = a.parname), '') AS context,
+SELECT a.parname AS name, v.masks,
+       coalesce((SELECT s.context FROM pg_settings s WHERE s.name = a.parname), '') AS context,
        {grants("a.paracl", "p", "10")} AS grants
 FROM pg_parameter_acl a CROSS JOIN LATERAL {bits} AS v WHERE v.most > 0"""  # noqa: S608
     )
@@ -141,7 +142,8 @@ FROM (
   WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = {HELD} AND s.deptype = 'o'
     AND s.dbid IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
     AND s.classid NOT IN ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_database'::regclass,
-      'pg_tablespace'::regclass, 'pg_largeobject'::regclass, 'pg_default_acl'::regclass, 'pg_user_mapping'::regclass, 'pg_auth_members'::regclass)
+      'pg_tablespace'::regclass, 'pg_largeobject'::regclass, 'pg_default_acl'::regclass, 'pg_user_mapping'::regclass,
+      'pg_auth_members'::regclass)
 ) AS each GROUP BY 1, 2, 3"""  # noqa: S608
     )
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-# The role may come with settings of its own (ALTER ROLE … SET): each of these is one that would mislead or stop us.
+# One transaction from the first statement on, so that a pooler keeps all of it on one session, and leaves none of it
+# there. The role may come with settings of its own (ALTER ROLE … SET): each of these is one that would mislead or stop.
 ORDERLY: Final = (
-    "SET statement_timeout = '20s'",
-    "SET ROLE NONE",  # not RESET ROLE, which goes back to a role set by ALTER ROLE … SET role
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    "SET LOCAL statement_timeout = '20s'",
+    "SET LOCAL ROLE NONE",  # not RESET ROLE, which goes back to a role set by ALTER ROLE … SET role
     # pg_temp last: a table of that name must not stand before a catalog. No user's function or operator is found.
-    "SET search_path = pg_catalog, pg_temp",
-    "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '2s'), ('transaction_timeout', '25s'),"
+    "SET LOCAL search_path = pg_catalog, pg_temp",
+    "SELECT set_config(name, value, true) FROM (VALUES ('lock_timeout', '2s'), ('transaction_timeout', '25s'),"
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('quote_all_identifiers', 'off'),"
     # Compiling costs more than any of these queries; a second process helps with half a million columns.
-    " ('jit', 'off'), ('max_parallel_workers_per_gather', '2'), ('bytea_output', 'hex'), ('enable_hashjoin', 'on'),"
-    " ('enable_hashagg', 'on'), ('enable_indexscan', 'on'), ('enable_nestloop', 'on'), ('row_security', 'on'))"
-    " AS setting(name, value) WHERE current_setting(name, true) IS NOT NULL",
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    " ('jit', 'off'), ('max_parallel_workers_per_gather', '2')) AS setting(name, value)"
+    " WHERE current_setting(name, true) IS NOT NULL",
 )
 
 _SETTING = "(SELECT current_setting('stepcreds.{}')::oid[])::oid[]"
@@ -32,6 +32,12 @@ ACT: Final = f"ANY ({_SETTING.format('act')})"
 # False where nobody is asked about, which the planner makes one test before a scan.
 ASKED: Final = "current_setting('stepcreds.probe') <> '{}'"
 NAMED: Final = "ANY ((SELECT current_setting('stepcreds.named')::text[])::text[])"
+
+
+KEPT: Final = ("act", "held")  # statements of `reach` that answer nothing but what they kept
+
+# How many of the roles that it could give to itself are looked into: having one such is the worst already.
+MOST_GIVEN: Final = 20
 
 
 def rows(query: str) -> str:
@@ -55,7 +61,7 @@ def grants(acl: str, kind: str, owner: str) -> str:
 
 
 def masks(*privileges: str) -> str:
-    """An SQL subquery: for each probe role, in order, the sum of 2^i for each true one of `privileges`; and the most."""
+    """An SQL subquery: for each probe role, in order, the sum of 2^i for all true `privileges`; and the largest."""
     # OFFSET 0 keeps the planner from putting the sum, and each question in it, into both aggregates.
     mask = " + ".join(f"coalesce(({each})::int << {bit}, 0)" for bit, each in enumerate(privileges))
     return (
@@ -77,13 +83,13 @@ FROM pg_roles r WHERE r.rolname = session_user"""  # noqa: S608 - hex digits onl
     )
 
 
-def reach(major: int, named: Iterable[str]) -> tuple[str, ...]:
-    """Statements that find the roles and keep them. The first answers with the roles that it can become, and how."""
+def reach(major: int, named: Iterable[str]) -> dict[str, str]:
+    """Statements that find the roles and keep them: of these the first answers, with those it can become, and how."""
     # Who may SET ROLE to one role may do so to all that this one may; so that is asked of the first of a chain only.
     become = "SET" if major >= 16 else "MEMBER"
     wanted = ", ".join(text(each) for each in sorted(named))
-    return (
-        f"""
+    return {
+        "reach": f"""
 WITH RECURSIVE me AS MATERIALIZED (SELECT oid FROM pg_roles WHERE rolname = session_user),
 -- Nobody is in a role that was granted to nobody, but for the owner of the database.
 granted AS MATERIALIZED (SELECT r.oid, r.rolsuper FROM pg_roles r
@@ -104,15 +110,21 @@ act(oid, given, why, source) AS (
 best AS (
   SELECT DISTINCT ON (a.oid) a.oid, a.given, a.why, a.source FROM act a
   ORDER BY a.oid, a.given, a.why <> 'self', a.why <> 'set', a.source
+),
+looked_at AS (
+  SELECT b.*, row_number() OVER (PARTITION BY b.given ORDER BY r.rolname) AS n FROM best b JOIN pg_roles r USING (oid)
 )
-SELECT set_config('stepcreds.reach', (SELECT json_agg(json_build_object('oid', oid::bigint, 'given', given,
-  'why', why, 'source', source::bigint))::text FROM best), true),
- set_config('stepcreds.admin', (SELECT coalesce(json_agg(DISTINCT oid::bigint), '[]')::text FROM act
-   WHERE why = 'admin'), true)""",  # noqa: S608 - words of our own
-        """
+SELECT set_config('stepcreds.reach', json_build_object(
+  'roles', (SELECT json_agg(json_build_object('oid', l.oid::bigint, 'why', l.why, 'source', l.source::bigint)
+            ORDER BY l.why <> 'self') FROM looked_at l
+            WHERE NOT l.given OR l.n <= {MOST_GIVEN}),
+  'more', (SELECT count(*) FROM looked_at l WHERE l.given AND l.n > {MOST_GIVEN}),
+  'admin', (SELECT coalesce(json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_roles r
+            WHERE r.oid IN (SELECT a.oid FROM act a WHERE a.why = 'admin')))::text, true)""",  # noqa: S608 - our words
+        "act": """
 SELECT set_config('stepcreds.act', (SELECT array_agg(CAST(x ->> 'oid' AS oid) ORDER BY x ->> 'why' <> 'self')::text
-  FROM json_array_elements(current_setting('stepcreds.reach')::json) AS x), true)""",
-        f"""
+  FROM json_array_elements(current_setting('stepcreds.reach')::json -> 'roles') AS x), true)""",
+        "held": f"""
 WITH act AS MATERIALIZED (SELECT a.oid, a.n FROM unnest(current_setting('stepcreds.act')::oid[])
     WITH ORDINALITY AS a(oid, n)),
 held AS MATERIALIZED (
@@ -129,7 +141,7 @@ SELECT set_config('stepcreds.held', CASE WHEN mighty.is THEN '{{}}' ELSE
     (SELECT array_agg(p.oid ORDER BY p.n)::text FROM probe p) END, true),
   set_config('stepcreds.named', ARRAY[{wanted}]::text[]::text, true)
 FROM mighty""",  # noqa: S608 - hex digits only
-    )
+    }
 
 
 def roles() -> str:
@@ -138,14 +150,13 @@ def roles() -> str:
         f"""
 SELECT r.oid::bigint, r.rolname AS name, r.rolsuper AS super, r.rolcreaterole AS createrole,
        r.rolcreatedb AS createdb, r.rolreplication AS replication, r.rolbypassrls AS bypassrls, r.rolcanlogin AS login,
-       r.oid < 16384 AND r.rolname LIKE 'pg!_%' ESCAPE '!' AS predefined, pg_has_role(session_user, r.oid, 'USAGE') AS inherited,
-       r.oid = {ACT} AS act, pg_has_role(r.oid, (SELECT d.datdba FROM pg_database d
-         WHERE d.datname = current_database()), 'USAGE') AS owner,
+       r.oid < 16384 AND starts_with(r.rolname::text, 'pg_') AS predefined,
+       pg_has_role(session_user, r.oid, 'USAGE') AS inherited,
        (SELECT json_agg(o.oid::bigint) FROM pg_roles o
         WHERE o.oid <> r.oid AND pg_has_role(r.oid, o.oid, 'USAGE')) AS includes
 FROM pg_roles r WHERE r.oid = {HELD} OR r.oid = {ACT}
   OR (r.rolsuper AND EXISTS (SELECT FROM unnest({_SETTING.format("act")}) AS a(oid)
-      WHERE pg_has_role(a.oid, r.oid, 'USAGE')))"""  # noqa: S608
+      JOIN pg_roles o ON o.oid = a.oid AND NOT o.rolsuper WHERE pg_has_role(a.oid, r.oid, 'USAGE')))"""  # noqa: S608
     )
 
 

@@ -1,0 +1,87 @@
+"""Findings about foreign servers, tablespaces, large objects and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from stepcreds.measurement import Finding
+from stepcreds.scope.postgresql_codes import found
+from stepcreds.scope.postgresql_objects import GRANT, OWN
+from stepcreds.scope.postgresql_seen import Record, Seen, counted, union
+from stepcreds.scope.postgresql_ways import quoted, revoke
+
+# Parameters that have the server load code, or that take away what protects the data from everybody.
+_LOADING: Final = (
+    "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries", "dynamic_library_path",
+    "jit_provider", "extension_control_path", "allow_system_table_mods", "archive_command", "restore_command",
+    "archive_library", "ssl_passphrase_command", "lo_compat_privileges", "session_replication_role",
+)  # fmt: skip
+
+
+def findings(seen: Seen) -> Iterator[Finding]:
+    if seen.almighty:
+        return
+    for row in sorted(seen.records["foreign"], key=lambda row: (str(row["kind"]), str(row["name"]))):
+        yield from _foreign(seen, row)
+    for row in sorted(seen.records["tablespaces"], key=lambda row: str(row["name"])):
+        name, way = str(row["name"]), seen.way(row, 1, ("CREATE",))
+        fix = revoke("CREATE", f"TABLESPACE {quoted(name)}", [way])
+        yield found("PG.TABLESPACE.CREATE", f"fill the tablespace {name}", name, via=way.text, fix=fix)
+    yield from _large_objects(seen)
+    for row in sorted(seen.records["parameters"], key=lambda row: str(row["name"])):
+        yield from _parameter(seen, row)
+
+
+def _foreign(seen: Seen, row: Record) -> Iterator[Finding]:
+    name, bits = str(row["name"]), union(row)
+    on = f"{'FOREIGN SERVER' if row['kind'] == 'server' else 'FOREIGN DATA WRAPPER'} {quoted(name)}"
+    way = seen.way(row, 1 | OWN, ("USAGE",))
+    if row["kind"] == "wrapper":
+        code, what = "PG.FOREIGN.WRAPPER", f"make foreign servers of the wrapper {name}, to anywhere"
+    elif row["mapped"]:
+        what = f"use the foreign server {name} with the login that is stored for it, and read its password"
+        code = "PG.FOREIGN.MAPPED"
+    else:
+        code, what = "PG.FOREIGN.USE", f"use the foreign server {name} with a login of its own"
+    yield found(code, what, name, via=way.text, fix=revoke("USAGE", on, [way]), database=seen.database)
+    if bits & GRANT and not bits & OWN:
+        what = f"grant to others its privileges on {name}"
+        fix = revoke("GRANT OPTION FOR USAGE", on, [way])
+        yield found("PG.FOREIGN.GRANT", what, name, via=way.text, fix=fix, database=seen.database)
+
+
+def _large_objects(seen: Seen) -> Iterator[Finding]:
+    counts = next(iter(seen.records["large_objects"]), {"own": 0, "written": 0, "read": 0, "number": 0})
+    own, written, read = int(counts["own"]), int(counts["written"]), int(counts["read"])
+    if seen.who["lo_compat"]:  # everybody may do everything with every one
+        written = read = int(counts["number"]) - own
+    for code, verb, number in (
+        ("PG.LARGEOBJECT.OWN", "write and remove", own),
+        ("PG.LARGEOBJECT.WRITE", "write", written),
+        ("PG.LARGEOBJECT.READ", "read", read),
+    ):
+        if number:
+            what = f"{verb} {counted(number, 'large object')}{' of others' if code != 'PG.LARGEOBJECT.OWN' else ''}"
+            fix = "REVOKE ALL ON LARGE OBJECT … FROM the grantee, or ALTER LARGE OBJECT … OWNER TO another role."
+            yield found(code, what, number=number, fix=fix, database=seen.database)
+    if seen.who["lo_create"]:
+        fix = (
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer),"
+            " pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;"
+        )
+        yield found("PG.LARGEOBJECT.CREATE", "make large objects", via="PUBLIC", fix=fix, database=seen.database)
+
+
+def _parameter(seen: Seen, row: Record) -> Iterator[Finding]:
+    name, bits = str(row["name"]), union(row)
+    on = f"PARAMETER {quoted(name)}"
+    if bits & 2:
+        way = seen.way(row, 2, ("ALTER SYSTEM",))
+        fix = revoke("ALTER SYSTEM", on, [way])
+        yield found("PG.PARAMETER.ALTER_SYSTEM", f"set {name} for the whole server", name, via=way.text, fix=fix)
+    if bits & 1 and row["context"] != "user":
+        way = seen.way(row, 1, ("SET",))
+        code = "PG.PARAMETER.LOAD" if name in _LOADING else "PG.PARAMETER.SET"
+        what = f"set {name}, which is a superuser's to set"
+        yield found(code, what, name, via=way.text, fix=revoke("SET", on, [way]))

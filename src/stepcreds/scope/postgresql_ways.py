@@ -1,0 +1,53 @@
+"""Why a credential can do something, in words, and the statement that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+
+class Way(NamedTuple):
+    """How one capability came to the credential."""
+
+    # own: granted to itself, or it is its owner; owner, predefined: by the mere privileges of `role`
+    kind: Literal["own", "public", "member", "owner", "predefined", "become"]
+    text: str = ""  # as a finding's `via` says it
+    role: str = ""
+
+
+OWN = Way("own")
+PUBLIC = Way("public", "PUBLIC")
+
+
+def told(ways: Iterable[Way]) -> str:
+    """A finding's `via`."""
+    return "; ".join(sorted({way.text for way in ways if way.text}))
+
+
+def quoted(*names: str) -> str:
+    """A qualified name as a statement has it."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def revoke(privileges: str, on: str, ways: Iterable[Way]) -> str:
+    """What ends `privileges` on the object `on` ("TABLE app.orders"): statements, or a sentence."""
+    return " ".join(dict.fromkeys(_revoke(privileges, on, way) for way in sorted(set(ways))))
+
+
+def _revoke(privileges: str, on: str, way: Way) -> str:
+    if way.kind == "public":
+        return f"REVOKE {privileges} ON {on} FROM PUBLIC;"
+    if way.kind == "member":
+        return f"REVOKE {privileges} ON {on} FROM {quoted(way.role)};"
+    if way.kind == "own":
+        return f"Take the grant of {privileges} ON {on} out of the creation statements of Vault's role."
+    return leave(way)
+
+
+def leave(way: Way) -> str:
+    """What ends a membership, an attribute or an ownership."""
+    if way.kind == "own":
+        return "Take it out of the creation statements of Vault's role."
+    if way.kind == "predefined":
+        return f"REVOKE {quoted(way.role)} FROM the role that it was granted to;"
+    return f"Take the membership out of the creation statements of Vault's role ({way.text})."
