@@ -76,7 +76,8 @@ class PostgreSQL:
                 cause="something in between changes statements or answers, or it is no PostgreSQL",
                 docs="database",
             ) from None
-        return Examination(findings, not_examined, server, _ROUND_TRIPS, tuple(_notes(who)))
+        notes, others = tuple(_notes(who)), tuple(seen.other_databases)
+        return Examination(findings, not_examined, server, _ROUND_TRIPS, notes, other_databases=others)
 
 
 def _major(version: str) -> int:
@@ -155,10 +156,6 @@ def _not_examined(seen: Seen, reach: Record, major: int) -> Iterator[str]:
     if seen.almighty:
         yield "anything but that it is a superuser's"
         return
-    others = seen.other_databases
-    if others:
-        more = f" and {len(others) - 10} more" if others[10:] else ""
-        yield f"PUBLIC's rights in {counted(len(others), 'other database')}: {', '.join(others[:10])}{more}"
     if reach["more"]:
         yield f"what it could do as {counted(reach['more'], 'more role')} that it could give to itself"
     yield "pg_hba.conf: who may log in from where, and without a password"
