@@ -188,7 +188,7 @@ class _Life:
             if self.request.leak_scan:
                 self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
             self.guard.record(step.journal)
-            self.remains.tell(step.journal)
+            self.remains.tell(step.journal, on_record=all(each.ending.recorded for each in self.ended))
         if self.request.summary:
             summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks, self.remains.found)
 

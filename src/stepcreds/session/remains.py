@@ -68,10 +68,12 @@ class Remains:
         else:
             self.found.append(Left(holding.credential_uid, profile.name, changes))
 
-    def tell(self, journal: Journal) -> None:
-        """Once the credentials are dead: in the log and in the ledger."""
+    def tell(self, journal: Journal, *, on_record: bool) -> None:
+        """Once the credentials are dead: in the log, and unless it took not even their ends in the ledger."""
         for left in self.found:
             self._say(left)
+            if not on_record:
+                continue
             try:
                 journal.append(
                     record.left(self._around.step_uid, left.credential_uid, left.profile, left.changes, left.reason)
