@@ -20,17 +20,23 @@ import yaml
 
 from stepcreds import exit_codes as exit_codes_of
 from stepcreds.cli.group import commands as stepcreds
+from stepcreds.config.database_url import parse_database_url
 from stepcreds.config.engines import ENGINES
 from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
-from stepcreds.config.model import Access, Profile
+from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
 from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
 from stepcreds.scope.token_paths import CODES as VAULT_CODES
-from stepcreds.setup import postgresql, vault
+from stepcreds.setup.building import build
+from stepcreds.setup.given import Given
+from stepcreds.setup.issuers import SYSTEMS
+from stepcreds.setup.plan import Plan
+from stepcreds.setup.questions import complete
+from stepcreds.setup.sql import script
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DATABASE = "app"  # the README's
+DATABASE, VAULT = "app", "https://vault.example.com:8200"  # the README's
 # Where findings come from -> code -> its level, and what it means.
 FINDINGS: dict[str, Mapping[str, tuple[str, str]]] = {"PostgreSQL": POSTGRESQL_CODES, "Vault and OpenBao": VAULT_CODES}
 
@@ -114,11 +120,22 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
     return texts
 
 
-def _profile(name: str, access: Access) -> Profile:
-    return Profile(name, f"app-{name}", f"database/creds/app-{name}", None, access, ("app",))
+def _readme_plan() -> Plan:
+    """What `stepcreds setup` makes of the README's stepcreds.yml."""
+    url = parse_database_url(f"postgresql://db.example.com:5432/{DATABASE}", REPOSITORY)
+    of: dict[str, Access] = {"migrate": "ddl", "verify": "read-only"}
+    profiles = {
+        name: Profile(name, f"app-{name}", f"database/creds/app-{name}", url, access, ("app",))
+        for name, access in of.items()
+    }
+    vault = VaultSettings((VAULT,), None, None, None, None, skip_verify=False, mount="jwt", audience=VAULT)
+    config = Config(REPOSITORY / "stepcreds.yml", vault, LedgerSettings(REPOSITORY, None), profiles)
+    answers = {"ci": "github", "repository_id": "71717171"}
+    return build(config, complete(config, Given(answers, {"migrate": {"environment": "production"}})))
 
 
-MIGRATE, VERIFY = _profile("migrate", "ddl"), _profile("verify", "read-only")
+README = _readme_plan()
+BODIES = {setting.path: setting.body for setting in README.settings}
 
 
 def _fenced(language: str, text: str) -> str:
@@ -127,45 +144,61 @@ def _fenced(language: str, text: str) -> str:
 
 def database_setup() -> str:
     """What a superuser runs once."""
-    statements = [
-        *postgresql.hardening(DATABASE),
-        *postgresql.read_only_group("app_ro", database=DATABASE, schema="app", owner="app_owner"),
-        *postgresql.management_user(
-            16, "vault_mgr", "<password>", database=DATABASE, groups=["app_ro"], owners=["app_owner"]
-        ),
-    ]
-    return _fenced("sql", ";\n".join(statements) + ";")
+    return _fenced("sql", script(README.databases[0]))
+
+
+def connection() -> str:
+    """Vault's login to the database; whoever writes it puts in the password."""
+    return _json("database/config/app")
 
 
 def read_only_role() -> str:
     """The database role of a profile that reads."""
-    creation = postgresql.read_only_creation("app_ro")
-    body = vault.database_role(VERIFY, connection=DATABASE, creation=creation, revocation=postgresql.revocation())
-    return _fenced("json", json.dumps(body, indent=2))
+    return _json("database/roles/app-verify")
 
 
 def ddl_role() -> str:
     """The database role of a profile that changes the schema."""
-    creation, revocation = postgresql.ddl_creation("app_owner", DATABASE), postgresql.revocation("app_owner")
-    body = vault.database_role(MIGRATE, connection=DATABASE, creation=creation, revocation=revocation)
-    return _fenced("json", json.dumps(body, indent=2))
+    return _json("database/roles/app-migrate")
 
 
 def policy() -> str:
     """The policy of a step."""
-    return _fenced("hcl", vault.policy(MIGRATE))
+    return _fenced("hcl", str(BODIES["sys/policies/acl/app-migrate"]["policy"]))
 
 
 def jwt_role() -> str:
     """The JWT role of a profile."""
-    body = vault.jwt_role(
-        MIGRATE,
-        audience="https://vault.example.com:8200",
-        bound_claims={"repository_id": "<71717171>", "environment": "production"},
-        policies=["app-migrate"],
-        user_claim="repository_id",
-    )
-    return _fenced("json", json.dumps(body, indent=2))
+    return _json("auth/jwt/role/app-migrate")
+
+
+def _json(path: str) -> str:
+    return _fenced("json", json.dumps(BODIES[path], indent=2))
+
+
+def setup_cis() -> str:
+    """A table of the CIs that setup knows: what is asked for, and what a role is then bound to."""
+    rows = ["| `--ci` | `--issuer` | always | bound by | for ddl and read-write one of | beside that | entity |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for system in SYSTEMS:
+        needed = dict.fromkeys(_flag(name) for _, name, _ in system.required)
+        bound = [f"{_flag(name)}: {', '.join(f'`{claim}`' for claim, _ in of)}" for name, of in system.claims.items()]
+        fixed = [f"`{claim}` = `{json.dumps(value)}`" for claim, value in system.fixed.items()]
+        cells = (
+            f"`{system.name}`",
+            f"`{system.issuer}`" if system.issuer else f"**required**: {system.where}",
+            ", ".join(needed),
+            "<br>".join(bound),
+            ", ".join(map(_flag, system.guards)) or "none to be had",
+            "<br>".join(fixed),
+            f"`{system.user_claims[0]}`",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _flag(name: str) -> str:
+    return f"`--{name.replace('_', '-')}`"
 
 
 def gitlab_inputs() -> str:
@@ -237,10 +270,12 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "engines"): engines,
     ("docs/commands.md", "commands"): commands,
     ("docs/vault.md", "database setup"): database_setup,
+    ("docs/vault.md", "connection"): connection,
     ("docs/vault.md", "read-only role"): read_only_role,
     ("docs/vault.md", "ddl role"): ddl_role,
     ("docs/vault.md", "policy"): policy,
     ("docs/vault.md", "jwt role"): jwt_role,
+    ("docs/setup.md", "cis"): setup_cis,
     ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
     ("docs/github.md", "action inputs"): action_inputs,
     ("docs/github.md", "action outputs"): action_outputs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,24 +13,24 @@ from typing import Any
 import pg8000.exceptions
 import pytest
 
+from stepcreds.devstack import installed
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 
 PAGE = (Path(__file__).parents[2] / "docs" / "vault.md").read_text(encoding="utf-8")
-# What the page's reader fills in; and this cluster, where these two are there already.
+# Of the page's names only this one must not be another test's as well.
 MANAGER, PASSWORD = "docs_mgr", "a-password-of-the-docs"
-THERE = {'CREATE ROLE "app_ro" NOLOGIN'}
 
 
 def generated(name: str) -> str:
     found = re.search(rf"<!-- generated: {name} -->\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found is not None
-    return found[1]
+    return found[1].replace("stepcreds_vault", MANAGER)
 
 
 @pytest.fixture
-def database(stack: Stack) -> Iterator[str]:
+def database(stack: Stack, tmp_path: Path) -> Iterator[str]:
     """The page's database, with its schema and its owner, set up as the page says."""
     with closing(stack.postgresql.connect(SUPERUSER, stack.postgresql.password)) as server:
         server.run("CREATE DATABASE app")
@@ -38,11 +39,19 @@ def database(stack: Stack) -> Iterator[str]:
                 connection.run("CREATE SCHEMA app AUTHORIZATION app_owner")
                 connection.run("SET ROLE app_owner")
                 connection.run("CREATE TABLE app.orders AS SELECT 1 AS id")
-                connection.run("RESET ROLE")
-                text = generated("database setup").replace("vault_mgr", MANAGER).replace("<password>", PASSWORD)
-                for statement in text.strip().removesuffix(";").split(";\n"):
-                    if statement not in THERE:
-                        connection.run(statement)
+            script = tmp_path / "app.sql"
+            script.write_text(generated("database setup"))
+            login = {"PGUSER": SUPERUSER, "PGPASSWORD": stack.postgresql.password.reveal(), "PGDATABASE": "app"}
+            done = subprocess.run(
+                [installed.psql(), "--no-psqlrc", "--quiet", f"--file={script}"],
+                env={"PGHOST": stack.postgresql.host, "PGPORT": str(stack.postgresql.port), **login},
+                input=f"{PASSWORD}\n{PASSWORD}\n",
+                text=True,
+                capture_output=True,
+                start_new_session=True,  # without a terminal psql takes the password from stdin
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
             yield "app"
         finally:
             server.run("DROP DATABASE app WITH (FORCE)")
@@ -53,24 +62,14 @@ def database(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 def vault(stack: Stack, database: str) -> Iterator[Any]:
     """An OpenBao with the page's connection, and the page's two roles under names of their own."""
-    template = re.search(r"username_template='(.*)'", PAGE)
-    assert template is not None
+    connection = json.loads(generated("connection"))
+    place = f"{stack.postgresql.host}:{stack.postgresql.port}"
+    url = connection["connection_url"].replace("db.example.com:5432", place).replace("verify-full", "disable")
+    own = {"connection_url": url, "password": PASSWORD, "allowed_roles": ["docs-migrate", "docs-verify"]}
     paths = []
     with stack.client() as client:
         for path, body in (
-            (
-                f"database/config/{database}",
-                {
-                    "plugin_name": "postgresql-database-plugin",
-                    "allowed_roles": "docs-migrate,docs-verify",
-                    "connection_url": "postgresql://{{username}}:{{password}}@"
-                    f"{stack.postgresql.host}:{stack.postgresql.port}/{database}?sslmode=disable",
-                    "username": MANAGER,
-                    "password": PASSWORD,
-                    "password_authentication": "scram-sha-256",
-                    "username_template": template[1],
-                },
-            ),
+            (f"database/config/{database}", {**connection, **own}),
             ("database/roles/docs-verify", json.loads(generated("read-only role"))),
             ("database/roles/docs-migrate", json.loads(generated("ddl role"))),
         ):

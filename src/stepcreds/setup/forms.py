@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple, cast
 
 from stepcreds.config.model import VaultSettings
@@ -58,7 +59,8 @@ def save(folder: Path, made: Sequence[File], *, force: bool) -> None:
 
 def comment(text: str, mark: str = "#") -> str:
     """`text` as lines of a comment of HCL, SQL or a shell, whatever is in it."""
-    return "".join(f"{mark} {one_line(line, 1000)}\n" for line in text.splitlines() or [""])
+    lines = [part for line in text.splitlines() for part in wrap(one_line(line, 2000), 118, break_long_words=False)]
+    return "".join(f"{mark} {line}\n" for line in lines or [""])
 
 
 def last(path: str) -> str:
