@@ -119,7 +119,7 @@ def _questions(major: int, username: str, named: frozenset[str]) -> dict[str, st
         **postgresql_reach.reach(major, _relations_in(named)),
         "roles": postgresql_reach.roles(),
         "probe": postgresql_reach.probe(),
-        "relations": postgresql_relations.relations(major),
+        "relations": postgresql_relations.relations(major, named=bool(named)),
         "columns": postgresql_relations.columns(),
         "future": postgresql_relations.future(),
         "schemas": postgresql_objects.schemas(),

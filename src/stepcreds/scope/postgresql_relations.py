@@ -25,8 +25,11 @@ _ACL_KIND: Final = "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\
 _OURS: Final = "(c.oid >= 16384 OR s.nspname NOT IN ('pg_catalog', 'information_schema'))"
 
 
-def relations(major: int) -> str:
-    """Tables, views and their like, and sequences: a row for each schema, kind and set of capabilities."""
+def relations(major: int, *, named: bool) -> str:
+    """Tables, views and their like, and sequences: a row for each schema, kind and set of capabilities.
+
+    `named`: whether there are any that are to come one by one.
+    """
     simple = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     privileges = (*simple, "MAINTAIN") if major >= 17 else simple
     hand_on = ", ".join(f"{each} WITH GRANT OPTION" for each in privileges)
@@ -38,6 +41,7 @@ def relations(major: int) -> str:
         " has_sequence_privilege(p.oid, c.sample, 'USAGE WITH GRANT OPTION') ELSE false END",
         "CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(p.oid, c.sample, 'USAGE') ELSE false END",
     )
+    name = f"CASE WHEN s.nspname || '.' || c.relname = {NAMED} THEN c.relname END" if named else "NULL::name"
     return rows(
         f"""
 WITH {_PLACES}, supplied AS MATERIALIZED (
@@ -47,7 +51,7 @@ WITH {_PLACES}, supplied AS MATERIALIZED (
     AND c.relacl IS NOT DISTINCT FROM i.initprivs
 ), alike AS (
   SELECT s.nspname AS schema, s.usable, c.relkind, c.relowner, c.relacl,
-         CASE WHEN s.nspname || '.' || c.relname = {NAMED} THEN c.relname END AS named,
+         {name} AS named,
          c.oid = ANY (ARRAY(SELECT objid FROM supplied)) AS supplied, count(*) AS number,
          count(*) FILTER (WHERE c.relrowsecurity) AS secured, min(c.oid::bigint)::oid AS sample,
          min(c.relname::text COLLATE "C") AS first, max(c.relname::text COLLATE "C") AS last
@@ -62,7 +66,7 @@ FROM (
          sum(c.secured)::bigint AS secured, min(c.sample::bigint)::oid AS sample,
          (array_agg(c.first ORDER BY c.first))[1:3] || max(c.last) AS examples
   FROM alike c CROSS JOIN LATERAL {bits} AS v WHERE v.most > 0 GROUP BY 1, 2, 3, 4, 5, 6
-) AS g JOIN pg_class c ON c.oid = g.sample"""  # noqa: S608
+) AS g CROSS JOIN LATERAL (SELECT * FROM pg_class WHERE oid = g.sample OFFSET 0) AS c"""  # noqa: S608
     )
 
 
