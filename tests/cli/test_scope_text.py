@@ -37,6 +37,9 @@ def text(say: Callable[[Page], object]) -> str:
     return stream.getvalue()
 
 
+END = "-- the end --\n"
+
+
 def on_a_terminal(say: Callable[[Page], object], columns: int) -> str:
     """What is written to a terminal of that width."""
     near, far = os.openpty()
@@ -44,9 +47,19 @@ def on_a_terminal(say: Callable[[Page], object], columns: int) -> str:
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         with os.fdopen(far, "w") as stream:
             say(Page(stream))
-            return os.read(near, 100_000).decode().replace("\r\n", "\n")
+            stream.write(END)
+            stream.flush()
+            return until_the_end(near)
     finally:
         os.close(near)
+
+
+def until_the_end(near: int) -> str:
+    """The kernel hands on what a terminal is given when it pleases, in pieces."""
+    shown = ""
+    while not shown.endswith(END):
+        shown += os.read(near, 100_000).decode().replace("\r\n", "\n")
+    return shown.removesuffix(END)
 
 
 def test_of_very_many_findings_the_first_are_shown_and_the_rest_counted() -> None:
@@ -156,6 +169,8 @@ def test_progress_is_for_terminals_and_for_several() -> None:
         several.next("verify")
         several.next("mi\x1bgrate")
         several.clear()
-        shown = os.read(near, 1000).decode()
+        terminal.write(END)
+        terminal.flush()
+        shown = until_the_end(near)
     os.close(near)
     assert shown == "\r\x1b[K1/3 verify\r\x1b[K2/3 mi\\x1bgrate\r\x1b[K"
