@@ -107,6 +107,7 @@ CLEAN = [
         name="definer_not_executable",
         setup="CREATE FUNCTION app.{case}() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM hr.salaries RETURNING 1';"
         " REVOKE EXECUTE ON FUNCTION app.{case}() FROM PUBLIC",
+        undo="DROP FUNCTION app.{case}()",
     ),
     Clean(
         name="definer_trigger_without_temporary",  # nobody can call it, and there is no table of one's own to put it on
@@ -160,6 +161,22 @@ CLEAN = [
         setup="ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT SELECT ON TABLES TO {user};"
         " ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT SELECT ON SEQUENCES TO {user}",
     ),
+    Clean(
+        name="future_functions",
+        setup="ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT EXECUTE ON FUNCTIONS TO {user};"
+        " ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT USAGE ON TYPES TO {user}",
+    ),
+    Clean(
+        name="functions_of_the_schema",
+        setup="GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO {user}",
+        can="SELECT app.total()",
+    ),
+    Clean(
+        name="new_database",  # what PostgreSQL 15 and later give to everybody in a database that nobody hardened
+        setup="GRANT CONNECT, TEMPORARY ON DATABASE shop, billing TO PUBLIC; GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
+        undo="REVOKE CONNECT, TEMPORARY ON DATABASE shop, billing FROM PUBLIC;"
+        " REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC",
+    ),
     Clean(name="latent_grants", setup="GRANT SELECT, INSERT, DELETE ON hr.salaries TO {user}"),
     Clean(
         name="large_object_of_others", setup="SELECT lo_from_bytea(990031, 'theirs')", undo="SELECT lo_unlink(990031)"
@@ -189,14 +206,18 @@ CLEAN = [
     Clean(
         name="read_write",
         setup="CREATE ROLE {case}_rw; GRANT INSERT, UPDATE, DELETE ON app.orders, app.customers TO {case}_rw;"
-        " GRANT USAGE ON SEQUENCE app.numbers TO {case}_rw; GRANT {case}_rw TO {user}",
-        can="SELECT count(*) FROM app.orders",
+        " GRANT USAGE ON SEQUENCE app.numbers TO {case}_rw; GRANT {case}_rw TO {user};"
+        " ALTER ROLE {user} SET default_transaction_read_only = off;"
+        " ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA app GRANT INSERT ON TABLES TO {case}_rw",
+        can="UPDATE app.orders SET note = note WHERE id = 1",
         declared={"access": "read-write"},
     ),
     Clean(
         name="ddl",
         creation=postgresql.ddl_creation("app_owner", "shop"),
-        setup="",
+        setup="CREATE FUNCTION app.{case}_own() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+        " ALTER FUNCTION app.{case}_own() OWNER TO app_owner",
+        undo="DROP FUNCTION app.{case}_own()",
         can="CREATE TABLE app.{case} (); DROP TABLE app.{case}",
         declared={"access": "ddl"},
     ),

@@ -87,6 +87,22 @@ CODE = [
         undo="DROP FUNCTION IF EXISTS app.{case}_run",
     ),
     Case(
+        name="definer_in_pg_catalog",
+        level="write",
+        code=DEFINER,
+        about="definer_in_pg_catalog_run",
+        objects=table(),
+        grant=(
+            "SET allow_system_table_mods = on",
+            writer(schema="pg_catalog", public=True),
+            "RESET allow_system_table_mods",
+        ),
+        attack="SELECT {case}_run()",
+        watch=ROWS,
+        refused="42883",
+        undo="DROP FUNCTION IF EXISTS pg_catalog.{case}_run",
+    ),
+    Case(
         name="definer_dynamic",
         level="write",
         code=DEFINER,
