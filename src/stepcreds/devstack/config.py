@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from stepcreds.config.model import Access, DatabaseURL, Profile
+from stepcreds.config.model import Access, Config, DatabaseURL, LedgerSettings, Profile, VaultSettings
 from stepcreds.devstack import provision
 from stepcreds.devstack.postgresql import PostgreSQL
 
@@ -35,6 +35,12 @@ def profiles(url: DatabaseURL) -> dict[str, Profile]:
         "migrate": _profile("migrate", "ddl", url, max_ttl=1800.0),
         "verify": _profile("verify", "read-only", url, max_ttl=600.0),
     }
+
+
+def configuration(address: str, of: Mapping[str, Profile], folder: Path) -> Config:
+    """What `text` says, as a value."""
+    settings = VaultSettings((address,), None, None, None, None, False, provision.MOUNT, address)
+    return Config(folder / "stepcreds.yml", settings, LedgerSettings(folder / ".stepcreds", None), of)
 
 
 def text(address: str, of: Mapping[str, Profile], ledger: Path | str) -> str:

@@ -1,17 +1,25 @@
-"""Configures an empty PostgreSQL and OpenBao for the shop, as a careful platform engineer would; it starts neither."""
+"""Configures an empty PostgreSQL and OpenBao for the shop, by the plan and the steps of `setup apply`."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Protocol
 
-from stepcreds.config.model import DatabaseURL, Profile
+from stepcreds.clock import Clock
+from stepcreds.config.login_url import LoginURL
+from stepcreds.config.model import Config, Profile
+from stepcreds.errors import StepcredsError
 from stepcreds.secret import Secret
-from stepcreds.setup import postgresql, vault
+from stepcreds.setup import vault
+from stepcreds.setup.administrator import Administrator
 from stepcreds.setup.answers import Answers, ProfileAnswers
-from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD
+from stepcreds.setup.apply import steps
+from stepcreds.setup.building import build
+from stepcreds.setup.connections import server
+from stepcreds.setup.live import Live
+from stepcreds.setup.rotation import rotations
+from stepcreds.setup.survey import survey
 
 DATABASE = "shop"
 SCHEMA = "app"
@@ -26,38 +34,10 @@ class Connection(Protocol):
 
     def run(self, sql: str) -> Any: ...
 
-    def execute_simple(self, sql: str) -> Any: ...
-
-
-class Client(Protocol):
-    """The part of `hvac.Client` that is used."""
-
-    def write_data(self, path: str, *, data: dict[str, Any]) -> Any: ...
-
 
 def create_database(connection: Connection) -> None:
     """As superuser, in any other database."""
-    connection.run(f"CREATE DATABASE {postgresql.identifier(DATABASE)}")
-
-
-def provision_database(connection: Connection, url: DatabaseURL, profiles: Sequence[Profile]) -> Secret:
-    """As superuser in the new database: schema and data, and all that `setup` has an administrator do for `profiles`.
-
-    Returns the password of the user that Vault logs in as.
-    """
-    password = Secret(secrets.token_urlsafe(24))
-    load(connection, "shop.sql")
-    load(connection, "staging.sql")
-    for statement in postgresql.database_plan(url, profiles, answers(profiles)).statements:
-        connection.execute_simple(statement.sql.replace(MANAGER_PASSWORD, password.reveal()))
-    return password
-
-
-def answers(profiles: Iterable[Profile]) -> Answers:
-    """What somebody would have answered: the owner of the shop's tables behind DDL, a group of readers."""
-    roles = {profile.name: OWNER if profile.access == "ddl" else GROUP for profile in profiles}
-    given = {name: ProfileAnswers(bound_claims={}, role=role) for name, role in roles.items()}
-    return Answers("github", "", "repository", vault.GITHUB_CLAIM_MAPPINGS, given, MANAGER)
+    connection.run(f"CREATE DATABASE {DATABASE}")
 
 
 def load(connection: Connection, script: str) -> None:
@@ -65,50 +45,32 @@ def load(connection: Connection, script: str) -> None:
     connection.run(resources.files(__package__).joinpath(script).read_text())
 
 
-def provision_vault(
-    client: Client,
-    *,
-    profiles: Iterable[Profile],
-    issuer: str,
-    audience: str,
-    bound_claims: Mapping[str, object],
-    database_url: str,  # host:port/database?parameters
-    manager_password: Secret,
-) -> None:
-    """With a root token: the JWT mount, the database engine, and for each profile a policy and two roles."""
-    client.write_data(f"sys/auth/{MOUNT}", data={"type": "jwt"})
-    client.write_data(f"auth/{MOUNT}/config", data={"oidc_discovery_url": issuer, "bound_issuer": issuer})
-    client.write_data("sys/mounts/database", data={"type": "database"})
-    client.write_data(
-        f"database/config/{DATABASE}",
-        data={
-            "plugin_name": "postgresql-database-plugin",
-            "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@{database_url}",
-            "username": MANAGER,
-            "password": manager_password.reveal(),
-            "password_authentication": "scram-sha-256",  # so no clear password reaches PostgreSQL's log
-            "username_template": vault.USERNAME_TEMPLATE,
-            "allowed_roles": [_last(profile.creds) for profile in profiles],
+def answers(profiles: Mapping[str, Profile], issuer: str, bound_claims: Mapping[str, object]) -> Answers:
+    """What somebody would have answered: the owner of the shop's tables behind DDL, a group of readers."""
+    databases = [profile.database for profile in profiles.values() if profile.database is not None]
+    return Answers(
+        ci="github",
+        issuer=issuer,
+        user_claim="repository",
+        claim_mappings=vault.GITHUB_CLAIM_MAPPINGS,
+        profiles={
+            name: ProfileAnswers(bound_claims, OWNER if profile.access == "ddl" else GROUP)
+            for name, profile in profiles.items()
         },
+        manager=MANAGER,
+        ca_at_vault={server(url): str(url.sslrootcert) for url in databases if url.sslrootcert is not None},
     )
-    # From here on OpenBao alone knows the management user's password.
-    client.write_data(f"database/rotate-root/{DATABASE}", data={})
-    for profile in profiles:
-        creation, revocation = postgresql.role_statements(profile, answers([profile]))
-        role = vault.database_role(profile, connection=DATABASE, creation=creation, revocation=revocation)
-        client.write_data(f"database/roles/{_last(profile.creds)}", data=role)
-        client.write_data(f"sys/policies/acl/{profile.role}", data={"policy": vault.policy(profile)})
-        client.write_data(
-            f"auth/{MOUNT}/role/{profile.role}",
-            data=vault.jwt_role(
-                profile,
-                audience=audience,
-                bound_claims=bound_claims,
-                policies=[profile.role],
-                claim_mappings=vault.GITHUB_CLAIM_MAPPINGS,
-            ),
-        )
 
 
-def _last(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
+def provision(config: Config, given: Answers, administrator: LoginURL, token: Secret, clock: Clock) -> None:
+    """All that `stepcreds setup apply` does, with a root token. Raises `StepcredsError`."""
+    plan = build(config, given)
+    who = Administrator(administrator, "")
+    with Live(config.vault, token, clock) as live:
+        found = survey(plan, live, [who] * len(plan.databases), clock)
+        for step in steps(found, rotations(found, asked=False), live, clock):
+            try:
+                step.run()
+            except StepcredsError as error:
+                error.what = f"{step.what}: {error.what}"
+                raise

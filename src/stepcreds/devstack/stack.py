@@ -30,7 +30,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from stepcreds.clock import Clock
+from stepcreds.clock import Clock, SystemClock
+from stepcreds.config.login_url import LoginURL
 from stepcreds.devstack import config, installed, provision
 from stepcreds.devstack.issuer import Issuer
 from stepcreds.devstack.openbao import OpenBao
@@ -55,6 +56,7 @@ class Stack:
     ) -> None:
         installed.require()
         self._progress = progress
+        self._clock = clock or SystemClock()
         self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, clock=clock)
         self.openbao = OpenBao(clock)
         self.issuer = Issuer(clock=clock)
@@ -171,18 +173,15 @@ class Stack:
     def _provision(self) -> None:
         with closing(self.postgresql.connect()) as connection:
             provision.create_database(connection)
-        with closing(self.connect(SUPERUSER, self.postgresql.password)) as connection:
-            profiles = list(self.profiles.values())
-            manager_password = provision.provision_database(connection, self.database, profiles)
-        with self.client() as client:
-            provision.provision_vault(
-                client,
-                profiles=profiles,
-                issuer=self.issuer.url,
-                audience=self.address,
-                # The repository by its number: names can be given to somebody else. The environment, because GitHub's
-                # protection rules guard it.
-                bound_claims={name: self.issuer.claims[name] for name in ("repository_id", "environment")},
-                database_url=config.location(self.database),
-                manager_password=manager_password,
-            )
+        for script in ("shop.sql", "staging.sql"):
+            self.load(script)
+        # The repository by its number: names can be given to somebody else. The environment, because GitHub's
+        # protection rules guard it.
+        bound = {name: self.issuer.claims[name] for name in ("repository_id", "environment")}
+        provision.provision(
+            config.configuration(self.address, self.profiles, self.folder),
+            provision.answers(self.profiles, self.issuer.url, bound),
+            LoginURL(self.database, SUPERUSER, self.postgresql.password),
+            self.openbao.root_token,
+            self._clock,
+        )
