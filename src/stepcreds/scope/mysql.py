@@ -7,7 +7,7 @@ readable only while it is. Run against MariaDB 10.11. MySQL 8 is written from it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from stepcreds.clock import Clock
@@ -100,7 +100,7 @@ class _Conversation:
         answers = self._ask([*_PREPARE, _FACTS, *_LOOK, *public])[len(_PREPARE) :]
         ((account, read_only, fold),) = answers[0]
         lines = [*_lines(answers[1]), *(_lines(answers[3]) if public else ())]
-        none = _state(lines, _names(answers[2]), "", "", ())
+        none = _state(lines, _names(answers[2]), "", "", set())
         states = [none, *self._with_roles(lines, none)]
         databases = tuple(dict.fromkeys(name for state in states for name in state.databases))
         server = Server(databases, int(str(fold)) != 0, self._named)
@@ -129,11 +129,11 @@ class _Conversation:
         if not roles:
             return
         answers = self._ask([statement for role in roles for statement in (f"SET ROLE {role}", *_LOOK)])
-        before = [each.power for each in none.held]
+        before = {each.power for each in none.held}
         for role, (_, grants, databases) in zip(roles, _in_threes(answers), strict=True):
             via = f"{'default role' if role in defaults else 'SET ROLE'} {plain(role)}"
             state = _state(_lines(grants), _names(databases), role, via, before)
-            before += [each.power for each in state.held]
+            before |= {each.power for each in state.held}
             yield state
 
     def _code(self, states: Sequence[_State], server: Server) -> tuple[list[Finding], list[str]]:
@@ -161,7 +161,7 @@ class _Conversation:
         return list(code.values()), list(dict.fromkeys(unseen))
 
 
-def _state(lines: Sequence[Line], databases: tuple[str, ...], role: str, via: str, before: Sequence[Power]) -> _State:
+def _state(lines: Sequence[Line], databases: tuple[str, ...], role: str, via: str, before: Set[Power]) -> _State:
     held: list[Held] = []
     rights: list[Power] = []
     for line in lines:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from stepcreds.measurement import Finding
 from stepcreds.scope.mysql_findings import SECRETS
 from stepcreds.scope.mysql_places import SYSTEM, fits
-from stepcreds.scope.mysql_power import Place, Power, Server
+from stepcreds.scope.mysql_power import Power, Server
 from stepcreds.scope.mysql_privileges import EVERYTHING
 
 Rows = list[tuple[object, ...]]
@@ -38,40 +37,51 @@ _VIEWS = (
 )
 
 
-class Rights(NamedTuple):
+class Rights:
     """What the session may do in one of its roles; privileges only."""
 
-    powers: tuple[Power, ...]
-    server: Server
+    def __init__(self, powers: Sequence[Power], server: Server) -> None:
+        self._fold = server.fold
+        self.names = frozenset(power.name for power in powers)
+        self._wide = [power for power in powers if power.place.kind in ("server", "database")]
+        # A database -> what is held for something in it, and that -> what is held for it.
+        self._in: dict[str, set[str]] = {}
+        self._for: dict[tuple[str, str, str], set[str]] = {}
+        for power in powers:
+            place = power.place
+            if place.kind in ("table", "routine"):
+                self._in.setdefault(self._folded(place.database), set()).add(power.name)
+                self._for.setdefault(self._thing(place.database, place.name, place.routine), set()).add(power.name)
 
     def at(self, names: Sequence[str], database: str, name: str = "", routine: str = "") -> bool:
-        """Whether it holds any of `names` there, for all of it or for a part."""
-        wanted = (*names, *EVERYTHING)
-        return any(power.name in wanted and self._covers(power.place, database, name, routine) for power in self.powers)
-
-    def _covers(self, place: Place, database: str, name: str, routine: str) -> bool:
-        if place.kind == "server":
+        """Whether it holds any of `names` for the database or something in it; for this table or routine, if named."""
+        if self.whole(names, database):
             return True
-        if place.kind == "database":
-            return fits(place.database, database, fold=self.server.fold)
-        if place.database != database or not name:
-            return place.database == database and not name
-        if place.kind == "routine":
-            # The grant is on PACKAGE BODY or PACKAGE; the names of routines ignore case.
-            return bool(routine) and place.name.lower() == name.lower() and place.routine[:7] == routine[:7]
-        return not routine and place.name == name
+        narrow = self._for.get(self._thing(database, name, routine)) if name else self._in.get(self._folded(database))
+        return narrow is not None and not narrow.isdisjoint((*names, *EVERYTHING))
 
     def whole(self, names: Sequence[str], database: str) -> bool:
-        """Whether it holds one of `names` for the whole database."""
+        """Whether it holds any of `names` for the whole database."""
         wanted = (*names, *EVERYTHING)
-        places = [power.place for power in self.powers if power.name in wanted]
-        return any(place.kind in ("server", "database") and self._covers(place, database, "", "") for place in places)
+        return any(
+            power.name in wanted
+            and (power.place.kind == "server" or fits(power.place.database, database, fold=self._fold))
+            for power in self._wide
+        )
+
+    def _thing(self, database: str, name: str, routine: str) -> tuple[str, str, str]:
+        """The names of routines ignore case, and a package is one with its body."""
+        folded = name.lower() if routine or self._fold else name
+        return self._folded(database), folded, routine.removesuffix(" BODY")
+
+    def _folded(self, name: str) -> str:
+        return name.casefold() if self._fold else name
 
 
 def questions(rights: Rights, databases: Sequence[str]) -> list[str]:
     """The statements to ask in this role; [] where nothing it holds could reach such code."""
     asked = []
-    if any(power.name in ("EXECUTE", *EVERYTHING) for power in rights.powers):
+    if not rights.names.isdisjoint(("EXECUTE", *EVERYTHING)):
         asked.append(_ROUTINES)
     mine = [each for each in databases if each not in SYSTEM and rights.at((*_READS, *_WRITES), each)]
     # Whether a view can be written through makes the server open its tables: asked only where it matters.

@@ -93,11 +93,8 @@ def _of_server(powers: Sequence[Power]) -> Iterator[Finding]:
 
 
 def _of_databases(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
-    for pattern in dict.fromkeys(power.place.database for power in powers):
-        place = Place("database", pattern)
-        names = [power.name for power in powers if power.place == place and power.name != NOTHING]
-        if not names:
-            continue
+    for place, here in _by_place(powers):
+        names, pattern = [power.name for power in here], place.database
         databases = reached(pattern, server.databases, fold=server.fold)
         if is_pattern(pattern):
             yield _pattern(pattern, databases)
@@ -123,9 +120,8 @@ def _pattern(pattern: str, databases: Sequence[str]) -> Finding:
 
 def _of_tables(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
     tables: dict[tuple[str, tuple[str, ...], str], list[Power]] = {}
-    for name in dict.fromkeys(power.place for power in powers):
+    for name, mine in _by_place(powers):
         table = dotted(name)
-        mine = [power for power in powers if power.place == name and power.name != NOTHING]
         whole = tuple(power.name for power in mine if not power.columns)
         if name.database == "mysql":
             yield from _secret_table(name, [power.name for power in mine])
@@ -162,6 +158,14 @@ def _of_routines(powers: Sequence[Power]) -> Iterator[Finding]:
         at = Finding("MY.ROUTINE", "info", "", database, database=database, number=len(several))
         at = at._replace(objects=_examples(several))
         yield from _at([name], where, at, several[0].place)
+
+
+def _by_place(powers: Sequence[Power]) -> Iterable[tuple[Place, list[Power]]]:
+    places: dict[Place, list[Power]] = {}
+    for power in powers:
+        if power.name != NOTHING:
+            places.setdefault(power.place, []).append(power)
+    return places.items()
 
 
 def _examples(several: Sequence[Power]) -> tuple[str, ...]:

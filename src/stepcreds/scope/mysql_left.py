@@ -13,6 +13,7 @@ from stepcreds.databases.mysql_session import open_session
 from stepcreds.databases.stream import Deadline
 from stepcreds.measurement import Change
 from stepcreds.scope.mysql_grants import read_line
+from stepcreds.scope.mysql_privileges import EVERYTHING
 from stepcreds.secret import Secret
 
 _MINE = """
@@ -25,6 +26,7 @@ WHERE DEFINER = CURRENT_USER() AND SECURITY_TYPE = 'DEFINER'
 UNION ALL
 SELECT 'event', EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS WHERE DEFINER = CURRENT_USER()
 """
+_MAKING = ("TRIGGER", "CREATE VIEW", "CREATE ROUTINE", "EVENT", *EVERYTHING)
 _FATE = {
     "trigger": "every change of its table that fires it",
     "view": "every use of it that needs its definer's rights",
@@ -35,18 +37,22 @@ _FATE = {
 def definer_objects(
     url: DatabaseURL, username: str, password: Secret, *, clock: Clock, timeout: float
 ) -> tuple[Change, ...]:
-    """The objects whose definer is this user, which is still alive; two round trips, one more for roles.
+    """The objects whose definer is this user, which is still alive.
 
-    They show only to who has rights on them, so they are asked for in each of its roles. Raises `DatabaseError`.
+    They show only to who has rights on them, so they are asked for in each of its roles. One round trip where it may
+    not make any, two where it may. Raises `DatabaseError`.
     """
     with open_session(url, username, password, Deadline(clock, timeout), several=True) as session:
         prepare = ("SET SESSION sql_mode = '', sql_quote_show_create = 1", "SET ROLE NONE")
-        *_, lines, rows = session.query_all([*prepare, "SHOW GRANTS", _MINE])
+        *_, lines = session.query_all([*prepare, "SHOW GRANTS"])
         grants = [read_line(str(line[0])) for line in lines]
+        powers = [power for line in grants for power in line.powers]
         roles = [power.name for line in grants if line.own for power in line.powers if power.kind == "role"]
-        if roles:
-            answers = session.query_all([each for role in roles for each in (f"SET ROLE {role}", _MINE)])
-            rows += [row for answer in answers for row in answer]
+        questions = [each for role in roles for each in (f"SET ROLE {role}", _MINE)]
+        if any(power.kind == "unread" or power.name in _MAKING for power in powers):
+            questions.insert(0, _MINE)
+        answers = session.query_all(questions) if questions else []
+        rows = [row for answer in answers for row in answer]
     objects = dict.fromkeys((str(kind), f"{database}.{name}") for kind, database, name in rows)
     return tuple(_change(kind, name) for kind, name in objects)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 # A server's own; whoever has rights in `mysql` has everybody's.
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
@@ -31,9 +32,14 @@ def closed(pattern: str) -> str:
 
 def fits(pattern: str, database: str, *, fold: bool) -> bool:
     """Whether a database-level grant on `pattern` holds for `database`; `fold`: the server ignores case in names."""
+    return _expression(pattern, fold).fullmatch(database) is not None
+
+
+@lru_cache(maxsize=4096)
+def _expression(pattern: str, fold: bool) -> re.Pattern[str]:
     wild = {"_": ".", "%": ".*"}
     parts = [wild.get(match[2]) or re.escape(match[1] or match[2]) for match in _PART.finditer(pattern)]
-    return re.fullmatch("".join(parts), database, re.DOTALL | (re.IGNORECASE if fold else 0)) is not None
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if fold else 0))
 
 
 def reached(pattern: str, databases: Iterable[str], *, fold: bool) -> tuple[str, ...]:
