@@ -24,7 +24,7 @@ from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.session.takeover import take_over
 from stepcreds.survey import vault_side
-from stepcreds.survey.asking import Job
+from stepcreds.survey.asking import Asking, Job
 from stepcreds.survey.measuring import measure, unmeasurable, without_way_out
 from stepcreds.survey.result import Ended, Survey, TokenLook
 
@@ -69,6 +69,8 @@ class _Looks:
         self.around = around
         self.worker = worker
         self.progress = progress
+        config, token = around.config, order.operator
+        self.operator = Asking(config.vault, token, around.clock) if token is not None else None
 
     def run(self, conclude: Callable[[Sequence[Survey], bool], int]) -> int:
         surveys: list[Survey] = []
@@ -85,6 +87,9 @@ class _Looks:
         except StepcredsError as error:
             self.around.voice.fail(error)
             return error.exit_code
+        finally:
+            if self.operator is not None:
+                self.operator.close()
         return conclude(surveys, len(surveys) == len(self.order.profiles))
 
     def one(self, step: Step, profile: Profile) -> Survey:
@@ -132,7 +137,7 @@ class _Looks:
         own = self.around.operator_token is None
         job = Job(holding.token, holding.accessor, credential.policies, step.identity.claims, own)
         with self.worker.cancellation.interruptible():
-            return vault_side.look(job, credential.profile, self.around.config, self.around.clock, self.order.operator)
+            return vault_side.look(job, credential.profile, self.around.config, self.around.clock, self.operator)
 
 
 def _ended(ending: Ending, holding: Holding) -> Ended:

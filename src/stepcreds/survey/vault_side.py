@@ -11,7 +11,6 @@ from stepcreds.errors import VaultError
 from stepcreds.scope import token, token_paths
 from stepcreds.scope.token import Rule
 from stepcreds.scope.token_paths import Place
-from stepcreds.secret import Secret
 from stepcreds.survey.asking import Asking, Job
 from stepcreds.survey.operator_side import Operator
 from stepcreds.survey.result import TokenLook
@@ -22,8 +21,11 @@ NO_OPERATOR = (
 )
 
 
-def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Secret | None) -> TokenLook:
-    """What else the token can do. Raises nothing: what Vault would not tell is in `not_examined`."""
+def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Asking | None) -> TokenLook:
+    """What else the token can do; `operator` asks with a token that may read more.
+
+    Raises nothing: what Vault would not tell is in `not_examined`.
+    """
     engine, _, _ = profile.creds.rpartition("/creds/")
     place = Place(profile, config.profiles, engines=(engine,) if engine else (), key=config.ledger.key or "")
     rules: list[Rule] = []
@@ -36,20 +38,19 @@ def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Sec
             unseen.append("what else the token of a job can do: this was the operator's own")
         unseen.append(f"which other JWT roles this job can take, and policies as they are written: {NO_OPERATOR}")
         return TokenLook(job.policies, token.judge(rules, place), tuple(unseen), bool(rules))
-    with Asking(config.vault, operator, clock) as vault:
-        found = Operator(vault, job, config)
-        place = found.place(place)
-        policies = found.policies(place)
-        written = found.rules(policies)
-        if written or not found.unseen:
-            unseen = []  # the operator saw what the token itself could not ask
-        asked = found.asked(place)
-        # What its own list of paths says, the policies say with their names.
-        rules = [*written, *asked] if written else [*rules, *asked]
-        findings = token.judge(rules, place)
-        roles = found.roles(place)
-        unseen = list(dict.fromkeys((*unseen, *found.unseen)))
-        return TokenLook(policies, token.in_order((*findings, *roles)), tuple(unseen), bool(rules))
+    found = Operator(operator, job, config)
+    place = found.place(place)
+    policies = found.policies(place)
+    written = found.rules(policies)
+    if written or not found.unseen:
+        unseen = []  # the operator saw what the token itself could not ask
+    asked = found.asked(place)
+    # What its own list of paths says, the policies say with their names.
+    rules = [*written, *asked] if written and not found.unseen else [*written, *rules, *asked]
+    findings = token.judge(rules, place)
+    roles = found.roles(place)
+    unseen = list(dict.fromkeys((*unseen, *found.unseen)))
+    return TokenLook(policies, token.in_order((*findings, *roles)), tuple(unseen), bool(rules))
 
 
 def _by_itself(vault: Asking, place: Place) -> tuple[list[Rule], list[str]]:
