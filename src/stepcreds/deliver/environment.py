@@ -11,8 +11,12 @@ from stepcreds.secret import Secret
 
 Inherit = Literal["all", "clean"]
 
-# Tokens of Vault and OpenBao, and what one logs in with. Addresses and namespaces are no secrets.
-VAULT_TOKENS = ("VAULT_TOKEN", "BAO_TOKEN", "VAULT_SECRET_ID", "BAO_SECRET_ID", "VAULT_WRAPPING_TOKEN")
+# Tokens of Vault and OpenBao, and what one logs in with. Addresses and namespaces are no secrets. And what `setup apply`
+# reads beside a token: no step needs a database's administrator.
+VAULT_TOKENS = (
+    *("VAULT_TOKEN", "BAO_TOKEN", "VAULT_SECRET_ID", "BAO_SECRET_ID", "VAULT_WRAPPING_TOKEN"),
+    "STEPCREDS_DATABASE_ADMIN_URL",
+)
 # With any of these one can log in as this job, or ask for a token to do so; those of the CI at hand come on top.
 IDENTITY = (
     *("ACTIONS_ID_TOKEN_REQUEST_*", "ACTIONS_RUNTIME_*", "STEPCREDS_ID_TOKEN", "VAULT_ID_TOKEN", "CI_JOB_JWT*"),
