@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from mariadb_server import Account, MariaDB, account, mariadb  # noqa: F401 - fixtures
-from step_runs import Oddities, audited, kinds, of_kind, reconfigure
+from step_runs import Oddities, Running, audited, kinds, of_kind, reconfigure, until
 
 from annotations import unannotated
 from conftest import Step
@@ -742,3 +743,38 @@ def test_what_was_issued_is_ended_when_the_look_is_interrupted(
     )
     assert process.returncode == 1
     assert [record["verdict"] for record in of_kind(config_file, "credential.closed")] == ["proven dead"]
+
+
+def test_what_was_issued_is_ended_when_the_look_is_killed(stack: Stack, config_file: Path) -> None:
+    with Gate(stack.postgresql.port) as gate:
+        here = f"127.0.0.1:{stack.postgresql.port}"
+        config_file.write_text(config_file.read_text().replace(here, f"127.0.0.1:{gate.port}"))
+        with Running(stack, config_file, "scope", "verify") as running:
+            until(lambda: gate.connections, "a look at the database")
+            running.kill(running.worker)
+            run = running.wait()
+    assert "The process that ran this step was lost: the worker was killed by SIGKILL" in run.stderr
+    assert (run.stdout, run.returncode) == ("", 1)
+    assert [record["verdict"] for record in of_kind(config_file, "credential.closed")] == ["proven dead"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("scope", "verify"), ("scope", "--all", "--json"), ("scope", "--as-user", "U", "--json")]
+)
+def test_whoever_stops_reading_sees_no_traceback(stack: Stack, config_file: Path, arguments: tuple[str, ...]) -> None:
+    near, far = os.pipe()
+    os.close(near)
+    run = subprocess.run(
+        [sys.executable, "-m", "stepcreds", *arguments],
+        cwd=config_file.parent,
+        env=stack.environment(U=f"postgresql://nobody:x@127.0.0.1:{stack.postgresql.port}/shop?sslmode=disable"),
+        stdin=subprocess.DEVNULL,
+        stdout=far,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(far)
+    assert (run.stderr, run.returncode) == ("", 1)
+    assert {record["verdict"] for record in of_kind(config_file, "credential.closed")} <= {"proven dead"}

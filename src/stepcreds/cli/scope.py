@@ -152,14 +152,22 @@ class _Report:
         if self.progress is not None:
             self.progress.clear()
         changes = [self.earlier.changes(survey) if self.earlier is not None else None for survey in surveys]
-        if self.as_json:
-            documents = [document(*pair) for pair in zip(surveys, changes, strict=True)]
-            if self.several or documents:
-                print_json(sys.stdout, documents if self.several else documents[0])
-        elif surveys:
-            self.print(surveys)
+        try:
+            self.write(surveys, changes)
+        except OSError:  # nobody reads it (any longer), or it cannot be written; what was issued is dead by now
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
+            return 1
         clean = all(survey.clean for survey in surveys) and all(each is None or each.is_clean for each in changes)
         return 0 if complete and clean else 1
+
+    def write(self, surveys: Sequence[Survey], changes: Sequence[Changes | None]) -> None:
+        if not self.as_json:
+            self.print(surveys)
+            return
+        documents = [document(*pair) for pair in zip(surveys, changes, strict=True)]
+        if self.several or documents:
+            print_json(sys.stdout, documents if self.several else documents[0])
 
     def print(self, surveys: Sequence[Survey]) -> None:
         page = Page(sys.stdout)
