@@ -55,7 +55,8 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 def normalised(output: str) -> str:
     """`output` without what differs from run to run, and without what is the words of other commands."""
-    ours = [line for line in output.splitlines(keepends=True) if not line.startswith("    stepcreds: ")]
+    others = re.compile(r"    stepcreds: |      (cause|fix|see): | {8,12}\S")
+    ours = [line for line in output.splitlines(keepends=True) if not others.match(line)]
     text = re.sub(r"\bv-[0-9a-f]{12}-(app-\w+)-\w{12}\b", r"v-…-\1-…", "".join(ours))
     return re.sub(
         r"(?s)(  \$ stepcreds ledger show\n).*?(\n  \$ stepcreds ledger verify\n).*?(\n {10})", r"\1\2\3", text
@@ -77,7 +78,13 @@ def test_it_shows_the_incident_and_its_end_and_leaves_nothing_running(tmp_path: 
     for profile in ("migrate", "verify"):
         assert re.search(rf"(?m)^    stepcreds: {profile}: proven dead \d\.\d\d s after the command ended", output)
         assert re.search(rf"(?m)^    \S+ +deploy +{profile} +{profile} +.* proven dead at ", output)
-    assert re.search(r"(?m)^    /.*\.jsonl: ok, 7 records, open$", output)
+    assert re.search(
+        r"(?m)^    stepcreds: error: The credential of profile verify is declared read-only in app, and can do more \(ddl\): "
+        r"it can drop the schema app .*\n      cause: PG\.SCHEMA\.OWN app: .*\n        PG\.TABLE\.OWN app: ",
+        output,
+    )
+    assert re.search(r"(?m)^    \S+ +deploy +verify +verify +read-only +ddl, \d beyond +.* proven dead at ", output)
+    assert re.search(r"(?m)^    /.*\.jsonl: ok, 11 records, open$", output)
     assert "::" not in output.replace("::add-mask::", "::")
 
 
@@ -146,7 +153,7 @@ def test_colour_is_for_terminals(tmp_path: Path) -> None:
 
 
 def test_it_fails_when_the_servers_do_not_say_what_it_claims(tmp_path: Path) -> None:
-    """Verification gets the rights of the migration: the demo must notice that the tables are gone."""
+    """Verification is given the rights of the migration from the start: it comes to another end than it should."""
     told: list[str] = []
     with Stack() as stack:
         with stack.client() as vault:
@@ -155,10 +162,14 @@ def test_it_fails_when_the_servers_do_not_say_what_it_claims(tmp_path: Path) -> 
         with pytest.raises(StepcredsError) as failed:
             scenario.play(stack, Story(told.append, colour=False))
     assert str(failed.value) == "The demo did not go as it should: PostgreSQL should have refused the cleanup."
-    assert told[-3:] == [
-        "    staging_orders    gone",
-        "    staging_payments  gone",
-        "    staging_returns   gone",
+    assert told[-7:] == [
+        "",
+        "  Exit code 125: the verify step fails, and somebody looks at it.",
+        "",
+        "  What the database says now:",
+        "    staging_orders    412 rows",
+        "    staging_payments  268 rows",
+        "    staging_returns   39 rows",
     ]
 
 

@@ -15,6 +15,7 @@ from stepcreds.demo.story import Act, Story
 from stepcreds.devstack import installed
 from stepcreds.devstack.stack import Stack
 from stepcreds.errors import StepcredsError
+from stepcreds.exit_codes import BEFORE_THE_COMMAND
 from stepcreds.secret import Secret
 
 SCRIPTS = ("migrate.sql", "verify.sql")
@@ -24,12 +25,13 @@ _PSQL_ERROR = 3  # psql's exit code for a script that an error ended
 
 
 def play(stack: Stack, story: Story) -> None:
-    """Both acts and the ledger, on a fresh stack. Raises `StepcredsError` where the servers say something else."""
+    """Every act and the ledger, on a fresh stack. Raises `StepcredsError` where the servers say something else."""
     prepare(stack)
     runner = Runner(stack.folder, step_environment(stack), story.output)
     story.opening(STAGING)
     before = today(stack, runner, story)
     after = with_stepcreds(stack, runner, story)
+    widened(stack, runner, story)
     story.ledger()
     for command in (["stepcreds", "ledger", "show"], ["stepcreds", "ledger", "verify"]):
         story.command(command)
@@ -94,6 +96,23 @@ def with_stepcreds(stack: Stack, runner: Runner, story: Story) -> Act:
     story.staging(rows)
     _expect(code == _PSQL_ERROR and rows == before, "PostgreSQL should have refused the cleanup")
     return Act(rows, refusal)
+
+
+def widened(stack: Stack, runner: Runner, story: Story) -> None:
+    """Verification's role at OpenBao quietly gives what the migration's gives: the step ends before its command."""
+    story.act_widened()
+    before = staging_rows(stack)
+    with stack.client() as client:
+        reading, migrating = (client.read(f"database/roles/app-{name}")["data"] for name in ("verify", "migrate"))
+        client.write_data("database/roles/app-verify", data=migrating)
+        command = ["stepcreds", "exec", "verify", "--", "psql", "-f", "verify.sql"]
+        story.command(command)
+        code = runner.run(command, GITHUB_ACTION="verify")
+        client.write_data("database/roles/app-verify", data=reading)
+    issued = stack.issued_roles()
+    story.too_wide(code, issued)
+    _expect(code == BEFORE_THE_COMMAND and not issued, "the credential should have been refused, and dead")
+    _expect(staging_rows(stack) == before, "nothing should have changed")
 
 
 def staging_rows(stack: Stack) -> dict[str, int | None]:

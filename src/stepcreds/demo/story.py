@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,15 +54,26 @@ class Story:
     def act_with_stepcreds(self) -> None:
         self._title("2. With stepcreds: the same scripts, each step with a credential of its own")
 
+    def act_widened(self) -> None:
+        self._title("3. Somebody is in a hurry, and gives verification's role at OpenBao what the migration's gives")
+
+    def too_wide(self, code: int, alive: Collection[str]) -> None:
+        users = ", ".join(map(one_line, sorted(alive))) or "none"
+        self._say(
+            "",
+            f"  Exit code {code}: the credential was measured before the step could have it, and revoked.",
+            f"  Users that OpenBao issued and that still exist: {users}.",
+        )
+
     def ledger(self) -> None:
-        self._title("3. What is on record: which step held what, and when it was proven dead")
+        self._title("4. What is on record: which step held what, and when it was proven dead")
 
     def command(self, argv: Sequence[str]) -> None:
         self._say("", f"  {self._in(_BOLD, '$ ' + shlex.join(argv))}")
 
     def output(self, line: str) -> None:
         shown = printable(line)
-        self._say(f"    {self._in(_RED, shown) if 'ERROR:' in line else shown}")
+        self._say(f"    {self._in(_RED, shown) if re.search('ERROR:|stepcreds: error:', line) else shown}")
 
     def staging(self, rows: Mapping[str, int | None]) -> None:
         self._say("", "  What the database says now:")
