@@ -14,6 +14,58 @@ from stepcreds.setup.questions import complete
 
 DATABASE = "postgresql://db.example.com:5432/app"
 
+# What each CI has to be told, and what its role is then bound to.
+CIS = {
+    "github": (
+        ["--repository-id", "1", "--repository", "acme/shop", "--environment", "prod"],
+        ["repository = acme/shop", "repository_id = 1", "environment = prod"],
+    ),
+    "forgejo": (
+        ["--issuer", "https://f/api/actions", "--repository", "acme/shop", "--branch", "main"],
+        ["repository = acme/shop", "ref = refs/heads/main", "ref_protected = true"],
+    ),
+    "gitlab": (
+        ["--repository-id", "7", "--branch", "main"],
+        ["project_id = 7", "ref_path = refs/heads/main", "ref_protected = true"],
+    ),
+    "buildkite": (
+        ["--repository", "acme/shop", "--branch", "main"],
+        ["organization_slug = acme", "pipeline_slug = shop", "build_branch = main"],
+    ),
+    "circleci": (
+        ["--issuer", "https://oidc.circleci.com/org/1", "--repository-id", "2d3c", "--environment", "6978"],
+        [
+            "oidc.circleci.com/project-id = 2d3c",
+            "oidc.circleci.com/context-ids = 6978",
+            "oidc.circleci.com/ssh-rerun = false",
+        ],
+    ),
+    "azure": (
+        [
+            "--issuer",
+            "https://vstoken.dev.azure.com/0ca3",
+            "--repository-id",
+            "271e",
+            "--workflow",
+            "1",
+            "--branch",
+            "main",
+        ],
+        ["org_id = 0ca3", "prj_id = 271e", "rpo_ref = refs/heads/main", "def_id = 1"],
+    ),
+    "bitbucket": (
+        ["--issuer", "https://b/oidc", "--repository-id", "{9a8b}", "--environment", "{5e6f}"],
+        ["repositoryUuid = {9a8b}", "deploymentEnvironmentUuid = {5e6f}"],
+    ),
+    "jenkins": (["--issuer", "https://j/oidc", "--workflow", "https://j/job/a/"], ["sub = https://j/job/a/"]),
+    "kubernetes": (
+        ["--issuer", "https://k", "--repository", "ci/1c2d"],
+        ["/kubernetes.io/namespace = ci", "/kubernetes.io/serviceaccount/uid = 1c2d"],
+    ),
+    "gcp": (["--repository-id", "1122"], ["sub = 1122"]),
+    "other": (["--issuer", "https://ci", "--workflow", "job"], ["sub = job"]),
+}
+
 
 def profile(name: str, **more: object) -> dict[str, Any]:
     """A profile that reads `app`, with a role and a creds path of its own."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from setup_configs import DATABASE, profile
+from setup_configs import CIS, DATABASE, profile
 
 Setup = Callable[..., "subprocess.CompletedProcess[str]"]
 GITHUB = ("--ci", "github", "--repository-id", "71717171")
@@ -173,6 +173,15 @@ def test_branches_may_have_any_name(setup: Setup, tmp_path: Path, form: str) -> 
             ["--manager", "a:b"],
             "--manager a:b is not 1 to 32 letters, digits, '_' and '-': it becomes part of a URL at Vault",
         ),
+        (["--guard", "verify"], "--guard verify guards nothing: it is for profiles with access: ddl"),
+        (
+            ["--connection", "a/b"],
+            "--connection a/b is not a name of letters, digits, '_', '-' and '.'",
+        ),
+        (
+            ["--connection", "migrate=a", "--connection", "verify=b"],
+            "The profiles migrate and verify are about one database, and --connection names two",
+        ),
         (["--audit-header", "X Y"], "--audit-header X Y is not a header's name"),
         (["--issuer", "token.example.com"], "--issuer token.example.com is not a URL"),
         (["--user-claim", "repository_owner"], "--user-claim repository_owner does not fix the repository"),
@@ -207,59 +216,6 @@ def test_a_claim_that_is_bound_by_itself_can_be_taken_out_and_given_another_valu
         "app-migrate": ["project_id = 7", "environment = prod", "ref_protected = false"],
         "app-verify": ["project_id = 7"],
     }
-
-
-# What each CI has to be told, and what its role is then bound to.
-CIS = {
-    "github": (
-        ["--repository-id", "1", "--repository", "acme/shop", "--environment", "prod"],
-        ["repository = acme/shop", "repository_id = 1", "environment = prod"],
-    ),
-    "forgejo": (
-        ["--issuer", "https://f/api/actions", "--repository", "acme/shop", "--branch", "main"],
-        ["repository = acme/shop", "ref = refs/heads/main", "ref_protected = true"],
-    ),
-    "gitlab": (
-        ["--repository-id", "7", "--branch", "main"],
-        ["project_id = 7", "ref = main", "ref_type = branch", "ref_protected = true"],
-    ),
-    "buildkite": (
-        ["--repository", "acme/shop", "--branch", "main"],
-        ["organization_slug = acme", "pipeline_slug = shop", "build_branch = main"],
-    ),
-    "circleci": (
-        ["--issuer", "https://oidc.circleci.com/org/1", "--repository-id", "2d3c", "--environment", "6978"],
-        [
-            "oidc.circleci.com/project-id = 2d3c",
-            "oidc.circleci.com/context-ids = 6978",
-            "oidc.circleci.com/ssh-rerun = false",
-        ],
-    ),
-    "azure": (
-        [
-            "--issuer",
-            "https://vstoken.dev.azure.com/0ca3",
-            "--repository-id",
-            "271e",
-            "--workflow",
-            "1",
-            "--branch",
-            "main",
-        ],
-        ["org_id = 0ca3", "prj_id = 271e", "rpo_ref = refs/heads/main", "def_id = 1"],
-    ),
-    "bitbucket": (
-        ["--issuer", "https://b/oidc", "--repository-id", "{9a8b}", "--environment", "{5e6f}"],
-        ["repositoryUuid = {9a8b}", "deploymentEnvironmentUuid = {5e6f}"],
-    ),
-    "jenkins": (["--issuer", "https://j/oidc", "--workflow", "https://j/job/a/"], ["sub = https://j/job/a/"]),
-    "kubernetes": (
-        ["--issuer", "https://k", "--repository", "ci/1c2d"],
-        ["/kubernetes.io/namespace = ci", "/kubernetes.io/serviceaccount/uid = 1c2d"],
-    ),
-    "gcp": (["--repository-id", "1122"], ["sub = 1122"]),
-    "other": (["--issuer", "https://ci", "--workflow", "job"], ["sub = job"]),
-}
 
 
 @pytest.mark.parametrize("ci", CIS)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from setup_configs import DATABASE, config, given, plan, profile, settings
+from setup_configs import CIS, DATABASE, config, given, plan, profile, settings
 
+from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack
 from stepcreds.errors import UnsupportedError, UsageError
 from stepcreds.secret import Secret
 from stepcreds.setup import vault
+from stepcreds.setup.given import Given
 from stepcreds.setup.vault import USERNAME_TEMPLATE
 
 POLICY = Path(__file__).with_name("policy.hcl")
@@ -232,6 +234,13 @@ def test_each_connection_has_a_user_of_its_own(tmp_path: Path) -> None:
     assert [each.manager for each in made.databases] == list(connections.values())
 
 
+def test_a_connection_has_the_name_that_was_answered(tmp_path: Path) -> None:
+    made = plan(config(tmp_path, {"a": profile("a"), "b": profile("b")}), given(b={"connection": "shop-ci"}))
+    bodies = settings(made)
+    assert bodies["database/config/shop-ci"].body["allowed_roles"] == ["app-a", "app-b"]
+    assert {bodies[f"database/roles/app-{name}"].body["db_name"] for name in "ab"} == {"shop-ci"}
+
+
 def test_an_engine_without_a_database_gets_its_policy_and_its_jwt_role(tmp_path: Path) -> None:
     made = plan(
         config(tmp_path, {"deploy": {"role": "deploy", "creds": "aws/creds/deploy", "env": {"KEY": "{access_key}"}}})
@@ -279,6 +288,11 @@ def test_profiles_that_share_a_role_or_a_path_get_the_longer_time(tmp_path: Path
             "The profiles a and b reach one database in two ways",
         ),
         (
+            {"a": profile("x"), "b": profile("y", database=DATABASE.replace("/app", "/other"))},
+            given({"connection": "one"}),
+            "--connection one would be for two databases",
+        ),
+        (
             {"a": profile("x"), "b": profile("y", role="app-x-outputs")},
             given(a={"outputs": True}),
             "The role app-x-outputs is a profile's own, and --outputs would make it for app-x",
@@ -319,3 +333,51 @@ def test_a_path_of_another_form_is_no_role_of_the_engine(tmp_path: Path) -> None
 def test_the_password_is_nowhere_in_a_plan(tmp_path: Path) -> None:
     made = plan(config(tmp_path, {"a": profile("x")}))
     assert [s.body[name] for s in made.settings for name in s.secret] == ["<password>"]
+
+
+# What the token of such a job says; and of a job of another repository, on another branch, in another environment.
+CLAIMS: dict[str, dict[str, object]] = {
+    "github": {"repository": "acme/shop", "repository_id": "1", "environment": "prod"},
+    "forgejo": {"repository": "acme/shop", "ref": "refs/heads/main", "ref_protected": "true"},
+    "gitlab": {"project_id": "7", "ref_path": "refs/heads/main", "ref_protected": "true"},
+    "buildkite": {"organization_slug": "acme", "pipeline_slug": "shop", "build_branch": "main", "build_number": 5},
+    "circleci": {
+        "oidc.circleci.com/project-id": "2d3c",
+        "oidc.circleci.com/context-ids": ["6978", "other"],
+        "oidc.circleci.com/ssh-rerun": False,
+    },
+    "azure": {"org_id": "0ca3", "prj_id": "271e", "rpo_ref": "refs/heads/main", "def_id": "1"},
+    "bitbucket": {"repositoryUuid": "{9a8b}", "deploymentEnvironmentUuid": "{5e6f}"},
+    "jenkins": {"sub": "https://j/job/a/", "build_number": 12},
+    "kubernetes": {"kubernetes.io": {"namespace": "ci", "serviceaccount": {"uid": "1c2d"}}},
+    "gcp": {"sub": "1122", "email": "deployer@acme.iam.gserviceaccount.com"},
+    "other": {"sub": "job"},
+}
+
+
+@pytest.mark.parametrize("ci", CIS)
+def test_a_real_vault_lets_such_a_job_in_and_no_other(stack: Stack, tmp_path: Path, ci: str) -> None:
+    arguments, _ = CIS[ci]
+    answers = {
+        flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(*[iter(arguments)] * 2, strict=True)
+    }
+    made = plan(config(tmp_path, {"verify": profile("verify")}), Given({"ci": ci, **answers}, {}))
+    body = dict(settings(made)["auth/jwt/role/app-verify"].body)
+    path = f"auth/{provision.MOUNT}/role/of-a-ci"
+
+    def login(claims: dict[str, object]) -> int:
+        token = stack.issuer.token("https://vault.example.com:8200", **claims)
+        return status(anybody, "POST", f"auth/{provision.MOUNT}/login", role="of-a-ci", jwt=token.reveal())
+
+    with stack.client() as root, stack.client(Secret("none")) as anybody:
+        root.write_data(path, data={**body, "token_policies": []})
+        try:
+            assert root.read(path)["data"]["bound_claims"] == body["bound_claims"]
+            assert login(CLAIMS[ci]) == 200
+            for name in CLAIMS[ci]:
+                bound = name == "kubernetes.io" or name in body["bound_claims"]  # type: ignore[operator]
+                assert login({**CLAIMS[ci], name: {"namespace": "ci"} if name == "kubernetes.io" else "x"}) == (
+                    400 if bound else 200
+                ), name
+        finally:
+            root.delete(path)

@@ -51,6 +51,12 @@ _OPTIONS = (
     click.option("--owner", multiple=True, metavar="[PROFILE=]ROLE", help="The tables' owner. Default: SCHEMA_owner."),
     click.option("--group", multiple=True, metavar="[PROFILE=]ROLE", help="Default: SCHEMA_ro, SCHEMA_rw."),
     click.option(
+        "--connection",
+        multiple=True,
+        metavar="[PROFILE=]NAME",
+        help="Vault's connection to the database. Default: named after it.",
+    ),
+    click.option(
         "--connection-limit",
         multiple=True,
         metavar="[PROFILE=]N",

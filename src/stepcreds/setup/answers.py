@@ -18,6 +18,7 @@ class ProfileAnswers(NamedTuple):
     connection_limit: int = DEFAULT_CONNECTIONS
     guard: bool = False  # DDL only: event triggers that refuse DROP, GRANT and SECURITY DEFINER
     outputs: bool = False  # a second, longer-lived role at Vault, for credentials that are handed out as outputs
+    connection: str = ""  # its name at Vault's database engine; "": the database's
 
 
 class Answers(NamedTuple):

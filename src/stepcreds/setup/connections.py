@@ -68,7 +68,8 @@ def connections(profiles: Sequence[Profile], answers: Answers) -> tuple[Connecti
     made: list[Connection] = []
     for (mount, where, database), group in groups.items():
         url = _one_url(group)
-        name = _free_name(database or url.host, url.host, where, [each.name for each in made if each.mount == mount])
+        taken = [each.name for each in made if each.mount == mount]
+        name = _answered(group, answers, taken) or _free_name(database or url.host, url.host, where, taken)
         first = all(server(each.url) != where for each in made)
         manager = answers.manager if first else _manager(answers.manager, name, [each.manager for each in made])
         made.append(Connection(mount, name, url, manager, tuple(group)))
@@ -136,6 +137,28 @@ def _one_url(group: Sequence[Profile]) -> DatabaseURL:
                 docs="setup",
             )
     return first.database
+
+
+def _answered(group: Sequence[Profile], answers: Answers, taken: Sequence[str]) -> str:
+    """The name that was given for the connection of `group`, "" where none was."""
+    names = {profile.name: answers.profiles[profile.name].connection for profile in group}
+    given = [profile for profile, name in names.items() if name]
+    for other in given[1:]:
+        if names[other] != names[given[0]]:
+            raise UsageError(
+                f"The profiles {given[0]} and {other} are about one database, and --connection names two",
+                fix="Name one connection for both.",
+                docs="setup",
+            )
+    name = names[given[0]] if given else ""
+    if name.lower() in (other.lower() for other in taken):
+        raise UsageError(
+            f"--connection {name} would be for two databases",
+            cause="A connection leads to one database.",
+            fix=f"Name another for the second: --connection {given[0]}=NAME",
+            docs="setup",
+        )
+    return name
 
 
 def _free_name(wanted: str, host: str, where: str, taken: Sequence[str]) -> str:

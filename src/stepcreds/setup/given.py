@@ -12,7 +12,17 @@ from stepcreds.setup.connections import server
 
 # What may be answered for each profile, and for all of them; the names of flags with `_` for `-`.
 BOUND = ("repository", "repository_id", "environment", "branch", "ref", "workflow")
-OF_PROFILES = (*BOUND, "claim", "no_environment", "owner", "group", "connection_limit", "guard", "outputs")
+OF_PROFILES = (
+    *BOUND,
+    "claim",
+    "no_environment",
+    "owner",
+    "group",
+    "connection",
+    "connection_limit",
+    "guard",
+    "outputs",
+)
 OF_ALL = ("ci", "issuer", "issuer_ca", "user_claim", "manager", "audit_header", "vault_reaches", "vault_ca")
 MAPPINGS = ("claim", "vault_reaches", "vault_ca")
 

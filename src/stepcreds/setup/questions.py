@@ -16,6 +16,7 @@ from stepcreds.setup.issuers import BY_NAME, System
 
 SYSTEM_CAS = "system"  # the answer to vault_ca where the CAs of Vault's machine are enough
 _MANAGER = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{LONGEST_MANAGER - 1}}}")
+_CONNECTION = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?)?")
 _HEADER = re.compile(r"[A-Za-z0-9-]{0,64}")  # "": none is audited
 
 
@@ -41,8 +42,9 @@ def complete(config: Config, given: Given) -> Answers:
                 bound[profile.name],
                 roles[profile.name],
                 _number(profile.name, given.of(profile.name, "connection_limit")),
-                bool(given.of(profile.name, "guard")) and profile.access == "ddl",
+                _guard(profile, given),
                 bool(given.of(profile.name, "outputs")),
+                _connection(given.of(profile.name, "connection")),
             )
             for profile in profiles
         },
@@ -107,6 +109,21 @@ def _number(profile: str, value: object) -> int:
     if not text.isdecimal() or not 0 < int(text) < 10_000:
         raise wrong(f"--connection-limit of profile {profile} is not a number from 1 to 9999")
     return int(text)
+
+
+def _guard(profile: Profile, given: Given) -> bool:
+    if given.of_profiles.get(profile.name, {}).get("guard") and profile.access != "ddl":
+        raise wrong(f"--guard {profile.name} guards nothing: it is for profiles with access: ddl")
+    return bool(given.of(profile.name, "guard")) and profile.access == "ddl"
+
+
+def _connection(name: object) -> str:
+    return _fitting(
+        str(name or ""),
+        "--connection",
+        _CONNECTION,
+        "a name of letters, digits, '_', '-' and '.'",
+    )
 
 
 def _user_claim(system: System, given: Given) -> str:
