@@ -25,16 +25,16 @@ from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import SUPERUSER, PostgreSQL
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
-from stepcreds.setup.administrators import DEFAULT_VARIABLE, administrators
 from stepcreds.setup.answers import Answers
-from stepcreds.setup.apply import steps
 from stepcreds.setup.building import build
-from stepcreds.setup.check import Report, look_around, report
-from stepcreds.setup.examination import examine
-from stepcreds.setup.live import Live
+from stepcreds.setup.live.administrators import DEFAULT_VARIABLE, administrators
+from stepcreds.setup.live.apply import steps
+from stepcreds.setup.live.check import Report, look_around, report
+from stepcreds.setup.live.examination import examine
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.rotation import rotations
+from stepcreds.setup.live.survey import survey
 from stepcreds.setup.plan import Plan
-from stepcreds.setup.rotation import rotations
-from stepcreds.setup.survey import survey
 
 # ruff: noqa: S608 - the names in SQL are ours
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
 
-from stepcreds.setup import explanation, permissions
-from stepcreds.setup.check import Drift
-from stepcreds.setup.difference import Field, difference
+from stepcreds.setup.live import explanation, permissions
+from stepcreds.setup.live.check import Drift
+from stepcreds.setup.live.difference import Field, difference
 from stepcreds.setup.plan import Kind, Setting
 
 # ruff: noqa: F811, S608 - pytest hands a fixture in under the name it was imported with; the names in SQL are ours

@@ -19,18 +19,18 @@ from stepcreds.cli.setup_text import Text, as_json
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import Config
 from stepcreds.errors import StepcredsError, UsageError
-from stepcreds.setup import apply as applying
-from stepcreds.setup import check as checking
-from stepcreds.setup import permissions
-from stepcreds.setup.administrator import Administrator
-from stepcreds.setup.administrators import DEFAULT_VARIABLE, administrators
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.building import build
-from stepcreds.setup.examination import examine
-from stepcreds.setup.live import Live
+from stepcreds.setup.live import apply as applying
+from stepcreds.setup.live import check as checking
+from stepcreds.setup.live import permissions
+from stepcreds.setup.live.administrator import Administrator
+from stepcreds.setup.live.administrators import DEFAULT_VARIABLE, administrators
+from stepcreds.setup.live.examination import examine
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.rotation import rotations
+from stepcreds.setup.live.survey import Survey, survey
 from stepcreds.setup.plan import Plan
-from stepcreds.setup.rotation import rotations
-from stepcreds.setup.survey import Survey, survey
 
 Command = TypeVar("Command", bound=Callable[..., object])
 

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from stepcreds.printable import one_line, printable
-from stepcreds.setup.administrator import where
-from stepcreds.setup.check import Drift, Report
-from stepcreds.setup.difference import Difference, Field
+from stepcreds.setup.live.administrator import where
+from stepcreds.setup.live.check import Drift, Report
+from stepcreds.setup.live.difference import Difference, Field
+from stepcreds.setup.live.rotation import Rotation
+from stepcreds.setup.live.survey import DatabaseState, Survey
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.rotation import Rotation
-from stepcreds.setup.survey import DatabaseState, Survey
 
 _WIDTH = 110
 _VALUE = 110  # characters of a value

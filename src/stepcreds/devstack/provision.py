@@ -12,14 +12,14 @@ from stepcreds.config.model import Config, Profile
 from stepcreds.errors import StepcredsError
 from stepcreds.secret import Secret
 from stepcreds.setup import vault
-from stepcreds.setup.administrator import Administrator
 from stepcreds.setup.answers import Answers, ProfileAnswers
-from stepcreds.setup.apply import steps
 from stepcreds.setup.building import build
 from stepcreds.setup.connections import server
-from stepcreds.setup.live import Live
-from stepcreds.setup.rotation import rotations
-from stepcreds.setup.survey import survey
+from stepcreds.setup.live.administrator import Administrator
+from stepcreds.setup.live.apply import steps
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.rotation import rotations
+from stepcreds.setup.live.survey import survey
 
 DATABASE = "shop"
 SCHEMA = "app"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
 from stepcreds.secret import Secret
-from stepcreds.setup.live import Live
+from stepcreds.setup.live.operator import Live
 
 PATIENCE = 5.0  # seconds for one call: the credential that is looked at lives meanwhile
 

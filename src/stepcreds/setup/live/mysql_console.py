@@ -10,7 +10,7 @@ from stepcreds.databases.mysql_session import RefusedError, open_session
 from stepcreds.databases.stream import Deadline
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
-from stepcreds.setup.administrator import StatementError
+from stepcreds.setup.live.administrator import StatementError
 from stepcreds.setup.mysql_names import literal
 from stepcreds.setup.mysql_names import user as account
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement

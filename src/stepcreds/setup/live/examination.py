@@ -8,11 +8,11 @@ from typing import NamedTuple
 from stepcreds.clock import Clock
 from stepcreds.config.model import Profile
 from stepcreds.printable import one_line
-from stepcreds.setup.administrator import open_session, where
 from stepcreds.setup.answers import Answers
-from stepcreds.setup.check import Drift
 from stepcreds.setup.connections import server
-from stepcreds.setup.survey import DatabaseState, Survey
+from stepcreds.setup.live.administrator import open_session, where
+from stepcreds.setup.live.check import Drift
+from stepcreds.setup.live.survey import DatabaseState, Survey
 
 _EXAMPLES = 3
 
@@ -62,11 +62,11 @@ def _is_of(profile: Profile, state: DatabaseState) -> bool:
 def _inspections(state: DatabaseState, profiles: Sequence[Profile], answers: Answers) -> Iterable[Inspection]:
     manager = state.plan.manager
     if state.plan.url.engine != "postgresql":
-        from stepcreds.setup.mysql_inspection import inspections as of_mysql
+        from stepcreds.setup.live.mysql_inspection import inspections as of_mysql
 
         return of_mysql(manager)
+    from stepcreds.setup.live.postgresql_inspection import inspections
     from stepcreds.setup.postgresql_guard import GUARDED
-    from stepcreds.setup.postgresql_inspection import inspections
 
     roles = {profile.name: answers.profiles[profile.name].role for profile in profiles}
     readers = tuple(dict.fromkeys(roles[each.name] for each in profiles if each.access == "read-only"))

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from stepcreds.clock import Clock
 from stepcreds.errors import VaultError
 from stepcreds.secret import Secret
-from stepcreds.setup import permissions
-from stepcreds.setup.administrator import open_session, where
-from stepcreds.setup.difference import Difference, body_for
-from stepcreds.setup.live import Live
-from stepcreds.setup.permissions import Capabilities
-from stepcreds.setup.rotation import OPEN_FOR, Rotation, no_administrator
-from stepcreds.setup.survey import DatabaseState, Survey
+from stepcreds.setup.live import permissions
+from stepcreds.setup.live.administrator import open_session, where
+from stepcreds.setup.live.difference import Difference, body_for
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.permissions import Capabilities
+from stepcreds.setup.live.rotation import OPEN_FOR, Rotation, no_administrator
+from stepcreds.setup.live.survey import DatabaseState, Survey
 
 
 class Step(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.errors import VaultError
-from stepcreds.setup import permissions
-from stepcreds.setup.administrator import Administrator, open_session
-from stepcreds.setup.difference import Difference, difference
-from stepcreds.setup.live import Live
-from stepcreds.setup.permissions import Capabilities
+from stepcreds.setup.live import permissions
+from stepcreds.setup.live.administrator import Administrator, open_session
+from stepcreds.setup.live.difference import Difference, difference
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.permissions import Capabilities
 from stepcreds.setup.plan import DatabasePlan, Plan, Setting, Statement
 
 

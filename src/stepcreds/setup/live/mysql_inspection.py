@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stepcreds.setup.examination import Inspection
+from stepcreds.setup.live.examination import Inspection
 from stepcreds.setup.mysql_names import literal, user
 
 _NEEDED = "'USAGE', 'CREATE USER', 'CONNECTION ADMIN'"

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stepcreds.errors import VaultError
-from stepcreds.setup import explanation, permissions
-from stepcreds.setup.administrator import where
-from stepcreds.setup.difference import Difference
-from stepcreds.setup.live import Live
+from stepcreds.setup.live import explanation, permissions
+from stepcreds.setup.live.administrator import where
+from stepcreds.setup.live.difference import Difference
+from stepcreds.setup.live.operator import Live
+from stepcreds.setup.live.survey import DatabaseState, Survey
 from stepcreds.setup.plan import Plan, Setting
-from stepcreds.setup.survey import DatabaseState, Survey
 
 _MOST = 200  # other roles that are looked at, one request each
 

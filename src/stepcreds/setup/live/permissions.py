@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from stepcreds.setup.difference import Difference
-from stepcreds.setup.live import CAPABILITIES
+from stepcreds.setup.live.difference import Difference
+from stepcreds.setup.live.operator import CAPABILITIES
 from stepcreds.setup.plan import Kind, Plan, Setting
 from stepcreds.setup.vault import _plain as plain_path
 

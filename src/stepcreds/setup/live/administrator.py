@@ -133,10 +133,10 @@ def open_session(plan: DatabasePlan, administrator: Administrator, clock: Clock)
     url, deadline = administrator.at(plan), Deadline(clock, PATIENCE)
     try:
         if url.engine == "postgresql":
-            from stepcreds.setup.postgresql_console import PostgreSQLConsole
+            from stepcreds.setup.live.postgresql_console import PostgreSQLConsole
 
             return Session(PostgreSQLConsole(url, administrator.login, deadline), plan)
-        from stepcreds.setup.mysql_console import MySQLConsole
+        from stepcreds.setup.live.mysql_console import MySQLConsole
 
         return Session(MySQLConsole(url, administrator.login, deadline), plan)
     except DatabaseError as error:

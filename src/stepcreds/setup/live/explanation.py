@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from stepcreds.setup.difference import Difference, Field
+from stepcreds.setup.live.difference import Difference, Field
 from stepcreds.setup.plan import Kind
 
 _ABSENT: Final[Mapping[Kind, str]] = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stepcreds.setup.examination import Inspection
+from stepcreds.setup.live.examination import Inspection
 from stepcreds.setup.postgresql_names import literal, quoted, shown
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"

@@ -12,8 +12,8 @@ from stepcreds.config.database_url import DatabaseURLError
 from stepcreds.config.login_url import parse_login_url
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
-from stepcreds.setup.administrator import Administrator
 from stepcreds.setup.connections import server
+from stepcreds.setup.live.administrator import Administrator
 from stepcreds.setup.plan import DatabasePlan, Plan
 
 DEFAULT_VARIABLE = "STEPCREDS_DATABASE_ADMIN_URL"

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from stepcreds.databases.stream import place
 from stepcreds.errors import UsageError
-from stepcreds.setup.difference import Difference
-from stepcreds.setup.survey import DatabaseState, Survey
+from stepcreds.setup.live.difference import Difference
+from stepcreds.setup.live.survey import DatabaseState, Survey
 
 OPEN_FOR: Final = "allowed_roles"  # the field of a connection that says which roles may issue users through it
 

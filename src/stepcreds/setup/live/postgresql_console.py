@@ -13,7 +13,7 @@ from stepcreds.databases.stream import Deadline
 from stepcreds.databases.wire import connect
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
-from stepcreds.setup.administrator import StatementError
+from stepcreds.setup.live.administrator import StatementError
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
 from stepcreds.setup.postgresql_names import literal
 from stepcreds.setup.postgresql_roles import new_password
