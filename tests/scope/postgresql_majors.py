@@ -7,14 +7,13 @@ another team's schema and database, powerful roles, functions that run as a supe
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from postgresql_programs import programs
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.devstack.postgresql import PostgreSQL
@@ -22,8 +21,8 @@ from stepcreds.measurement import Measured
 from stepcreds.scope import measure
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
+from stepcreds.setup.answers import Answers, ProfileAnswers
 
-MAJORS = (14, 15, 16, 17, 18)
 IN_BILLING = "IN billing: "
 DENIED = "42501"  # insufficient_privilege
 PASSWORD = Secret("0nly-0n-l00pback")
@@ -66,14 +65,6 @@ INSERT INTO public.invoices SELECT n, 100 * n FROM generate_series(1, 5) n;
 """
 
 
-def programs(major: int) -> Path:
-    """The folder with the `bin` of this major; raises FileNotFoundError where tools/node-tools has not put it."""
-    folder = Path(sys.prefix) / f"node/node_modules/postgresql-{major}/native"
-    if not (folder / "bin/postgres").exists():
-        raise FileNotFoundError(f"{folder} is not there: run tools/node-tools, which installs it on x86-64 Linux")
-    return folder
-
-
 class Session:
     """A connection of one role, which stays open until the end of the attack."""
 
@@ -99,9 +90,11 @@ class Lab:
         self.admin.connection.close()
         self.admin = Session(server.connect(database="shop"))
         self.do(SHOP, NEIGHBOURS)
-        self.do(*postgresql.read_only_group("app_ro", database="shop", schema="app", owner="app_owner"))
-        self.do(*postgresql.hardening("shop"), "REVOKE CONNECT ON DATABASE billing FROM PUBLIC")
-        self.do("GRANT CONNECT ON DATABASE shop TO hr_admin, outsider")
+        profile = Profile("verify", "app-verify", "database/creds/verify", self.url(), "read-only", ("app",))
+        answers = Answers("github", "", "", {}, {"verify": ProfileAnswers({}, "app_ro")}, "vault_mgr")
+        for statement in postgresql.database_plan(self.url(), [profile], answers).statements:
+            self.admin.connection.execute_simple(statement.sql)
+        self.do("REVOKE CONNECT ON DATABASE billing FROM PUBLIC")
 
     def do(self, *statements: str) -> None:
         """As superuser, each in a transaction of its own; one that begins with "IN billing: ", in that database."""

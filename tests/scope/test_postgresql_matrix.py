@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from postgresql_case import Case, role
 from postgresql_clean import CLEAN
-from postgresql_majors import MAJORS, Lab, lab
+from postgresql_majors import Lab, lab
 from postgresql_matrix import CASES, on, test_power_beyond_the_profile
 
 from manual_clock import ManualClock
+from postgresql_programs import MAJORS
 from stepcreds.config.load import load_config
 from stepcreds.config.model import Allowance
 from stepcreds.errors import ConfigError

@@ -9,8 +9,6 @@ What an administrator runs once, before any of it, is in `postgresql_once`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from stepcreds.config.model import Profile
 from stepcreds.errors import UnsupportedError
 from stepcreds.setup.answers import DEFAULT_CONNECTIONS, Answers
@@ -133,55 +131,4 @@ def revocation(reassign_to: str | None = None) -> list[str]:
         # 4. What it owns, what it was granted, and the role.
         f"DO $sc$ BEGIN {exists} SET LOCAL lock_timeout = '10s'; {reassign}"
         'DROP OWNED BY "{{name}}"; DROP ROLE "{{name}}"; END IF; END $sc$',
-    ]
-
-
-def management_user(
-    server_version: int, name: str, password: str, *, database: str, groups: Sequence[str], owners: Sequence[str]
-) -> list[str]:
-    """Statements, for a superuser, that make the user Vault connects as: CREATEROLE, and nothing it does not hand on.
-
-    `server_version` is PostgreSQL's major version. `groups` are for read-only users, `owners` for those who do DDL.
-    Before 16, CREATEROLE may grant any role but a superuser's, so the membership in `owners` serves REASSIGN OWNED
-    alone; from 16 on it may grant only what it has ADMIN on, and REASSIGN OWNED needs INHERIT as well, not just SET.
-    """
-    user = identifier(name)
-    statements = [
-        # INHERIT, because 16 and later copy it into the grant that CREATE ROLE makes to the creator.
-        f"CREATE ROLE {user} LOGIN CREATEROLE INHERIT PASSWORD {literal(password)}",
-        f"GRANT CONNECT ON DATABASE {identifier(database)} TO {user} WITH GRANT OPTION",
-    ]
-    if server_version < 16:
-        return statements + [f"GRANT {identifier(owner)} TO {user}" for owner in owners]
-    return (
-        statements
-        + [f"GRANT {identifier(group)} TO {user} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
-        + [f"GRANT {identifier(owner)} TO {user} WITH ADMIN TRUE, INHERIT TRUE, SET FALSE" for owner in owners]
-    )
-
-
-def read_only_group(group: str, *, database: str, schema: str, owner: str) -> list[str]:
-    """Statements that make the group of read-only users: everything in `schema`, now and what `owner` makes later."""
-    name = identifier(group)
-    return [
-        f"CREATE ROLE {name} NOLOGIN",
-        f"GRANT CONNECT ON DATABASE {identifier(database)} TO {name}",
-        f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(schema)} TO {name}",
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(owner)} IN SCHEMA {identifier(schema)} "
-        f"GRANT SELECT ON TABLES TO {name}",
-    ]
-
-
-def hardening(database: str) -> list[str]:
-    """Statements that take from PUBLIC what it has by default in a cluster whose application lives in `database`.
-
-    CONNECT to any other database is enough to make a role that cannot be dropped (`lo_create` there), out of the reach
-    of Vault's connection. The last one matters before PostgreSQL 15, and in databases upgraded from there.
-    """
-    return [
-        f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC",
-        "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC",
-        "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC",
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     ]
