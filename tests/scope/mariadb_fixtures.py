@@ -414,6 +414,16 @@ CASES = [
         objects="CREATE DATABASE test",
         undo="DROP USER ''@'%'",
     ),
+    Case(
+        "the anonymous user's rights where it has but a table",
+        "MY.HIDDEN.DATABASE",
+        ("CREATE USER ''@'%' IDENTIFIED BY 'x'", "GRANT ALL ON shop.* TO ''@'%'"),
+        "DELETE FROM shop.more",
+        "SELECT * FROM shop.more",
+        objects=("CREATE TABLE shop.more (id INT)", "INSERT INTO shop.more VALUES (1)"),
+        base="GRANT SELECT ON shop.orders TO {user}",
+        undo="DROP USER ''@'%'",
+    ),
     # Handing on.
     Case(
         "grant option",
@@ -458,6 +468,12 @@ CASES = [
         base="GRANT SELECT ON shop.orders TO {user}",  # one on shop.* would go before the pattern
     ),
     # Code with somebody else's rights.
+    Case(
+        "a view that shows another database",
+        "MY.VIEW.READ",
+        "CREATE VIEW shop.pay AS SELECT * FROM hr.salaries",
+        "SELECT * FROM shop.pay",
+    ),
     Case(
         "a definer's procedure",
         "MY.ROUTINE.DEFINER",

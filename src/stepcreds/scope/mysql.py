@@ -18,10 +18,10 @@ from stepcreds.errors import DatabaseError
 from stepcreds.measurement import Finding
 from stepcreds.scope import mysql_code, mysql_silence
 from stepcreds.scope.interface import Examination
-from stepcreds.scope.mysql_code import Rights, Rows
 from stepcreds.scope.mysql_findings import findings
 from stepcreds.scope.mysql_grants import read_line
 from stepcreds.scope.mysql_power import Held, Line, Power, Server, plain
+from stepcreds.scope.mysql_rights import Rights, Rows
 from stepcreds.secret import Secret
 
 _OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0)}

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 
 from stepcreds.measurement import Finding
 from stepcreds.scope.mysql_findings import SECRETS
-from stepcreds.scope.mysql_places import SYSTEM, fits
-from stepcreds.scope.mysql_power import Power, Server
+from stepcreds.scope.mysql_places import SYSTEM
 from stepcreds.scope.mysql_privileges import EVERYTHING
+from stepcreds.scope.mysql_rights import Rights, Rows
+from stepcreds.scope.mysql_silence import hidden
 
-Rows = list[tuple[object, ...]]
 _READS, _WRITES = ("SELECT", "SHOW VIEW"), ("INSERT", "UPDATE", "DELETE")
 _SHIPPED = ("mariadb.sys@localhost", "mysql.sys@localhost")  # definers of what comes with the server in `sys`
 _NAME = r"`((?:[^`]|``)*)`"
@@ -26,6 +26,9 @@ _TABLE = re.compile(rf"\b(?:from|join)\s*\(*\s*{_NAME}\.{_NAME}", re.IGNORECASE)
 _STRING = re.compile(rf"({_NAME})|'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _ALIAS = re.compile(rf"{_NAME}\.{_NAME} {_NAME}")
 _MOST_QUESTIONS = 20
+_TABLES = (
+    "SELECT 'table', TABLE_SCHEMA, TABLE_NAME, '', '', '', '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
+)
 _ROUTINES = (
     "SELECT 'routine', ROUTINE_SCHEMA, ROUTINE_NAME, DEFINER, ROUTINE_TYPE, SHA2(ROUTINE_DEFINITION, 256),"
     " CAST(LAST_ALTERED AS CHAR) FROM information_schema.ROUTINES"
@@ -37,53 +40,14 @@ _VIEWS = (
 )
 
 
-class Rights:
-    """What the session may do in one of its roles; privileges only."""
-
-    def __init__(self, powers: Sequence[Power], server: Server) -> None:
-        self._fold = server.fold
-        self.names = frozenset(power.name for power in powers)
-        self._wide = [power for power in powers if power.place.kind in ("server", "database")]
-        # A database -> what is held for something in it, and that -> what is held for it.
-        self._in: dict[str, set[str]] = {}
-        self._for: dict[tuple[str, str, str], set[str]] = {}
-        for power in powers:
-            place = power.place
-            if place.kind in ("table", "routine"):
-                self._in.setdefault(self._folded(place.database), set()).add(power.name)
-                self._for.setdefault(self._thing(place.database, place.name, place.routine), set()).add(power.name)
-
-    def at(self, names: Sequence[str], database: str, name: str = "", routine: str = "") -> bool:
-        """Whether it holds any of `names` for the database or something in it; for this table or routine, if named."""
-        if self.whole(names, database):
-            return True
-        narrow = self._for.get(self._thing(database, name, routine)) if name else self._in.get(self._folded(database))
-        return narrow is not None and not narrow.isdisjoint((*names, *EVERYTHING))
-
-    def whole(self, names: Sequence[str], database: str) -> bool:
-        """Whether it holds any of `names` for the whole database."""
-        wanted = (*names, *EVERYTHING)
-        return any(
-            power.name in wanted
-            and (power.place.kind == "server" or fits(power.place.database, database, fold=self._fold))
-            for power in self._wide
-        )
-
-    def _thing(self, database: str, name: str, routine: str) -> tuple[str, str, str]:
-        """The names of routines ignore case, and a package is one with its body."""
-        folded = name.lower() if routine or self._fold else name
-        return self._folded(database), folded, routine.removesuffix(" BODY")
-
-    def _folded(self, name: str) -> str:
-        return name.casefold() if self._fold else name
-
-
 def questions(rights: Rights, databases: Sequence[str]) -> list[str]:
     """The statements to ask in this role; [] where nothing it holds could reach such code."""
     asked = []
     if not rights.names.isdisjoint(("EXECUTE", *EVERYTHING)):
         asked.append(_ROUTINES)
-    mine = [each for each in databases if each not in SYSTEM and rights.at((*_READS, *_WRITES), each)]
+    others = [each for each in databases if each not in SYSTEM]
+    asked += [_TABLES + string(each) for each in others if rights.only_parts(each)]
+    mine = [each for each in others if rights.at((*_READS, *_WRITES), each)]
     # Whether a view can be written through makes the server open its tables: asked only where it matters.
     views = _VIEWS if any(rights.at(_WRITES, each) for each in mine) else _VIEWS.replace("IS_UPDATABLE", "'NO'")
     if len(mine) > _MOST_QUESTIONS:
@@ -100,7 +64,7 @@ def string(text: str) -> str:
 
 def found(rights: Rights, rows: Rows) -> tuple[list[Finding], list[str]]:
     """Findings, and in words what could not be examined."""
-    findings: list[Finding] = []
+    findings: list[Finding] = list(hidden(rights, rows))
     unseen: dict[str, int] = {}
     for kind, *rest in rows:
         database, name, definer, detail, body, altered = ("" if value is None else str(value) for value in rest)
@@ -163,10 +127,10 @@ def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, d
     for other in others:
         if writes and not rights.whole(_WRITES, other):
             what = f"change data of {other} through the view {view}, with the rights of {definer}"
-            yield Finding("MY.VIEW.WRITE", "write", what, view, fix=fix, database=other)
+            yield Finding("MY.VIEW.WRITE", "write", what, f"{view} {other}", fix=fix, database=other)
         elif not rights.whole(_READS, other):
             what = f"read what the view {view} shows of {other}, with the rights of {definer}"
-            yield Finding("MY.VIEW.READ", "info", what, view, fix=fix, database=other)
+            yield Finding("MY.VIEW.READ", "read", what, f"{view} {other}", fix=fix, database=other)
 
 
 def _tables(body: str) -> set[tuple[str, str]]:

@@ -10,8 +10,10 @@ from stepcreds.printable import one_line
 from stepcreds.scope.mysql_places import fits
 from stepcreds.scope.mysql_power import Power, Server
 from stepcreds.scope.mysql_privileges import DATA, EVERYTHING
+from stepcreds.scope.mysql_rights import Rights, Rows
 
 _FOR_EVERYBODY = ("information_schema", "performance_schema")
+_FIX = "As an administrator: SELECT * FROM mysql.db WHERE User = ''; and take away what is found there"
 # Held for the server, they make every database visible (MariaDB's DB_ACLS and SHOW_DB_ACL).
 _SEES_ALL = (*DATA, *EVERYTHING, "SHOW DATABASES")
 
@@ -35,8 +37,7 @@ class Silence(NamedTuple):
         for database in self.visible:
             if database not in _FOR_EVERYBODY and not any(self._explains(power, database) for power in self.own):
                 what = f"use rights in {database} that SHOW GRANTS does not show, those of the anonymous user"
-                fix = "As an administrator: SELECT * FROM mysql.db WHERE User = ''; and take away what is found there"
-                yield Finding("MY.HIDDEN.DATABASE", "admin", what, database, fix=fix, database=database)
+                yield Finding("MY.HIDDEN.DATABASE", "admin", what, database, fix=_FIX, database=database)
 
     def not_examined(self) -> Iterator[str]:
         names = {power.name for power in self.powers if power.kind == "privilege"}
@@ -44,6 +45,7 @@ class Silence(NamedTuple):
             yield "rights of the anonymous user, which hold for everybody and which SHOW GRANTS does not show"
         else:
             yield "rights of the anonymous user in the databases above, which SHOW GRANTS does not show"
+        yield "where tables of the engines FEDERATED, CONNECT and SPIDER reach"
         if names.intersection(("INSERT", "UPDATE", "DELETE", *EVERYTHING)):
             yield "the code of triggers on what it may change: it runs with the rights of whoever defined it"
         yield "loadable functions (CREATE FUNCTION … SONAME), which everybody may call"
@@ -70,3 +72,15 @@ class Silence(NamedTuple):
             return fits(power.place.database, database, fold=self.server.fold)
         same = power.place.database.casefold() if self.server.fold else power.place.database
         return power.place.kind != "server" and same == (database.casefold() if self.server.fold else database)
+
+
+def hidden(rights: Rights, rows: Rows) -> Iterator[Finding]:
+    """Tables that it sees though nothing that it was granted is for them, in a database where it has but parts."""
+    tables: dict[str, list[str]] = {}
+    for kind, database, name, *_ in rows:
+        if kind == "table" and not rights.anything(str(database), str(name)):
+            tables.setdefault(str(database), []).append(f"{database}.{name}")
+    for database, names in tables.items():
+        what = f"use rights in {database} that SHOW GRANTS does not show, and that reach {len(names)} more tables"
+        found = Finding("MY.HIDDEN.DATABASE", "admin", what, database, tuple(sorted(names)[:3]), len(names), fix=_FIX)
+        yield found._replace(database=database)
