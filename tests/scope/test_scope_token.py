@@ -167,6 +167,10 @@ def test_a_text_that_is_no_policy_is_none(text: str) -> None:
         ("auth/token/create", ("update",), "VAULT.TOKEN auth/token/create", "write"),
         ("auth/token/create-orphan", ("update",), "VAULT.TOKEN auth/token/create-orphan", "admin"),
         ("auth/token/accessors", ("list", "sudo"), "VAULT.TOKEN auth/token/accessors", "write"),
+        ("auth/token/renew-accessor", ("update",), "VAULT.TOKEN auth/token/renew-accessor", "write"),
+        ("auth/token/lookup-accessor", ("update",), "VAULT.TOKEN auth/token/lookup-accessor", "info"),
+        ("auth/token/*", ("update",), "VAULT.TOKEN auth/token/*", "admin"),
+        ("sys/capabilities-accessor", ("update",), "VAULT.TOKEN sys/capabilities-accessor", "info"),
         ("sys/mounts/x", ("update",), "VAULT.MOUNT sys/mounts/x", "admin"),
         ("identity/group/id/*", ("update",), "VAULT.IDENTITY identity/group/id/*", "admin"),
         ("sys/raw/*", ("read",), "VAULT.SYSTEM sys/raw/*", "admin"),
@@ -179,6 +183,8 @@ def test_a_text_that_is_no_policy_is_none(text: str) -> None:
             "VAULT.LEASE sys/leases/revoke-prefix/database/*",
             "write",
         ),
+        ("sys/leases/revoke/*", ("update",), "VAULT.LEASE sys/leases/revoke/*", "write"),
+        ("sys/leases/lookup/database/*", ("list",), "VAULT.LEASE sys/leases/lookup/database/*", "info"),
         ("secret/data/prod", ("read",), "VAULT.SECRET secret/data/prod", "read"),
         ("secret/data/prod", ("create", "read"), "VAULT.SECRET secret/data/prod", "write"),
         ("team-kv/data/+/db", ("read",), "VAULT.SECRET team-kv/data/+/db", "read"),
@@ -207,6 +213,7 @@ def test_what_a_path_gives(path: str, capabilities: tuple[str, ...], name: str, 
         ("sys/wrapping/*", ("update",)),
         ("cubbyhole/*", ("create", "read", "update", "delete", "list")),
         ("auth/jwt/login", ("create",)),
+        ("sys/leases/revoke/database/creds/app-verify/*", ("update",)),
         ("transit/sign/stepcreds-ledger", ("update",)),
     ],
 )
@@ -222,6 +229,7 @@ def test_a_wide_path_gives_each_of_the_powers_below_it() -> None:
         ("VAULT.MOUNT sys/*", "admin", "excess"),
         ("VAULT.SYSTEM sys/*", "admin", "excess"),
         ("VAULT.LEASE sys/*", "write", "excess"),
+        ("VAULT.TOKEN sys/*", "info", "within"),
     ]
 
 

@@ -128,7 +128,7 @@ def _other(rule: Rule, place: Place) -> Finding:
             code = family.code
             break
     if rule.capabilities & CHANGING:
-        return _finding(code, "write" if code == "VAULT.PATH" else "admin", "change {path}", rule)
+        return _finding(code, "write" if code == "VAULT.PATH" else "admin", "write to {path}", rule)
     if "read" in rule.capabilities and code == "VAULT.PATH":
         return _finding(code, "read", "read {path}", rule)
     return _finding(code, "info", "look at {path}", rule)

@@ -66,6 +66,8 @@ class Family(NamedTuple):
 
     def holds(self, path: str) -> bool:
         """Whether a policy's `path` gives a path of this family."""
+        if self.code == "VAULT.AUTH" and path.startswith("auth/token/"):
+            return False  # tokens have a family of their own
         first, *rest = path.split("/")
         if first not in ("sys", "auth", "identity") and any(segment in self.segments for segment in rest):
             return True
@@ -107,10 +109,17 @@ _FIXED: Final = (
     Family("VAULT.TOKEN", ("auth/token/create",), CHANGING, "write", "make tokens of its own at {path}"),
     Family(
         "VAULT.TOKEN",
-        ("auth/token/revoke", "auth/token/revoke-orphan"),
+        ("auth/token/revoke", "auth/token/revoke-orphan", "auth/token/renew", "auth/token/renew-accessor"),
         CHANGING,
         "write",
-        "end tokens of others at {path}",
+        "end tokens of others, or keep them alive, at {path}",
+    ),
+    Family(
+        "VAULT.TOKEN",
+        ("auth/token/lookup", "auth/token/lookup-accessor", "sys/capabilities", "sys/capabilities-accessor"),
+        CHANGING,
+        "info",
+        "look at tokens of others at {path}",
     ),
     Family(
         "VAULT.TOKEN",
@@ -141,6 +150,14 @@ _FIXED: Final = (
         "write",
         "end every credential below a path, whosever it is, at {path}",
     ),
+    Family(
+        "VAULT.LEASE",
+        ("sys/leases/revoke/*", "sys/leases/renew/*", "sys/revoke/*", "sys/renew/*"),
+        CHANGING,
+        "write",
+        "end credentials of others, or keep them alive, at {path}",
+    ),
+    Family("VAULT.LEASE", ("sys/leases/lookup/*",), frozenset({"list"}), "info", "list leases at {path}"),
 )
 
 # What a step needs, and what the `default` policy gives to everybody; https://openbao.org/docs/concepts/policies/
@@ -189,7 +206,8 @@ def families(place: Place) -> list[Family]:
 
 def is_harmless(path: str, capabilities: frozenset[str], place: Place) -> bool:
     """Whether a step needs it, or everybody has it."""
-    if path == place.profile.creds:
+    own = place.profile.creds
+    if path == own or (own and path.startswith((f"sys/leases/revoke/{own}/", f"sys/leases/renew/{own}/"))):
         return True
     if path.startswith("identity/entity/") and capabilities <= READING:
         return True  # of its own entity, by the default policy
