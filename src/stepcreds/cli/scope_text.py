@@ -65,7 +65,7 @@ class Page:
             self._finding(survey, change.finding, "~", was=words.before(change.was, change.finding))
         self._more(len(changes.changed))
         for gone in changes.gone[:MOST]:
-            name, what = one_line(str(gone["name"])), one_line(str(gone["what"]), LONGEST)
+            name, what = one_line(str(gone["name"]), LONGEST), one_line(str(gone["what"]), LONGEST)
             self._wrapped(f"- {one_line(str(gone['level'])):<5}  {name}  it can no longer {what}", 9, _DIM)
         self._more(len(changes.gone))
         if survey.measured is not None and changes.is_empty:
@@ -132,9 +132,9 @@ class Page:
             what += f", via {one_line(finding.via, LONGEST)}"
         head = f"{mark} {finding.level:<5}  "
         if finding.standing == "within":
-            self._wrapped(f"{head}{one_line(finding.name)}  it can {what}", len(_DEEP), colour)
+            self._wrapped(f"{head}{one_line(finding.name, LONGEST)}  it can {what}", len(_DEEP), colour)
         else:
-            self._wrapped(f"{head}{one_line(finding.name)}  {finding.standing.upper()}", len(_DEEP), colour)
+            self._wrapped(f"{head}{one_line(finding.name, LONGEST)}  {finding.standing.upper()}", len(_DEEP), colour)
             self._wrapped(f"{_DEEP}it can {what}", len(_DEEP))
             self._wrapped(f"{_DEEP}because: {one_line(finding.because, LONGEST)}", len(_DEEP))
         if was:
