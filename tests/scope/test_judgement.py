@@ -86,6 +86,14 @@ NO_OTHERS = "the profile declares only app.orders"
         ({}, {"tables": ("a.b", "a.c", "a.d", "a.e")}, "the profile declares only a.b, a.c, a.d and 1 more"),
         # Columns of a relation that is declared whole, columns that are declared alone, and more than these.
         ({**ORDERS, "columns": ("app.orders.id",)}, {"tables": ("app.orders",)}, ""),
+        ({"columns": ("app.orders.id",)}, {"tables": ("app.orders",)}, ""),
+        ({"columns": ("app.orders.id", "app.people.id")}, {"tables": ("app.orders",)}, NO_OTHERS),
+        (
+            {"columns": ("app.orders.id", "app.people.id")},
+            {"tables": ("app.orders",), "columns": ("app.people.id",)},
+            "",
+        ),
+        ({"columns": ("app.orders.x.id",)}, {"tables": ("app.orders",)}, NO_OTHERS),
         (NAME, {"columns": ("app.people.name",)}, ""),
         (NAME, {"tables": ("app.orders",), "columns": ("app.people.name",)}, ""),
         (NAME, {"tables": ("app.orders",)}, NO_OTHERS),
@@ -246,7 +254,10 @@ def test_nothing_over_the_declared_level_is_ever_within(found: Finding, of: Prof
             and (
                 not (of.tables or of.columns)
                 or found.table in of.tables
-                or (bool(found.columns) and set(found.columns) <= set(of.columns))
+                or (
+                    bool(found.columns)
+                    and all(each in of.columns or each.rpartition(".")[0] in of.tables for each in found.columns)
+                )
             )
         )
         assert inside
