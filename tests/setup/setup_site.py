@@ -25,7 +25,14 @@ TICKED = SCHEMA.replace('"', '""')
 class Site:
     """`folder` has a stepcreds.yml whose Vault is at `address`, and a program `bao`."""
 
-    def __init__(self, stack: Stack, folder: Path, address: str, common: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        folder: Path,
+        address: str,
+        common: Mapping[str, object] | None = None,
+        namespace: str | None = None,
+    ) -> None:
         """`common` is what the profiles `migrate` and `verify` say alike; by default, where the database below is."""
         self.stack = stack
         self.folder = folder
@@ -35,7 +42,11 @@ class Site:
         common = common or {"database": url, "schemas": [SCHEMA]}
         config = {
             "version": 1,
-            "vault": {"address": address, "auth": {"mount": "ci/jwt"}},
+            "vault": {
+                "address": address,
+                "auth": {"mount": "ci/jwt"},
+                **({"namespace": namespace} if namespace else {}),
+            },
             "ledger": {"path": ".stepcreds", "key": "transit/keys/acme"},
             "profiles": {
                 "migrate": {"role": "Acme-Migrate", "creds": "databases/acme/creds/m", "access": "ddl", **common},

@@ -96,21 +96,23 @@ def test_hcl_is_how_an_openbao_starts_that_steps_can_use_at_once(stack: Stack, t
 
 
 @pytest.mark.usefixtures("alone")
-def test_sql_and_shell_for_a_mariadb(stack: Stack, tmp_path: Path) -> None:
+def test_sql_and_shell_for_a_mariadb_in_a_namespace(stack: Stack, tmp_path: Path) -> None:
     name = "my_b%ks`'x"
     quoted = "`" + name.replace("`", "``") + "`"
     with running() as mariadb, OpenBao() as bao:
         mariadb.administer(f"CREATE DATABASE {quoted}", f"CREATE TABLE {quoted}.orders AS SELECT 1 AS id")
         url = f"mariadb://127.0.0.1:{mariadb.port}/{quote(name, safe='')}?sslmode=disable"
-        site = Site(stack, tmp_path, bao.address, {"database": url})
+        site = Site(stack, tmp_path, bao.address, {"database": url}, namespace="platform")
+        operator = {"VAULT_ADDR": bao.address, "VAULT_TOKEN": bao.root_token.reveal()}
+        assert site.run("bao", "namespace", "create", "platform", **operator).returncode == 0
         (sql,) = site.write("sql")
         (script,) = site.write("shell")
         password = "one-password"
         client = ["mariadb", "--no-defaults", f"--socket={mariadb.folder}/socket", "--user=root"]
         for _ in range(2):
-            done = site.run(*client, text=sql.read_text(encoding="utf-8").replace("<password>", password))
+            done = site.run(*client, text=sql.read_text(encoding="utf-8").replace("<'password'>", f"'{password}'"))
             assert (done.returncode, done.stderr) == (0, "")
-        made = site.run("sh", str(script), text=f"{password}\n", VAULT_TOKEN=bao.root_token.reveal())
+        made = site.run("sh", str(script), text=f"{password}\n", **operator)
         assert (made.returncode, made.stderr) == (0, "Password of stepcreds_vault: "), made.stderr
         ask = 'mariadb --no-defaults --skip-ssl -h127.0.0.1 -P "$MYSQL_TCP_PORT" -u "$MYSQL_USER" --batch -N -e "$SQL" "$NAME"'
         read, changed, made_one = (

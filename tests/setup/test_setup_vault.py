@@ -234,6 +234,17 @@ def test_each_connection_has_a_user_of_its_own(tmp_path: Path) -> None:
     assert [each.manager for each in made.databases] == list(connections.values())
 
 
+def test_a_long_schema_makes_no_name_that_postgresql_would_cut(tmp_path: Path) -> None:
+    schemas = ["ü" * 31, "ü" * 30 + "a"]
+    profiles = {"a": profile("a", schemas=[schemas[0]]), "b": profile("b", schemas=[schemas[1]])}
+    bodies = settings(plan(config(tmp_path, profiles)))
+    groups = [str(bodies[f"database/roles/app-{name}"].body["creation_statements"][1]) for name in "ab"]  # type: ignore[index]
+    assert groups == [
+        f'GRANT "{"ü" * 27}_90a85b4c" TO "{{{{name}}}}"',
+        f'GRANT "{"ü" * 27}_a784616d" TO "{{{{name}}}}"',
+    ]
+
+
 def test_a_connection_has_the_name_that_was_answered(tmp_path: Path) -> None:
     made = plan(config(tmp_path, {"a": profile("a"), "b": profile("b")}), given(b={"connection": "shop-ci"}))
     bodies = settings(made)

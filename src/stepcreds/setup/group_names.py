@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from stepcreds.config.model import Profile
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
 from stepcreds.setup.connections import has_connection, server
+from stepcreds.setup.postgresql_names import LONGEST_NAME
 
 _SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
 
@@ -28,10 +30,10 @@ def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[st
             names[profile.name] = ""  # MySQL and MariaDB give rights to each user: a role would not be active in it
             continue
         where, kind = server(profile.database), _kind(profile)
-        name = given.get(profile.name) or _name(profile)
+        name = given.get(profile.name) or _short(_name(profile))
         holder = taken.get((where, name))
         if holder is not None and holder[1] != kind and profile.name not in given and not _owns(profile):
-            name = f"{profile.database.database}_{name}"
+            name = _short(f"{profile.database.database}_{_name(profile)}")
             holder = taken.get((where, name))
         if holder is not None and holder[1] != kind:
             raise UsageError(
@@ -66,3 +68,11 @@ def _name(profile: Profile) -> str:
     if profile.tables or profile.columns:
         names.append(profile.name)
     return "_".join([*names, _SUFFIX[profile.access or "read-only"]])
+
+
+def _short(name: str) -> str:
+    """PostgreSQL cuts a name after 63 bytes, and it may then be another role's."""
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"

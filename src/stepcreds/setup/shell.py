@@ -35,11 +35,17 @@ put() {
   echo "Written: $1"
 }
 
+fail() {
+  echo "Vault has not changed that password, and you know it. Run: $bao write -force $1" >&2
+  exit 1
+}
+
 # The password that the user of a new connection has until Vault changes it; from the terminal, or a line on stdin.
 ask() {
   printf 'Password of %s: ' "$1" >&2
   if [ -t 0 ]; then
     trap 'stty echo' EXIT
+    trap 'exit 130' INT
     stty -echo
     IFS= read -r password
     stty echo
@@ -79,6 +85,7 @@ def _written(setting: Setting) -> str:
 
 def _connection(setting: Setting) -> str:
     """A connection that is there keeps its password, which nobody knows; a new one gets another at once."""
+    rotate = shlex.quote(rotation(setting.path))
     path, user = shlex.quote(setting.path), shlex.quote(str(setting.body["username"]))
     body = {name: value for name, value in setting.body.items() if name not in setting.secret}
     return f"""\
@@ -87,7 +94,7 @@ if exists {path}; then
 else
   ask {user}
   printf %s "$password" | put {path} @/dev/fd/3 password=-
-  "$bao" write -force {shlex.quote(rotation(setting.path))} >/dev/null
+  "$bao" write -force {rotate} >/dev/null || fail {rotate}
 fi 3{_here(body)}"""
 
 

@@ -12,6 +12,7 @@ from stepcreds.setup.plan import MANAGER_PASSWORD, DatabasePlan, Plan
 from stepcreds.setup.postgresql_names import literal, quoted
 
 _MARK = "--"
+_TO_REPLACE = "<'password'>"  # no SQL: whoever forgets it gets an error, and no user with a password that all can read
 
 
 def files(plan: Plan, vault: VaultSettings) -> tuple[File, ...]:  # noqa: ARG001 - one shape for all forms
@@ -63,11 +64,11 @@ def _psql(database: DatabasePlan) -> str:
 
 def _mysql(database: DatabasePlan) -> str:
     statements = [
-        comment(each.why, _MARK) + f"{_delimited(each.sql.replace(MANAGER_PASSWORD, '<password>'))}\n"
+        comment(each.why, _MARK) + f"{_delimited(each.sql.replace(literal(MANAGER_PASSWORD), _TO_REPLACE))}\n"
         for each in database.statements
     ]
     asked = comment(
-        f"Put a password for {one_line(database.manager)} in the place of <password>: Vault asks for the same, and\n"
+        f"Put a password for {one_line(database.manager)} in the place of {_TO_REPLACE}: Vault asks for the same, and\n"
         "then changes it.",
         _MARK,
     )
