@@ -534,6 +534,7 @@ def test_the_other_databases_of_the_server(elsewhere: Step, stack: Stack, databa
     url = database(*TABLE)
     with closing(stack.postgresql.connect()) as connection:
         connection.run("CREATE DATABASE beside")
+        connection.run("CREATE DATABASE shut CONNECTION LIMIT 0")
     try:
         with closing(stack.postgresql.connect(database="beside")) as connection:
             connection.run("CREATE TABLE payments (id int)")
@@ -545,9 +546,10 @@ def test_the_other_databases_of_the_server(elsewhere: Step, stack: Stack, databa
     finally:
         with closing(stack.postgresql.connect()) as connection:
             connection.run("DROP DATABASE beside WITH (FORCE)")
-    assert (
-        here["not_examined"][0]
-        == "1 other database that lets it in: beside (stepcreds scope --all-databases looks there)"
+            connection.run("DROP DATABASE shut")
+    where = f"127.0.0.1:{stack.postgresql.port}"
+    assert here["not_examined"][0] == (
+        "2 other databases that let it in: beside, shut (stepcreds scope --all-databases looks there)"
     )
     assert here["verdict"] == "within"
     assert there["verdict"] == "excess"
@@ -557,10 +559,11 @@ def test_the_other_databases_of_the_server(elsewhere: Step, stack: Stack, databa
         "beside",
         "the profile does not declare the database beside",
     )
-    assert [text for text in there["not_examined"] if "database" in text] == []
-    assert [
-        each for each in there["findings"] if each["code"].startswith(("PG.ELSEWHERE", "PG.DATABASE.CONNECT"))
-    ] == []
+    assert [text for text in there["not_examined"] if "database" in text] == [
+        f'the database shut: {where} said: too many connections for database "shut"'
+    ]
+    beyond = [each for each in there["findings"] if each["code"].startswith(("PG.ELSEWHERE", "PG.DATABASE.CONNECT"))]
+    assert [(each["name"], each["objects"]) for each in beyond] == [("PG.DATABASE.CONNECT", ["shut"])]
 
 
 def test_what_a_pipeline_holds_at_mariadb(elsewhere: Step, mariadb: MariaDB, account: Account) -> None:

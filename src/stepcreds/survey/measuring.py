@@ -41,7 +41,9 @@ def measure(profile: Profile, username: str, password: Secret, clock: Clock, *, 
         except DatabaseError as error:
             unseen.append(f"the database {one_line(name)}: {one_line(error.what)}")
     merged = scope.merged(looks)
-    merged = merged._replace(not_examined=(*merged.not_examined, *unseen))
+    merged = merged._replace(
+        not_examined=(*merged.not_examined, *unseen), other_databases=tuple(others)[MOST_DATABASES:]
+    )
     return scope.held_against(profile, merged, clock.monotonic() - began, clock.now())
 
 
