@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -102,6 +103,22 @@ def test_a_declared_database_that_lets_nobody_in(stack: Stack) -> None:
     finally:
         stack.sql("GRANT CONNECT ON DATABASE second TO PUBLIC")
     assert 'said: permission denied for database "second"' in refused.value.what
+
+
+def test_a_place_that_is_taken_is_waited_for(stack: Stack) -> None:
+    """By a step that ends just now, say."""
+    stack.sql(f"ALTER ROLE {USER} CONNECTION LIMIT 1")
+    try:
+        taken = stack.connect(USER, PASSWORD)
+        freeing = threading.Timer(0.2, taken.close)
+        freeing.start()
+        assert look(stack).level == "read"
+        freeing.join()
+        with closing(stack.connect(USER, PASSWORD)), pytest.raises(UnmeasuredError) as refused:
+            look(stack)
+    finally:
+        stack.sql(f"ALTER ROLE {USER} CONNECTION LIMIT -1")
+    assert f'said: too many connections for role "{USER}"' in refused.value.what
 
 
 def test_who_can_do_the_same_has_the_same_digest(stack: Stack) -> None:
