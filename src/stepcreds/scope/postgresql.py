@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
-from stepcreds.databases.messages import ServerError
+from stepcreds.databases.messages import Row, ServerError
 from stepcreds.databases.stream import Deadline
 from stepcreds.databases.wire import Connection, connect
 from stepcreds.errors import DatabaseError
@@ -32,7 +32,9 @@ from stepcreds.scope.postgresql_seen import Record, Seen, counted
 from stepcreds.secret import Secret
 
 OLDEST, NEWEST = 14, 18
-_ROUND_TRIPS = 1  # everything is sent before anything is read
+_CANCELED = "57014"  # query_canceled
+_MOST_ASKED = 5
+_PAUSE = 0.01  # seconds
 _AREAS = (
     postgresql_findings_roles,
     postgresql_findings_relations,
@@ -53,11 +55,13 @@ class PostgreSQL:
     def examine(
         self, url: DatabaseURL, username: str, password: Secret, *, named: frozenset[str], timeout: float
     ) -> Examination:
-        with connect(url, username, password, Deadline(self._clock, timeout)) as session:
+        deadline = Deadline(self._clock, timeout)
+        with connect(url, username, password, deadline) as session:
             major = _major(session.server_version)
             server = f"PostgreSQL {one_line(session.server_version.split(' ')[0], 20)}"
             questions = _questions(major, username, named)
-            answers = _all_answered(session, [*postgresql_reach.ORDERLY, *questions.values(), "COMMIT"])
+            statements = [*postgresql_reach.ORDERLY, *questions.values(), "COMMIT"]
+            answers, asked = _all_answered(session, statements, deadline)
         try:
             records = {
                 name: [json.loads(str(row[0])) for row in rows]
@@ -70,14 +74,14 @@ class PostgreSQL:
             seen = Seen.of(who, reach, records, named)
             findings = tuple(finding for area in _AREAS for finding in area.findings(seen))
             not_examined = tuple(_not_examined(seen, reach, major))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             raise DatabaseError(
                 f"an answer of another form came ({type(error).__name__})",
                 cause="something in between changes statements or answers, or it is no PostgreSQL",
                 docs="database",
             ) from None
         notes, others = tuple(_notes(who)), tuple(seen.other_databases)
-        return Examination(findings, not_examined, server, _ROUND_TRIPS, notes, other_databases=others)
+        return Examination(findings, not_examined, server, asked, notes, other_databases=others)
 
 
 def _major(version: str) -> int:
@@ -140,14 +144,21 @@ def _questions(major: int, username: str, named: frozenset[str]) -> dict[str, st
     }
 
 
-def _all_answered(session: Connection, statements: list[str]) -> list[list[tuple[str | None, ...]]]:
-    """The rows of each. One that fails makes the whole fail: what nobody saw is never taken for harmless."""
-    answers: list[list[tuple[str | None, ...]]] = []
-    for answer in session.query_all(statements):
-        if isinstance(answer, ServerError):
-            raise answer
-        answers.append(answer)
-    return answers
+def _all_answered(session: Connection, statements: list[str], deadline: Deadline) -> tuple[list[list[Row]], int]:
+    """The rows of each, and how often they were asked.
+
+    One that fails makes the whole fail: what nobody saw is never taken for harmless. But a time-out that the role came
+    with may have stopped us before ours took its place.
+    """
+    asked = 0
+    while True:
+        asked += 1
+        answers = session.query_all(statements)
+        failed = next((answer for answer in answers if isinstance(answer, ServerError)), None)
+        if failed is None:
+            return [answer for answer in answers if not isinstance(answer, ServerError)], asked
+        if failed.sqlstate != _CANCELED or asked == _MOST_ASKED or not deadline.pause(_PAUSE):
+            raise failed
 
 
 def _not_examined(seen: Seen, reach: Record, major: int) -> Iterator[str]:

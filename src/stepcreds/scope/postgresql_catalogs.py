@@ -44,7 +44,7 @@ def catalogs() -> str:
         )
 
     bits = masks(
-        "has_table_privilege(p.oid, c.oid, 'SELECT')",
+        "has_table_privilege(p.oid, c.oid, 'SELECT') AND has_schema_privilege(p.oid, n.oid, 'USAGE')",
         "has_table_privilege(p.oid, c.oid, 'INSERT,UPDATE,DELETE,TRUNCATE')",
     )
     return rows(

@@ -40,25 +40,25 @@ def _full_name(row: Record) -> str:
 def _catalog(seen: Seen, row: Record) -> Iterator[Finding]:
     name, on = _full_name(row), quoted(str(row["schema"]), str(row["name"]))
     if row["writes"]:
-        way = seen.way(row, 2, _WRITES, "pg_write_all_data")
-        fix = revoke(", ".join(_WRITES), on, [way])
-        yield found("PG.CATALOG.WRITE", f"write {name}", name, objects=(name,), via=way.text, fix=fix)
+        ways = seen.ways(row, 2, _WRITES, "pg_write_all_data")
+        fix = revoke(", ".join(_WRITES), on, ways)
+        yield found("PG.CATALOG.WRITE", f"write {name}", name, objects=(name,), via=ways.text, fix=fix)
     if row["reads"]:
-        way = seen.way(row, 1, ("SELECT",), "pg_read_all_data")
+        ways = seen.ways(row, 1, ("SELECT",), "pg_read_all_data")
         # What pg_catalog shows is not this database's alone.
         inner = row["schema"] != "pg_catalog"
         yield found(
-            "PG.CATALOG.READ", f"read {name}", name, objects=(name,), via=way.text, fix=revoke("SELECT", on, [way]),
+            "PG.CATALOG.READ", f"read {name}", name, objects=(name,), via=ways.text, fix=revoke("SELECT", on, ways),
             database=seen.database if inner else "", schema=str(row["schema"]) if inner else "",
         )  # fmt: skip
 
 
 def _secret(seen: Seen, row: Record) -> Finding:
     name = _full_name(row)
-    way = seen.way(row, 1, ("SELECT",), "pg_read_all_data")
-    fix = revoke("SELECT", name, [way])
+    ways = seen.ways(row, 1, ("SELECT",), "pg_read_all_data")
+    fix = revoke("SELECT", name, ways)
     if row["secret"]:
         what = f"read the passwords, or what stands for them, in {name}"
-        return found("PG.SECRET.READ", what, name, objects=(name,), via=way.text, fix=fix)
+        return found("PG.SECRET.READ", what, name, objects=(name,), via=ways.text, fix=fix)
     what = f"read the data of others in {name}"
-    return found("PG.CATALOG.DATA", what, name, objects=(name,), via=way.text, fix=fix, database=seen.database)
+    return found("PG.CATALOG.DATA", what, name, objects=(name,), via=ways.text, fix=fix, database=seen.database)

@@ -10,7 +10,7 @@ from stepcreds.scope.postgresql_codes import found
 from stepcreds.scope.postgresql_objects import OWN
 from stepcreds.scope.postgresql_relations import TRIGGER
 from stepcreds.scope.postgresql_seen import Record, Seen, counted, union
-from stepcreds.scope.postgresql_ways import Way, quoted, revoke, told
+from stepcreds.scope.postgresql_ways import Ways, quoted, revoke
 
 # Functions of the server or of an extension that only look, or only disturb. Any other that was opened is taken for
 # the worst.
@@ -84,17 +84,17 @@ def _untrusted(seen: Seen, row: Record) -> Finding:
 
 
 def _of_function(seen: Seen, code: str, what: str, subject: str, row: Record) -> Finding:
-    way = _caller(seen, row)
+    ways = _caller(seen, row)
     signature = str(row["signature"])
-    fix = revoke("EXECUTE", f"FUNCTION {signature}", [way])
+    fix = revoke("EXECUTE", f"FUNCTION {signature}", ways)
     return found(
-        code, what, subject, objects=(signature,), via=way.text, fix=fix,
+        code, what, subject, objects=(signature,), via=ways.text, fix=fix,
         database=seen.database, schema=str(row["schema"]),
     )  # fmt: skip
 
 
-def _caller(seen: Seen, row: Record) -> Way:
-    return seen.way(row, 1, ("EXECUTE",))
+def _caller(seen: Seen, row: Record) -> Ways:
+    return seen.ways(row, 1, ("EXECUTE",))
 
 
 def _opened(seen: Seen, row: Record) -> Finding:
@@ -105,14 +105,14 @@ def _opened(seen: Seen, row: Record) -> Finding:
         code = "PG.SYSTEM.INSPECT"
     else:
         code = "PG.SYSTEM.EXECUTE"
-    way = _caller(seen, row)
+    ways = _caller(seen, row)
     return found(
         code,
         f"call {signature}{f' of the extension {extension}' if extension else ''}, which is closed by default",
         signature,
         objects=(signature,),
-        via=way.text,
-        fix=revoke("EXECUTE", f"FUNCTION {signature}", [way]),
+        via=ways.text,
+        fix=revoke("EXECUTE", f"FUNCTION {signature}", ways),
         # What the server's own functions show or do is not this database's alone.
         database=seen.database if extension else "",
     )
@@ -122,7 +122,7 @@ def _reaching(seen: Seen, rows: list[Record]) -> Iterator[Finding]:
     """One for each extension, whichever of its functions reach out."""
     for extension in sorted({str(row["extension"]) for row in rows}):
         own = [row for row in rows if row["extension"] == extension]
-        ways = {_caller(seen, row) for row in own}
+        ways = Ways(way for row in own for way in _caller(seen, row))
         signatures = tuple(str(row["signature"]) for row in own)
         yield found(
             "PG.EXTENSION.CALL",
@@ -130,7 +130,7 @@ def _reaching(seen: Seen, rows: list[Record]) -> Iterator[Finding]:
             extension,
             objects=signatures,
             number=len(own),
-            via=told(ways),
+            via=ways.text,
             fix=revoke("EXECUTE", f"FUNCTION {', '.join(signatures)}", ways),
             database=seen.database,
             schema=str(own[0]["schema"]),

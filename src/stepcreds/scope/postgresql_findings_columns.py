@@ -10,7 +10,7 @@ from stepcreds.scope.postgresql_codes import found
 from stepcreds.scope.postgresql_findings_relations import Capability, taken, writes
 from stepcreds.scope.postgresql_relations import GRANT, INSERT, READ, REFERENCES, UPDATE
 from stepcreds.scope.postgresql_seen import Record, Seen, counted, union
-from stepcreds.scope.postgresql_ways import Way, quoted, revoke, told
+from stepcreds.scope.postgresql_ways import Way, Ways, quoted, revoke
 
 _COLUMN: Final = (
     Capability("PG.COLUMN.READ", READ, "read", ("SELECT",)),
@@ -56,7 +56,7 @@ def findings(seen: Seen) -> Iterator[Finding]:
             key.relation or key.schema,
             objects=columns,
             number=len(columns),
-            via=told(group.ways),
+            via=Ways(group.ways).text,
             fix=revoke(
                 f"{taken(key.capability, group.bits)} (…)", f"TABLE {', '.join(sorted(group.relations))}", group.ways
             ),
@@ -75,6 +75,6 @@ def _add(seen: Seen, groups: dict[_Key, _Group], row: Record, each: Capability, 
         named = relation in seen.named or name in seen.named
         group = groups.setdefault(_Key(code, schema, relation if named else "", each), _Group())
         group.columns.add(name)
-        group.ways.add(seen.way(row, each.bits, each.privileges))
+        group.ways.update(seen.ways(row, each.bits, each.privileges))
         group.bits |= bits
         group.relations.add(quoted(schema, str(row["relation"])))

@@ -9,7 +9,7 @@ from stepcreds.measurement import Finding
 from stepcreds.scope.postgresql_codes import found
 from stepcreds.scope.postgresql_objects import GRANT, OWN
 from stepcreds.scope.postgresql_seen import EVERYBODY, Record, Seen, counted, union
-from stepcreds.scope.postgresql_ways import PUBLIC, Way, leave, quoted, revoke, told
+from stepcreds.scope.postgresql_ways import PUBLIC, Ways, leave, quoted, revoke
 
 _ANY: Final = ("USAGE", "CREATE", "CONNECT", "TEMPORARY")
 _KINDS: Final = {
@@ -34,37 +34,37 @@ def _schema(seen: Seen, row: Record) -> Iterator[Finding]:
     on = f"SCHEMA {quoted(name)}"
     if bits & OWN:
         what = f"drop the schema {name} with all that is in it, and open it to others"
-        yield _of(seen, "PG.SCHEMA.OWN", what, name, seen.way(row, OWN, ()))
+        yield _of(seen, "PG.SCHEMA.OWN", what, name, seen.ways(row, OWN, ()))
     if bits & 1:
-        way = seen.way(row, 1, ("CREATE",))
-        yield _of(seen, "PG.SCHEMA.CREATE", f"create in {name}", name, way, revoke("CREATE", on, [way]))
+        ways = seen.ways(row, 1, ("CREATE",))
+        yield _of(seen, "PG.SCHEMA.CREATE", f"create in {name}", name, ways, revoke("CREATE", on, ways))
     if bits & GRANT and not bits & OWN:
-        way = seen.way(row, GRANT, _ANY)
-        fix = revoke("GRANT OPTION FOR ALL", on, [way])
-        yield _of(seen, "PG.SCHEMA.GRANT", f"grant to others its privileges on the schema {name}", name, way, fix)
+        ways = seen.ways(row, GRANT, _ANY)
+        fix = revoke("GRANT OPTION FOR ALL", on, ways)
+        yield _of(seen, "PG.SCHEMA.GRANT", f"grant to others its privileges on the schema {name}", name, ways, fix)
 
 
-def _of(seen: Seen, code: str, what: str, schema: str, way: Way, fix: str = "") -> Finding:
-    return found(code, what, schema, via=way.text, fix=fix or leave(way), database=seen.database, schema=schema)
+def _of(seen: Seen, code: str, what: str, schema: str, ways: Ways, fix: str = "") -> Finding:
+    return found(code, what, schema, via=ways.text, fix=fix or leave(ways), database=seen.database, schema=schema)
 
 
 def _database(seen: Seen, row: Record) -> Iterator[Finding]:
     name, bits = str(row["name"]), union(row)
 
-    def of(code: str, what: str, privilege: str, way: Way) -> Finding:
-        fix = revoke(privilege, f"DATABASE {quoted(name)}", [way]) if privilege else leave(way)
-        return found(code, what, name, via=way.text, fix=fix, database=name)
+    def of(code: str, what: str, privilege: str, ways: Ways) -> Finding:
+        fix = revoke(privilege, f"DATABASE {quoted(name)}", ways) if privilege else leave(ways)
+        return found(code, what, name, via=ways.text, fix=fix, database=name)
 
     if bits & OWN:
-        yield of("PG.DATABASE.OWN", f"drop or alter the database {name}", "", seen.way(row, OWN, ()))
+        yield of("PG.DATABASE.OWN", f"drop or alter the database {name}", "", seen.ways(row, OWN, ()))
     if bits & 2:
         what = f"create schemas and trusted extensions in the database {name}"
-        yield of("PG.DATABASE.CREATE", what, "CREATE", seen.way(row, 2, ("CREATE",)))
+        yield of("PG.DATABASE.CREATE", what, "CREATE", seen.ways(row, 2, ("CREATE",)))
     if bits & GRANT and not bits & OWN:
         what = f"grant to others its privileges on the database {name}"
-        yield of("PG.DATABASE.GRANT", what, "GRANT OPTION FOR ALL", seen.way(row, GRANT, _ANY))
+        yield of("PG.DATABASE.GRANT", what, "GRANT OPTION FOR ALL", seen.ways(row, GRANT, _ANY))
     if bits & 4 and row["current"]:
-        yield of("PG.DATABASE.TEMP", "make temporary tables", "TEMPORARY", seen.way(row, 4, ("TEMPORARY",)))
+        yield of("PG.DATABASE.TEMP", "make temporary tables", "TEMPORARY", seen.ways(row, 4, ("TEMPORARY",)))
 
 
 def _other_databases(seen: Seen) -> Iterator[Finding]:
@@ -72,14 +72,14 @@ def _other_databases(seen: Seen) -> Iterator[Finding]:
     if not others:
         return
     rows = [row for row in seen.records["databases"] if row["name"] in others]
-    ways = {str(row["name"]): seen.way(row, 1, ("CONNECT",)) for row in rows}
+    ways = {str(row["name"]): seen.ways(row, 1, ("CONNECT",)) for row in rows}
     yield found(
         "PG.DATABASE.CONNECT",
         f"connect to {counted(len(others), 'other database')}: {', '.join(others[:3])}{', …' if others[3:] else ''}",
         objects=tuple(others),
         number=len(others),
-        via=told(ways.values()),
-        fix=" ".join(revoke("CONNECT", f"DATABASE {quoted(each)}", [ways[each]]) for each in others),
+        via=Ways(way for each in ways.values() for way in each).text,
+        fix=" ".join(revoke("CONNECT", f"DATABASE {quoted(each)}", ways[each]) for each in others),
     )
 
 
@@ -89,7 +89,7 @@ def _owned(seen: Seen) -> Iterator[Finding]:
     for row in seen.records["owned"]:
         merged.setdefault((str(row["schema"]), str(row["kind"])), []).append(row)
     for (schema, kind), rows in sorted(merged.items()):
-        ways = {seen.holding(int(row["owner"])) for row in rows}
+        ways = Ways(seen.holding(int(row["owner"])) for row in rows)
         number = sum(int(row["number"]) for row in rows)
         names = [str(each) for row in rows for each in row["examples"]]
         yield found(
@@ -98,8 +98,8 @@ def _owned(seen: Seen) -> Iterator[Finding]:
             f"{schema} {kind}".strip(),
             objects=tuple(f"{schema}.{each}" if schema and "." not in each else each for each in sorted(names)),
             number=number,
-            via=told(ways),
-            fix=" ".join(sorted({leave(way) for way in ways})),
+            via=ways.text,
+            fix=leave(ways),
             database=seen.database,
             schema=schema,
         )

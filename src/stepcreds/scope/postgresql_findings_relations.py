@@ -21,7 +21,7 @@ from stepcreds.scope.postgresql_relations import (
     USAGE,
 )
 from stepcreds.scope.postgresql_seen import Record, Seen, counted, union
-from stepcreds.scope.postgresql_ways import Way, leave, quoted, revoke, told
+from stepcreds.scope.postgresql_ways import Way, Ways, leave, quoted, revoke
 
 _KINDS: Final = {
     "r": "table",
@@ -74,13 +74,13 @@ class _Group:
         self.bits = 0
         self.ways: set[Way] = set()
 
-    def add(self, row: Record, bits: int, way: Way) -> None:
+    def add(self, row: Record, bits: int, ways: Ways) -> None:
         self.names.update(row["examples"])
         kind = _KINDS[row["kind"]]
         self.kinds[kind] = self.kinds.get(kind, 0) + int(row["number"])
         self.secured += int(row["secured"])
         self.bits |= bits
-        self.ways.add(way)
+        self.ways.update(ways)
 
 
 def findings(seen: Seen) -> Iterator[Finding]:
@@ -96,8 +96,8 @@ def _grouped(seen: Seen, rows: Iterable[Record], capabilities: Iterable[Capabili
         for each in capabilities:
             if bits & each.bits and (each.owned or not bits & OWN):
                 key = (_code(row, bits, each), str(row["schema"]), str(row["named"] or ""), each)
-                way = seen.way(row, each.bits, each.privileges, each.predefined)
-                groups.setdefault(key, _Group()).add(row, bits, way)
+                ways = seen.ways(row, each.bits, each.privileges, each.predefined)
+                groups.setdefault(key, _Group()).add(row, bits, ways)
     for (code, schema, named, each), group in sorted(groups.items(), key=lambda item: item[0]):
         table = f"{schema}.{named}" if named else ""
         kinds = " and ".join(counted(number, noun) for noun, number in sorted(group.kinds.items()))
@@ -109,7 +109,7 @@ def _grouped(seen: Seen, rows: Iterable[Record], capabilities: Iterable[Capabili
             table or schema,
             objects=tuple(f"{schema}.{name}" for name in sorted(group.names)),
             number=sum(group.kinds.values()),
-            via=told(group.ways),
+            via=Ways(group.ways).text,
             fix=_fix(
                 each, group, f"{kind} {quoted(schema, named)}" if named else f"ALL {kind}S IN SCHEMA {quoted(schema)}"
             ),
@@ -128,8 +128,8 @@ def _code(row: Record, bits: int, each: Capability) -> str:
 
 
 def _fix(each: Capability, group: _Group, on: str) -> str:
-    if group.bits & OWN:
-        return " ".join(sorted({leave(way) for way in group.ways}))
+    if each.bits == OWN:
+        return leave(group.ways)
     return revoke(taken(each, group.bits), on, group.ways)
 
 

@@ -72,7 +72,7 @@ def _attributes(seen: Seen) -> Iterator[Finding]:
             # Inherited only, it still is the owner of all that superusers own, the catalogs included.
             way = seen.becoming(oid) if oid in seen.reach else seen.holding(oid)
             what = "do everything: it is a superuser's"
-            yield found("PG.ROLE.SUPERUSER", what, _subject(seen, oid), via=way.text, fix=leave(way))
+            yield found("PG.ROLE.SUPERUSER", what, _subject(seen, oid), via=way.text, fix=leave([way]))
     if seen.almighty:
         return
     for oid, role in everyone:
@@ -96,11 +96,11 @@ def _attributes_of(seen: Seen, oid: int, role: Record) -> Iterator[Finding]:
     way = seen.becoming(oid)
     for attribute, (code, what) in _ATTRIBUTES.items():
         if role[attribute]:
-            yield found(code, what, _subject(seen, oid), via=way.text, fix=leave(way))
+            yield found(code, what, _subject(seen, oid), via=way.text, fix=leave([way]))
     if role["login"] and oid != seen.me:
         name = seen.name(oid)
         what = f"set the password of {name}, which may log in, and come back as it"
-        fix = f"ALTER ROLE {quoted(name)} NOLOGIN; or: {leave(way)}"
+        fix = f"ALTER ROLE {quoted(name)} NOLOGIN; or: {leave([way])}"
         yield found("PG.ROLE.LOGIN", what, name, via=way.text, fix=fix)
 
 
@@ -125,7 +125,7 @@ def _predefined(seen: Seen) -> Iterator[Finding]:
         code = _PREDEFINED.get(name, "PG.PREDEFINED.ADMIN")
         way = seen.holding(oid)
         what = _WHAT.get(name, f"do all that {name} may, which is taken for everything")
-        fix = leave(Way("predefined", way.text, name) if way.kind == "owner" else way)
+        fix = leave([Way("predefined", way.text, name) if way.kind == "owner" else way])
         database = seen.database if code == "PG.PREDEFINED.OWNER" else ""
         yield found(code, what, name, via=way.text, fix=fix, database=database)
 

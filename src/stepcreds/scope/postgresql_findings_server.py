@@ -25,9 +25,9 @@ def findings(seen: Seen) -> Iterator[Finding]:
     for row in sorted(seen.records["foreign"], key=lambda row: (str(row["kind"]), str(row["name"]))):
         yield from _foreign(seen, row)
     for row in sorted(seen.records["tablespaces"], key=lambda row: str(row["name"])):
-        name, way = str(row["name"]), seen.way(row, 1, ("CREATE",))
-        fix = revoke("CREATE", f"TABLESPACE {quoted(name)}", [way])
-        yield found("PG.TABLESPACE.CREATE", f"fill the tablespace {name}", name, via=way.text, fix=fix)
+        name, ways = str(row["name"]), seen.ways(row, 1, ("CREATE",))
+        fix = revoke("CREATE", f"TABLESPACE {quoted(name)}", ways)
+        yield found("PG.TABLESPACE.CREATE", f"fill the tablespace {name}", name, via=ways.text, fix=fix)
     yield from _large_objects(seen)
     for row in sorted(seen.records["parameters"], key=lambda row: str(row["name"])):
         yield from _parameter(seen, row)
@@ -36,7 +36,7 @@ def findings(seen: Seen) -> Iterator[Finding]:
 def _foreign(seen: Seen, row: Record) -> Iterator[Finding]:
     name, bits = str(row["name"]), union(row)
     on = f"{'FOREIGN SERVER' if row['kind'] == 'server' else 'FOREIGN DATA WRAPPER'} {quoted(name)}"
-    way = seen.way(row, 1 | OWN, ("USAGE",))
+    ways = seen.ways(row, 1 | OWN, ("USAGE",))
     if row["kind"] == "wrapper":
         code, what = "PG.FOREIGN.WRAPPER", f"make foreign servers of the wrapper {name}, to anywhere"
     elif row["mapped"]:
@@ -44,11 +44,11 @@ def _foreign(seen: Seen, row: Record) -> Iterator[Finding]:
         code = "PG.FOREIGN.MAPPED"
     else:
         code, what = "PG.FOREIGN.USE", f"use the foreign server {name} with a login of its own"
-    yield found(code, what, name, via=way.text, fix=revoke("USAGE", on, [way]), database=seen.database)
+    yield found(code, what, name, via=ways.text, fix=revoke("USAGE", on, ways), database=seen.database)
     if bits & GRANT and not bits & OWN:
         what = f"grant to others its privileges on {name}"
-        fix = revoke("GRANT OPTION FOR USAGE", on, [way])
-        yield found("PG.FOREIGN.GRANT", what, name, via=way.text, fix=fix, database=seen.database)
+        fix = revoke("GRANT OPTION FOR USAGE", on, ways)
+        yield found("PG.FOREIGN.GRANT", what, name, via=ways.text, fix=fix, database=seen.database)
 
 
 def _large_objects(seen: Seen) -> Iterator[Finding]:
@@ -77,11 +77,11 @@ def _parameter(seen: Seen, row: Record) -> Iterator[Finding]:
     name, bits = str(row["name"]), union(row)
     on = f"PARAMETER {quoted(name)}"
     if bits & 2:
-        way = seen.way(row, 2, ("ALTER SYSTEM",))
-        fix = revoke("ALTER SYSTEM", on, [way])
-        yield found("PG.PARAMETER.ALTER_SYSTEM", f"set {name} for the whole server", name, via=way.text, fix=fix)
+        ways = seen.ways(row, 2, ("ALTER SYSTEM",))
+        fix = revoke("ALTER SYSTEM", on, ways)
+        yield found("PG.PARAMETER.ALTER_SYSTEM", f"set {name} for the whole server", name, via=ways.text, fix=fix)
     if bits & 1 and row["context"] != "user":
-        way = seen.way(row, 1, ("SET",))
+        ways = seen.ways(row, 1, ("SET",))
         code = "PG.PARAMETER.LOAD" if name in _LOADING else "PG.PARAMETER.SET"
         what = f"set {name}, which is a superuser's to set"
-        yield found(code, what, name, via=way.text, fix=revoke("SET", on, [way]))
+        yield found(code, what, name, via=ways.text, fix=revoke("SET", on, ways))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stepcreds.scope.postgresql_ways import OWN, PUBLIC, Way
+from stepcreds.scope.postgresql_ways import OWN, PUBLIC, Way, Ways
 
 Record = Mapping[str, Any]  # one row, as JSON says it
 EVERYBODY = 0  # as a grantee's object id
@@ -70,30 +70,25 @@ class Seen(NamedTuple):
         others = (self.becoming(each) for each in self.reach if oid in (self.roles[each]["includes"] or ()))
         return next(others, OWN)
 
-    def way(self, row: Record, bits: int, privileges: Iterable[str], predefined: str = "") -> Way:
-        """Whose grant gives it these bits of the row's masks, or which role it has to become for them.
+    def ways(self, row: Record, bits: int, privileges: Iterable[str], predefined: str = "") -> Ways:
+        """Whose grants give it these bits of the row's masks, or which role it has to become for them.
 
         `predefined` is the role that gives such a privilege without any grant.
         """
         probe = next((oid for oid, mask in zip(self.probe, row["masks"], strict=True) if mask & bits), self.me)
         if probe != self.me:
-            return self.becoming(probe)
-        owner = int(row.get("owner", EVERYBODY))
-        wanted = set(privileges)
+            return Ways([self.becoming(probe)])
+        owner, wanted = int(row.get("owner", EVERYBODY)), set(privileges)
         grantees = {int(grantee) for privilege, grantee in row["grants"] or () if privilege in wanted}
-        if self.me in (owner, *grantees):
-            return OWN
-        if owner in self.roles and self.roles[owner]["inherited"]:
-            return self.holding(owner)
-        return PUBLIC if EVERYBODY in grantees else self._member(grantees, predefined)
-
-    def _member(self, grantees: Iterable[int], predefined: str) -> Way:
-        inherited = sorted(self.name(each) for each in grantees if each in self.roles and self.roles[each]["inherited"])
-        if inherited:
-            return Way("member", f"member of {inherited[0]}", inherited[0])
-        if any(each["name"] == predefined and each["inherited"] for each in self.roles.values()):
-            return Way("predefined", f"member of {predefined}", predefined)
-        return OWN
+        ways = {PUBLIC} if EVERYBODY in grantees else set[Way]()
+        for oid, role in self.roles.items():
+            if role["inherited"] and oid == owner:
+                ways.add(self.holding(oid))
+            elif role["inherited"] and oid in grantees:
+                ways.add(OWN if oid == self.me else Way("member", f"member of {self.name(oid)}", self.name(oid)))
+            elif role["inherited"] and role["name"] == predefined:
+                ways.add(Way("predefined", f"member of {predefined}", predefined))
+        return Ways(ways or {OWN})
 
 
 def union(row: Record) -> int:

@@ -19,9 +19,13 @@ OWN = Way("own")
 PUBLIC = Way("public", "PUBLIC")
 
 
-def told(ways: Iterable[Way]) -> str:
-    """A finding's `via`."""
-    return "; ".join(sorted({way.text for way in ways if way.text}))
+class Ways(frozenset[Way]):
+    """All the ways in which one capability came to the credential; there is always one."""
+
+    @property
+    def text(self) -> str:
+        """A finding's `via`."""
+        return "; ".join(sorted({way.text for way in self if way.text}))
 
 
 def quoted(*names: str) -> str:
@@ -41,11 +45,15 @@ def _revoke(privileges: str, on: str, way: Way) -> str:
         return f"REVOKE {privileges} ON {on} FROM {quoted(way.role)};"
     if way.kind == "own":
         return f"Take the grant of {privileges} ON {on} out of the creation statements of Vault's role."
-    return leave(way)
+    return _leave(way)
 
 
-def leave(way: Way) -> str:
-    """What ends a membership, an attribute or an ownership."""
+def leave(ways: Iterable[Way]) -> str:
+    """What ends memberships, an attribute or an ownership."""
+    return " ".join(dict.fromkeys(_leave(way) for way in sorted(set(ways))))
+
+
+def _leave(way: Way) -> str:
     if way.kind == "own":
         return "Take it out of the creation statements of Vault's role."
     if way.kind == "predefined":
