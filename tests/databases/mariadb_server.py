@@ -28,6 +28,8 @@ _numbers = count(1)
 
 
 SMALL = ("--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M")
+# What a crash of the machine would lose is nothing to a test.
+CARELESS = ("--debug-no-sync", "--innodb-flush-method=nosync", "--sync-frm=0")
 
 
 def program(name: str) -> str:
@@ -87,6 +89,7 @@ class MariaDB:
                 f"--general-log-file={folder}/general.log",
                 "--skip-name-resolve",
                 *SMALL,
+                *CARELESS,
                 *options,
                 *owner(),
             ],

@@ -104,7 +104,7 @@ class Bench:
         (connection,) = connections.connections(profiles, answers)
         self.vault.sys.enable_secrets_engine("database", path=connection.mount)
         body = {**connections.body(connection, answers, ["*"]), "password": MANAGERS_OWN}
-        self.vault.write_data(connection.path, data={**body, "username_template": mysql.USERNAME_TEMPLATE})
+        self.vault.write_data(connection.path, data=body)
         for profile in profiles:
             creation, revocation = mysql.role_statements(profile, answers)
             role = vault.database_role(profile, connection=connection.name, creation=creation, revocation=revocation)
