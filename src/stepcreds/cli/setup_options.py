@@ -49,7 +49,12 @@ _OPTIONS = (
     ),
     click.option("--user-claim", metavar="NAME", help="What makes jobs one entity at Vault; it fixes the repository."),
     click.option("--owner", multiple=True, metavar="[PROFILE=]ROLE", help="The tables' owner. Default: SCHEMA_owner."),
-    click.option("--group", multiple=True, metavar="[PROFILE=]ROLE", help="Default: SCHEMA_ro, SCHEMA_rw."),
+    click.option(
+        "--group",
+        multiple=True,
+        metavar="[PROFILE=]ROLE",
+        help="For the others. Default: SCHEMA_ro, SCHEMA_rw.",
+    ),
     click.option(
         "--connection",
         multiple=True,
@@ -68,11 +73,11 @@ _OPTIONS = (
         is_flag=False,
         flag_value=EVERY,
         metavar="[PROFILE]",
-        help="PostgreSQL refuses a ddl profile DROP, GRANT and SECURITY DEFINER.",
+        help="A ddl profile may neither drop nor grant anything, nor make code that runs as another.",
     ),
     click.option("--outputs", multiple=True, metavar="PROFILE", help="Also a role for handing out as outputs."),
     click.option("--manager", metavar="NAME", help=f"The database user that Vault is. Default: {DEFAULT_MANAGER}."),
-    click.option("--audit-header", metavar="NAME", help=f"Default: {DEFAULT_HEADER}."),
+    click.option("--audit-header", metavar="NAME", help=f"What the audit log is to keep. Default: {DEFAULT_HEADER}."),
     click.option(
         "--vault-reaches",
         multiple=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from stepcreds.config.model import VaultSettings
 from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, names, policy_name
-from stepcreds.setup.hcl_text import block, indented
+from stepcreds.setup.hcl_text import block, heredoc, indented
 from stepcreds.setup.plan import Plan, Setting
 
 _HEAD = """\
@@ -46,6 +46,8 @@ def _initialize(plan: Plan, vault: VaultSettings) -> str:
 
 def _request(name: str, path: str, setting: Setting) -> str:
     data = dict(setting.body)
+    if setting.kind == "policy":
+        data["policy"] = heredoc(str(data["policy"]))
     for field in setting.secret:
         variable = names([str(setting.body["username"])])[str(setting.body["username"])].upper()
         data[field] = {

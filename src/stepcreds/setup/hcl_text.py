@@ -47,6 +47,11 @@ def _code(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
+def heredoc(text: str) -> Raw:
+    """`text` over several lines, for whoever reads it; it must end one, and hold neither `${` nor `%{`."""
+    return Raw(f"<<-TEXT\n{indented(text)}TEXT")
+
+
 def block(head: str, arguments: Mapping[str, object], *inner: str) -> str:
     """`head { name = value … }`, with the blocks `inner` at its end."""
     lines = "".join(f"{name} = {written(value)}\n" for name, value in arguments.items())

@@ -11,7 +11,7 @@ from stepcreds.config.model import VaultSettings
 from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, last, names, policy_name
 from stepcreds.setup.given import values
-from stepcreds.setup.hcl_text import Raw, block, indented, written
+from stepcreds.setup.hcl_text import Raw, block, heredoc, written
 from stepcreds.setup.plan import Kind, Plan, Setting
 
 _HEAD = """\
@@ -89,8 +89,8 @@ class _Resources:
         return self._resource(setting, "vault_jwt_auth_backend", path=self.vault.mount, type="jwt", **setting.body)
 
     def policy(self, setting: Setting) -> str:
-        # A heredoc, which is a template as well: no policy of ours has a `${` or a `%{`.
-        text = Raw(f"<<-POLICY\n{indented(str(setting.body['policy']))}POLICY")
+        # No policy of ours has what begins a template.
+        text = heredoc(str(setting.body["policy"]))
         return self._resource(setting, "vault_policy", name=policy_name(setting), policy=text)
 
     def jwt_role(self, setting: Setting) -> str:
