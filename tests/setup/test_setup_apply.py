@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
 
 from stepcreds.devstack.issuer import Issuer
@@ -96,8 +98,6 @@ with Connection(url.username, url.hostname, url.path[1:], url.port, url.password
 
 
 def audit(shop: Shop) -> list[dict[str, dict[str, str]]]:
-    import json
-
     return [json.loads(line) for line in shop.servers.openbao.audit_log.read_text().splitlines()]
 
 
@@ -118,8 +118,8 @@ class TestBeforeAnythingIsChanged:
         assert '      bound_claims: {"repository_id": "71717171", "environment": "production"}' in lines
         assert "      password: (made by stepcreds, then known to Vault alone)" in lines
         assert (
-            f"~ {shop.manager} gets a new password, which Vault then replaces by one that it alone knows: Vault has no "
-            "connection with it yet." in " ".join(run.stdout.split())
+            f"~ {shop.manager} gets a new password, which Vault alone will know: Vault has no connection with it yet."
+            in " ".join(run.stdout.split())
         )
         assert re.fullmatch(r"11 to create, \d+ to run at databases, 1 to get a new password\.", lines[-1])
 
@@ -366,6 +366,11 @@ class TestPassword:
         run = applied.setup("apply", "--yes", "--rotate-manager")
         assert run.returncode == 0, run.stdout + run.stderr
         assert "1 to get a new password." in run.stdout.splitlines()
+        # Vault does it alone: if that fails, the old one still works.
+        assert [line for line in run.stdout.splitlines() if line.startswith("done")] == [
+            f"done {applied.engine}/rotate-root/{applied.name}: from here on Vault alone knows the password of "
+            f"{applied.manager}"
+        ]
         assert before != applied.password()
         assert applied.read(f"{applied.engine}/creds/{applied.name}-verify")["username"].startswith("v-")
 
@@ -374,6 +379,43 @@ class TestPassword:
         run = applied.setup("apply", "--yes", "--rotate-manager", STEPCREDS_DATABASE_ADMIN_URL=None)
         assert run.returncode == 0, run.stdout + run.stderr
         assert before != applied.password()
+
+    def test_it_is_not_taken_from_another_connection(self, shop: Shop) -> None:
+        assert shop.setup("apply", "--yes").returncode == 0
+        before = shop.password()
+        text = (shop.folder / "stepcreds.yml").read_text()
+        (shop.folder / "stepcreds.yml").write_text(text.replace(f"{shop.engine}/creds", f"other-{shop.engine}/creds"))
+        try:
+            run = shop.setup("apply", "--yes")
+            port = shop.servers.postgresql.port
+            assert (run.returncode, run.stderr) == (
+                2,
+                f"stepcreds: error: Somebody logs in to 127.0.0.1:{port} as {shop.manager}, and it is not Vault's "
+                f"connection other-{shop.engine}/config/{shop.name}\n"
+                "  cause: Another Vault, or another connection, has this user. A new password would lock it out. Nothing "
+                "was changed.\n"
+                "  fix: Give this connection a user of its own: --manager NAME\n"
+                "    Or, if nothing else is to log in as this one: --rotate-manager\n"
+                f"{SEE}setup-administrator\n",
+            )
+            assert before == shop.password()
+            own = shop.setup("apply", "--yes", "--manager", f"second_{shop.name}")
+            assert own.returncode == 0, own.stdout + own.stderr
+            assert before == shop.password()
+        finally:
+            with shop.vault() as client:
+                client.delete(f"sys/mounts/other-{shop.engine}")
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
+
+    def test_a_connection_that_somebody_deleted_is_made_again(self, shop: Shop) -> None:
+        assert shop.setup("apply", "--yes").returncode == 0
+        with shop.vault() as client:
+            client.delete(f"{shop.engine}/config/{shop.name}")
+        while shop.sql(f"SELECT FROM pg_stat_activity WHERE usename = '{shop.manager}'"):
+            pass
+        again = shop.setup("apply", "--yes")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
 
     def test_a_user_whom_somebody_dropped_is_there_again(self, shop: Shop) -> None:
         assert shop.setup("apply", "--yes").returncode == 0
@@ -392,6 +434,58 @@ def test_vaults_part_is_done_without_an_administrator_once_there_is_a_connection
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"done {role}" in run.stdout.splitlines()
     assert applied.read(role)["token_policies"] == wanted["token_policies"]
+
+
+def test_names_that_mean_something_to_shells_and_servers_and_all_that_can_be_asked_for(shop: Shop) -> None:
+    """Two databases of one server, a schema with every kind of quote, the guard, outputs, and a key for the ledger."""
+    schema, second = "we\"ird '%s; -- schema ü".replace(";", ","), f"{shop.name}_two"
+    quoted = '"' + schema.replace('"', '""') + '"'
+    with closing(shop.servers.postgresql.connect()) as connection:
+        connection.run(f"CREATE DATABASE {second}")
+    with closing(shop.servers.postgresql.connect(database=second)) as connection:
+        connection.execute_simple(f"CREATE SCHEMA {quoted} AUTHORIZATION {shop.owner}")
+        connection.execute_simple(f"SET ROLE {shop.owner}")
+        connection.execute_simple(f"CREATE TABLE {quoted}.things (id serial PRIMARY KEY)")
+    config = yaml.safe_load((shop.folder / "stepcreds.yml").read_text())
+    config["ledger"]["key"] = f"transit-{shop.name}/keys/ledger"
+    there = {"database": shop.url.replace(f"/{shop.name}?", f"/{second}?"), "schemas": [schema]}
+    more: dict[str, dict[str, object]] = {
+        "odd": {**there, "access": "read-write"},
+        "odd-ddl": {**there, "access": "ddl"},
+        "one-table": {"database": shop.url, "access": "read-only", "tables": [f"{shop.name}.orders"]},
+    }
+    for name, profile in more.items():
+        config["profiles"][name] = {
+            **profile,
+            "role": f"{shop.name}-{name}",
+            "creds": f"{shop.engine}/creds/{shop.name}-{name}",
+        }
+    (shop.folder / "stepcreds.yml").write_text(json.dumps(config))
+    answers = yaml.safe_load((shop.folder / "setup.yml").read_text())
+    answers["profiles"] = {
+        "migrate": {"guard": True, "outputs": True},
+        "odd": {"group": f"{shop.name}_rw"},
+        "odd-ddl": {"owner": shop.owner},
+    }
+    (shop.folder / "setup.yml").write_text(json.dumps(answers))
+    try:
+        policy = shop.setup("apply", "--print-policy")
+        assert policy.returncode == 0, policy.stderr
+        shop.token = shop.operator(policy.stdout)
+        first = shop.setup("apply", "--yes")
+        assert first.returncode == 0, first.stdout + first.stderr
+        second_run = shop.setup("apply", "--yes")
+        assert (second_run.returncode, "Nothing to do." in second_run.stdout.splitlines()) == (0, True)
+        for name in ("verify", "migrate", *more):
+            step = shop.step("exec", name, "--", "true")
+            assert step.returncode == 0, step.stderr
+    finally:
+        with closing(shop.servers.postgresql.connect()) as connection:
+            connection.run(f"DROP DATABASE {second} WITH (FORCE)")
+        with shop.vault() as client:
+            client.delete(f"sys/mounts/transit-{shop.name}")
+            for name in more:
+                client.delete(f"sys/policies/acl/{shop.name}-{name}")
 
 
 def test_something_else_under_a_name_is_left_alone(shop: Shop) -> None:

@@ -65,9 +65,7 @@ class Text:
         for rotation in rotated:
             if rotation.state is state:
                 user = one_line(state.plan.manager)
-                what = (
-                    f"{user} gets a new password, which Vault then replaces by one that it alone knows: {rotation.why}."
-                )
+                what = f"{user} gets a new password, which Vault alone will know: {rotation.why}."
                 lines += [
                     self._marked("~", first) if not n else f"    {first}" for n, first in enumerate(_wrapped(what))
                 ]

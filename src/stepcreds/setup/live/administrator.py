@@ -54,6 +54,10 @@ class Console(Protocol):
         """A query for `ask`."""
         ...
 
+    def user_in_use(self, name: str) -> str:
+        """A query for `ask`: whether somebody is logged in as that user, or it has issued users that are there."""
+        ...
+
     def filled_in(self, sql: str, password: Secret) -> str:
         """A statement of the plan with `password` (letters, digits, `-` and `_`) in the place that it has for one."""
         ...
@@ -77,7 +81,8 @@ class Found(NamedTuple):
     """What a database of the plan needs."""
 
     missing: tuple[Statement, ...]
-    has_manager: bool  # whether the user that Vault logs in as is there
+    has_manager: bool  # whether the user that Vault logs in as is there,
+    manager_in_use: bool  # and whether somebody uses it
 
 
 class Session:
@@ -90,16 +95,18 @@ class Session:
     def look(self) -> Found:
         """A statement that cannot be asked about is missing where any other is. Raises `DatabaseError`."""
         asked = [statement for statement in self._plan.statements if statement.done]
-        user = self.console.user_exists(self._plan.manager)
-        *answers, has_manager = self.console.ask([*(statement.done for statement in asked), user])
+        user = (self.console.user_exists(self._plan.manager), self.console.user_in_use(self._plan.manager))
+        *answers, exists, in_use = self.console.ask([*(statement.done for statement in asked), *user])
         for statement, answer in zip(asked, answers, strict=True):
             if isinstance(answer, DatabaseError):
                 raise _not_asked(statement, self._plan, answer)
-        if isinstance(has_manager, DatabaseError):
-            raise has_manager
+        if isinstance(exists, DatabaseError):
+            raise exists
+        if isinstance(in_use, DatabaseError):
+            raise in_use
         done = [statement for statement, answer in zip(asked, answers, strict=True) if answer]
         missing = tuple(statement for statement in self._plan.statements if statement not in done)
-        return Found(missing if any(each.done for each in missing) else (), has_manager)
+        return Found(missing if any(each.done for each in missing) else (), exists, in_use)
 
     def run(self, password: Secret | None) -> None:
         """Run what is missing, and set the management user's password unless it is None. Raises `DatabaseError`."""

@@ -17,7 +17,8 @@ from stepcreds.setup.live.administrator import open_session, where
 from stepcreds.setup.live.difference import Difference, body_for
 from stepcreds.setup.live.operator import Live
 from stepcreds.setup.live.permissions import Capabilities
-from stepcreds.setup.live.rotation import OPEN_FOR, Rotation, no_administrator
+from stepcreds.setup.live.rotation import OPEN_FOR, Rotation
+from stepcreds.setup.live.rotation import require as require_rotation
 from stepcreds.setup.live.survey import DatabaseState, Survey
 
 
@@ -41,8 +42,7 @@ def lacking(survey: Survey, rotated: Sequence[Rotation]) -> Capabilities:
 def require(survey: Survey, rotated: Sequence[Rotation]) -> None:
     """Raises `UsageError` or `VaultError` unless everything can be done, so that nothing is left half done."""
     for rotation in rotated:
-        if rotation.needs_administrator and not rotation.sets:
-            raise no_administrator(rotation)
+        require_rotation(rotation)
     for conflict in survey.conflicts:
         raise VaultError(
             f"{conflict.setting.path} cannot become what the plan wants: {conflict.reason}",
@@ -68,7 +68,7 @@ def require(survey: Survey, rotated: Sequence[Rotation]) -> None:
 def steps(survey: Survey, rotated: Sequence[Rotation], live: Live, clock: Clock) -> tuple[Step, ...]:
     """Everything that is to be done, the databases first: Vault tries a connection when it is written."""
     passwords = {
-        rotation.connection.setting.path: Secret(secrets.token_urlsafe(32)) for rotation in rotated if rotation.sets
+        rotation.connection.setting.path: Secret(secrets.token_urlsafe(32)) for rotation in rotated if rotation.forced
     }
     made = list(_database_steps(survey, passwords, clock))
     by_path = {rotation.connection.setting.path: rotation for rotation in rotated}
@@ -130,6 +130,6 @@ def _writing(each: Difference, body: Mapping[str, object], live: Live) -> Callab
 def _to_rotate(rotation: Rotation) -> Capabilities:
     setting = rotation.connection.setting
     needed = [{permissions.rotation(setting): frozenset({"update"})}]
-    if rotation.sets or rotation.opens:
+    if rotation.forced or rotation.opens:
         needed.append({setting.path: frozenset({"create", "update"})})
     return permissions.together(needed)

@@ -43,6 +43,10 @@ class MySQLConsole:
     def user_exists(self, name: str) -> str:
         return f"SELECT EXISTS (SELECT 1 FROM mysql.user WHERE User = {literal(name)} AND Host = '%')"  # noqa: S608 - quoted
 
+    def user_in_use(self, name: str) -> str:
+        # Who issued a user is not kept; Vault keeps its sessions.
+        return f"SELECT EXISTS (SELECT 1 FROM information_schema.PROCESSLIST WHERE USER = {literal(name)})"  # noqa: S608
+
     def filled_in(self, sql: str, password: Secret) -> str:
         return sql.replace(MANAGER_PASSWORD, password.reveal())
 

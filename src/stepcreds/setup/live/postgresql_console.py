@@ -61,6 +61,16 @@ class PostgreSQLConsole:
     def user_exists(self, name: str) -> str:
         return f"SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)})"  # noqa: S608 - quoted
 
+    def user_in_use(self, name: str) -> str:
+        # Vault keeps its sessions, and is a member of each user that it issued.
+        user = literal(name)
+        return (
+            f"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = {user})"  # noqa: S608 - quoted
+            " OR EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member"
+            " JOIN pg_roles r ON r.oid = m.roleid"
+            f" WHERE u.rolname = {user} AND r.rolvaliduntil > now() AND r.rolvaliduntil < 'infinity')"
+        )
+
     def filled_in(self, sql: str, password: Secret) -> str:
         # The verifier: the password itself reaches neither the server nor its log.
         return sql.replace(MANAGER_PASSWORD, scram.verifier(password))

@@ -18,14 +18,10 @@ class Rotation(NamedTuple):
     state: DatabaseState
     connection: Difference
     why: str
-    # Whether an administrator has to set one first; else Vault can also replace the one that it has.
-    needs_administrator: bool
+    # An administrator sets a password first. Else Vault changes the one that it has: nothing is lost if that fails.
+    forced: bool
     opens: bool  # whether the connection is for no role until Vault alone knows the password
-
-    @property
-    def sets(self) -> bool:
-        """Whether the administrator sets one first."""
-        return self.state.administrator is not None
+    asked: bool
 
 
 def rotations(survey: Survey, *, asked: bool) -> tuple[Rotation, ...]:
@@ -48,20 +44,32 @@ def rotations(survey: Survey, *, asked: bool) -> tuple[Rotation, ...]:
             else ""
         )  # fmt: skip
         if why:
-            made.append(Rotation(state, connection, why, absent or renamed, absent or shut))
+            forced = absent or renamed or not state.has_manager
+            made.append(Rotation(state, connection, why, forced, absent or shut, asked))
     return tuple(made)
 
 
-def no_administrator(rotation: Rotation) -> UsageError:
-    """The error for a first password that nobody can set."""
-    plan = rotation.state.plan
-    return UsageError(
-        f"Vault's connection {rotation.connection.setting.path} needs a password of {plan.manager} at "
-        f"{place(plan.url.host, plan.url.port)}, and there is no administrator of the database to set one",
-        cause="Vault replaces the password at once by one that it alone knows, but somebody has to set the first. "
-        "Nothing was changed.",
-        fix="Give the administrator's URL in an environment variable: --database-admin VARIABLE\n"
-        "Or let the database's administrator run what `stepcreds setup --format sql` prints, write the connection as "
-        "`stepcreds setup --format shell` shows it, and come back for the rest.",
-        docs="setup-administrator",
-    )
+def require(rotation: Rotation) -> None:
+    """Raises `UsageError` where nobody can set the password, and where that would lock somebody else out."""
+    plan, path = rotation.state.plan, rotation.connection.setting.path
+    at = place(plan.url.host, plan.url.port)
+    if rotation.forced and rotation.state.administrator is None:
+        raise UsageError(
+            f"Vault's connection {path} needs a password of {plan.manager} at {at}, and there is no administrator of "
+            "the database to set one",
+            cause="Vault replaces the password at once by one that it alone knows, but somebody has to set the first. "
+            "Nothing was changed.",
+            fix="Give the administrator's URL in an environment variable: --database-admin VARIABLE\n"
+            "Or let the database's administrator run what `stepcreds setup --format sql` prints, write the connection "
+            "as `stepcreds setup --format shell` shows it, and come back for the rest.",
+            docs="setup-administrator",
+        )
+    if rotation.forced and rotation.state.manager_in_use and not rotation.asked:
+        raise UsageError(
+            f"Somebody logs in to {at} as {plan.manager}, and it is not Vault's connection {path}",
+            cause="Another Vault, or another connection, has this user. A new password would lock it out. Nothing was "
+            "changed.",
+            fix="Give this connection a user of its own: --manager NAME\n"
+            "Or, if nothing else is to log in as this one: --rotate-manager",
+            docs="setup-administrator",
+        )

@@ -25,6 +25,7 @@ class DatabaseState(NamedTuple):
     administrator: Administrator | None  # None: nobody to ask, and `missing` says nothing
     missing: tuple[Statement, ...] = ()
     has_manager: bool = True
+    manager_in_use: bool = False
 
 
 class Survey(NamedTuple):
