@@ -26,6 +26,7 @@ from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
+from stepcreds.scope.mysql_codes import CODES as MYSQL_CODES
 from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
 from stepcreds.scope.token_paths import CODES as VAULT_CODES
 from stepcreds.setup.building import build
@@ -38,7 +39,11 @@ from stepcreds.setup.sql import script
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATABASE, VAULT = "app", "https://vault.example.com:8200"  # the README's
 # Where findings come from -> code -> its level, and what it means.
-FINDINGS: dict[str, Mapping[str, tuple[str, str]]] = {"PostgreSQL": POSTGRESQL_CODES, "Vault and OpenBao": VAULT_CODES}
+FINDINGS: dict[str, Mapping[str, tuple[str, str]]] = {
+    "PostgreSQL": POSTGRESQL_CODES,
+    "MariaDB and MySQL": MYSQL_CODES,
+    "Vault and OpenBao": VAULT_CODES,
+}
 
 
 def schema_file() -> str:
