@@ -37,8 +37,8 @@ def test_what_it_says(tmp_path: Path) -> None:
         "       include:\n"
         "         - local: .gitlab/stepcreds.yml\n"
         "  3. stepcreds config check\n"
-        "  4. Make Vault's roles and policies:\n"
-        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/vault.md\n"
+        "  4. stepcreds setup, which makes what Vault and the database need:\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/setup.md\n"
         "     https://github.com/stepcreds/stepcreds/blob/v1/docs/identity.md#gitlab\n"
         "  5. In a job: stepcreds doctor migrate, which says what is missing.\n"
     )
@@ -58,8 +58,8 @@ def test_without_a_ci_there_is_the_configuration_alone(tmp_path: Path) -> None:
         "Next:\n"
         "  1. Look at every line that says `change` in what was written.\n"
         "  2. stepcreds config check\n"
-        "  3. Make Vault's roles and policies:\n"
-        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/vault.md\n"
+        "  3. stepcreds setup, which makes what Vault and the database need:\n"
+        "     https://github.com/stepcreds/stepcreds/blob/v1/docs/setup.md\n"
         "     https://github.com/stepcreds/stepcreds/blob/v1/docs/identity.md\n"
         "  4. In a job: stepcreds doctor migrate, which says what is missing.\n"
     )

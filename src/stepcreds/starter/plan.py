@@ -89,7 +89,7 @@ def plan(repository: Repository, asked: Asked) -> Plan:
         f"STEPCREDS_VAULT_ADDR={address or ADDRESS} stepcreds config check" if azure else "stepcreds config check"
     )
     steps.append(
-        f"Make Vault's roles and policies:\n{DOCS}/vault.md\n{DOCS}/identity.md"
+        f"stepcreds setup, which makes what Vault and the database need:\n{DOCS}/setup.md\n{DOCS}/identity.md"
         + (f"#{system.anchor}" if system else "")
     )
     steps.append("In a job: stepcreds doctor migrate, which says what is missing.")
