@@ -97,7 +97,7 @@ def merged(looks: Mapping[str, Examination]) -> Examination:
     for each in (finding for look in looks.values() for finding in look.findings):
         place = (each.database, each.schema, each.table, each.columns)
         if each.code == "PG.DATABASE.CONNECT" and others:
-            what = f"connect to {len(others)} other database(s)"
+            what = f"connect to {len(others)} other database{'s' * (len(others) > 1)}"
             findings.setdefault((each.code,), each._replace(what=what, objects=others[:3], number=len(others)))
         elif each.code != "PG.DATABASE.CONNECT" and not (each.code.startswith("PG.ELSEWHERE.") and place[0] in looks):
             findings.setdefault((each.code, each.subject, each.level, each.via, *place), each)
