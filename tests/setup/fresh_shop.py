@@ -235,8 +235,11 @@ profiles:
         answers = answers_of(config, {}, {"answers_path": self.folder / "setup.yml"})
         return build(config, answers), answers
 
-    def check(self, *, mend: bool = False) -> Report:
-        """What `setup check` finds, after `setup apply` with `mend`; without a process of its own."""
+    def check(self, *, mend: bool = False, first: int | None = None) -> Report:
+        """What `setup check` finds, after `setup apply` with `mend`; without a process of its own.
+
+        `first`: only so many steps of it, as if it had been killed then.
+        """
         clock = SystemClock()
         config = load_config(self.folder / "stepcreds.yml", {}, self.folder, clock)
         plan, answers = self.plan()
@@ -244,7 +247,7 @@ profiles:
             whose = administrators(plan, (), {DEFAULT_VARIABLE: self.administrator.reveal()}, self.folder)
             found = survey(plan, live, whose, clock)
             if mend:
-                for step in steps(found, rotations(found, asked=False), live, clock):
+                for step in steps(found, rotations(found, asked=False), live, clock)[:first]:
                     step.run()
                 found = survey(plan, live, whose, clock)
             examined = examine(found, config.profiles.values(), answers, clock)

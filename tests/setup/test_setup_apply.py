@@ -22,6 +22,7 @@ from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
 from stepcreds.devstack.issuer import Issuer
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import PostgreSQL
+from stepcreds.devstack.stack import Stack
 
 # ruff: noqa: F811, S608 - pytest hands a fixture in under the name it was imported with; the names in SQL are ours
 
@@ -332,6 +333,22 @@ class TestPartly:
         assert "an earlier run did not get that far." in " ".join(again.stdout.split())
         assert before != shop.password()
         assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
+
+    def test_wherever_a_run_is_killed_the_next_one_finishes(self, stack: Stack, tmp_path: Path) -> None:
+        left, number = 1, 0
+        while left:
+            (folder := tmp_path / str(number)).mkdir()
+            shop = Shop(stack, folder)
+            try:
+                left = len(shop.check(mend=True, first=number).drift)
+                assert shop.check(mend=True).drift == (), number
+                for profile in ("migrate", "verify"):
+                    assert shop.read(f"{shop.engine}/creds/{shop.name}-{profile}")["username"].startswith("v-"), number
+            finally:
+                shop.remove()
+            number += 1
+        # All steps of an empty Vault and database, and once more with all of them.
+        assert number == 15
 
     def test_whoever_interrupts_learns_what_was_done(self, shop: Shop) -> None:
         with closing(shop.servers.postgresql.connect(database=shop.name)) as other:
