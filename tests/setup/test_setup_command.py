@@ -34,6 +34,8 @@ Who may log in, for how long:
     audience = https://vault.example.com:8200
     token: 210 s, at most 1890 s; entity by repository_id
 
+Note: verify: every job of the repository may log in; --environment, --branch or --ref would make it fewer.
+
 Nothing has been written. How to go on:
   stepcreds setup apply --dry-run                  what of this is missing
   stepcreds setup apply                            make it so

@@ -197,7 +197,10 @@ def test_a_plan_is_in_the_order_in_which_it_can_be_written(tmp_path: Path) -> No
     }
     assert bodies["database/config/app"].secret == ("password",)
     assert [database.manager for database in made.databases] == ["stepcreds_vault"]
-    assert made.notes == ("verify: a profile that is handed out as outputs may say role: app-verify-outputs",)
+    assert made.notes == (
+        "verify: every job of the repository may log in; --environment, --branch or --ref would make it fewer.",
+        "verify: a profile that is handed out as outputs may say role: app-verify-outputs",
+    )
 
 
 def test_vault_reaches_the_database_where_the_answers_say(tmp_path: Path) -> None:
@@ -258,15 +261,26 @@ def test_an_engine_without_a_database_gets_its_policy_and_its_jwt_role(tmp_path:
     )
     assert [setting.kind for setting in made.settings] == ["auth_mount", "auth_config", "policy", "jwt_role", "header"]
     assert made.databases == ()
-    assert made.notes == ("deploy: what issues at aws/creds/deploy is not made here; its policy and its JWT role are.",)
+    assert made.notes == (
+        "deploy: what issues at aws/creds/deploy is not made here; its policy and its JWT role are.",
+        "deploy: every job of the repository may log in; --environment, --branch or --ref would make it fewer.",
+    )
 
 
 def test_in_a_namespace_the_header_is_left_to_the_root(tmp_path: Path) -> None:
     vault_settings = {"address": "https://vault.example.com:8200", "namespace": "platform"}
     made = plan(config(tmp_path, {"verify": profile("verify")}, vault=vault_settings))
     assert "header" not in [setting.kind for setting in made.settings]
-    assert made.notes == (
+    assert made.notes[1:] == (
         "The header X-Stepcreds-Step is audited for the whole server, and set up in the root namespace.",
+    )
+
+
+def test_a_subject_of_github_has_two_forms(tmp_path: Path) -> None:
+    made = plan(config(tmp_path, {"a": profile("a")}), given({"claim": {"sub": "repo:acme/shop:ref:refs/heads/main"}}))
+    assert made.notes == (
+        "a: repositories made, renamed or moved since 15 July 2026 have another sub, repo:OWNER@ID/NAME@ID:…; other "
+        "claims are the same for all.",
     )
 
 

@@ -10,9 +10,8 @@ from stepcreds.errors import UsageError
 from stepcreds.setup import connections, mysql, postgresql, vault
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.connections import Connection
+from stepcreds.setup.notes import OUTPUTS, notes
 from stepcreds.setup.plan import DatabasePlan, Plan, Setting
-
-OUTPUTS = "-outputs"  # behind the name of a JWT role: the one for credentials that are handed out
 
 
 class Engine(Protocol):
@@ -43,7 +42,7 @@ def build(config: Config, answers: Answers) -> Plan:
         *_header(config, answers),
     ]
     databases = tuple(_database(connection, answers) for connection in made)
-    return Plan(databases, tuple(settings), tuple(_notes(config, answers, profiles)))
+    return Plan(databases, tuple(settings), tuple(notes(config, answers)))
 
 
 def _login(config: Config, answers: Answers) -> Iterable[Setting]:
@@ -168,14 +167,3 @@ def _header(config: Config, answers: Answers) -> Iterable[Setting]:
     if config.vault.namespace is None and answers.audit_header:
         path = f"sys/config/auditing/request-headers/{answers.audit_header}"
         yield Setting("header", path, {"hmac": False}, "The audit log says which step a request came from.")
-
-
-def _notes(config: Config, answers: Answers, profiles: Sequence[Profile]) -> Iterable[str]:
-    for profile in profiles:
-        if not connections.has_connection(profile):
-            yield f"{profile.name}: what issues at {profile.creds} is not made here; its policy and its JWT role are."
-        if answers.profiles[profile.name].outputs:
-            role = f"{profile.role.lower()}{OUTPUTS}"
-            yield f"{profile.name}: a profile that is handed out as outputs may say role: {role}"
-    if config.vault.namespace is not None and answers.audit_header:
-        yield f"The header {answers.audit_header} is audited for the whole server, and set up in the root namespace."
