@@ -45,6 +45,7 @@ class PlanLab:
             "pl_job",
             "pl_legacy",
             "pl_short",
+            "pl_boss",
         ):
             with suppress(DatabaseError):
                 site.run(f"DROP OWNED BY {role}")
@@ -240,6 +241,47 @@ class Plan(PlanLab):
             before = admin.run(password)
             admin.run(manager.sql)
             assert (admin.run(manager.done), admin.run(password)) == ([[True]], before)
+
+
+class Administrator(PlanLab):
+    """One who is no superuser, as managed services have them: CREATEROLE, and the owner of the database."""
+
+    def test_who_makes_roles_and_owns_the_database_can_run_the_plan(self, site: Site) -> None:
+        profiles = [site.profile(access, access, database="pl") for access in ("ddl", "read-only", "read-write")]
+        roles = {access: ROLE[access] for access in ("ddl", "read-only", "read-write")}
+        given = answers(roles, manager="pl_mgr")
+        with site.database("pl"):
+            site.run(f"CREATE ROLE pl_boss LOGIN CREATEROLE PASSWORD '{PASSWORD.reveal()}'")
+            site.run("ALTER DATABASE pl OWNER TO pl_boss")
+            with closing(site.login("pl_boss", PASSWORD, "pl")) as boss:
+                for statement in postgresql.database_plan(site.url("pl"), profiles, given).statements:
+                    boss.run(statement.sql.replace(MANAGER_PASSWORD, PASSWORD.reveal()))
+                    # Up to 14 the schema public is a superuser's.
+                    left = site.major == 14 and "REVOKE CREATE ON SCHEMA public" in statement.sql
+                    assert (statement.why, boss.run(statement.done)) == (statement.why, [[not left]])
+            site.configure(site.url("pl"), "pl_mgr", PASSWORD, "boss")
+            for profile in profiles:
+                site.add_role(f"boss-{profile.name}", "boss", profile, given)
+                issued = site.issue_role(f"boss-{profile.name}")
+                with issued.connect("pl") as session:
+                    if profile.access == "ddl":
+                        session.run("CREATE TABLE app.made (id serial)")
+                    session.run("SELECT * FROM app.made")
+                issued.assert_revoked()
+
+    def test_what_is_not_theirs_is_left_as_it_is(self, site: Site) -> None:
+        with site.database("pl", Hardening.APPLICATION) as admin:
+            statements = plan(site, "pl", site.profile("r", "read-only", database="pl"))
+            hardening = [each for each in statements if " FROM PUBLIC" in each.sql]
+            with closing(site.login("pl_app", PASSWORD, "pl")) as application:
+                acl = "SELECT datacl::text FROM pg_database WHERE datname = 'pl'"
+                before = admin.run(acl)
+                for statement in hardening:
+                    application.run(statement.sql)
+                assert admin.run(acl) == before
+                left = [application.run(statement.done) for statement in hardening]
+            # Those of other databases, at this server, are done already.
+            assert left == [[[False]], [[True]], [[True]], [[False]], [[False]]]
 
 
 class Hardening(PlanLab):

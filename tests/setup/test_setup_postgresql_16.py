@@ -15,6 +15,10 @@ class TestPlan(postgresql_plan_checks.Plan):
     pass
 
 
+class TestAdministrator(postgresql_plan_checks.Administrator):
+    pass
+
+
 class TestHardening(postgresql_plan_checks.Hardening):
     pass
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.postgresql_names import array, do, literal, quoted, refusal, shown
+from stepcreds.setup.postgresql_names import array, do, literal, quoted, shown
 from stepcreds.setup.postgresql_reach import percent
 
 
@@ -33,10 +33,14 @@ def _create_in_public() -> Statement:
     body = f"""DECLARE
   keeper name;
 BEGIN
+  IF NOT {has} THEN
+    RETURN;
+  END IF;
+{_only_by("SELECT nspowner FROM pg_namespace WHERE nspname = 'public'", "the owner of the schema public")}
   -- Who has made something there may go on.
   FOR keeper IN
     SELECT r.rolname FROM pg_roles r CROSS JOIN pg_namespace n
-    WHERE {has} AND n.nspname = 'public' AND NOT r.rolsuper AND r.rolname !~ '^pg_'
+    WHERE n.nspname = 'public' AND NOT r.rolsuper AND r.rolname !~ '^pg_'
       AND (EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner = r.oid)
         OR EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proowner = r.oid))
       AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) x
@@ -44,10 +48,7 @@ BEGIN
   LOOP
     EXECUTE format('GRANT CREATE ON SCHEMA public TO %I', keeper);
   END LOOP;
-  IF {has} THEN
-    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-  END IF;
-{_still(has, "PUBLIC may still CREATE in the schema public", "the owner of the schema")}
+  REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 END"""
     return Statement(
         do(body),
@@ -98,6 +99,7 @@ def _taken_from_public(database: str, privilege: str, ours: Sequence[str], manag
     WHERE {acts} AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ({array(ours)})
       AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
         WHERE x.privilege_type = '{privilege}' AND x.grantee <> 0 AND pg_has_role(r.oid, x.grantee, 'USAGE'))"""
+    owner = f"SELECT datdba FROM pg_database WHERE datname = {literal(database)}"
     grant = literal(f"GRANT {privilege} ON DATABASE {percent(quoted(database))} TO %I")
     body = f"""DECLARE
   keeper name;
@@ -106,6 +108,7 @@ BEGIN
   IF NOT {has} THEN
     RETURN;
   END IF;
+{_only_by(owner, "the owner of the database")}
   -- Users that expire, are at work in this database, and were not issued for us: Vault's user is a member of those.
   SELECT string_agg(quote_ident(x.rolname), ', ') INTO issued
   FROM (SELECT r.rolname {relying}
@@ -126,7 +129,6 @@ BEGIN
     EXECUTE format({grant}, keeper);
   END LOOP;
   REVOKE {privilege} ON DATABASE {quoted(database)} FROM PUBLIC;
-{_still(has, f"PUBLIC still has {privilege} on {shown(database)}", "the owner of the database")}
 END"""
     return do(body)
 
@@ -139,9 +141,10 @@ def _public_has(database: str, privilege: str) -> str:
     )
 
 
-def _still(has: str, what: str, who: str) -> str:
-    """PostgreSQL only warns where whoever runs a REVOKE has no say."""
-    hint = literal(f"Run this as {who}, or as a superuser.")
-    return f"""  IF {has} THEN
-    {refusal(literal(f"stepcreds: {what}"), hint)}
+def _only_by(owner: str, in_words: str) -> str:
+    """PostgreSQL only warns where whoever runs a GRANT or a REVOKE has no say, each time; so this does, once."""
+    told = literal(f"stepcreds: left as it is, because only {in_words} can change it")
+    return f"""  IF NOT pg_has_role(current_user, ({owner}), 'USAGE') THEN
+    RAISE WARNING USING MESSAGE = {told};
+    RETURN;
   END IF;"""

@@ -33,8 +33,13 @@ def group(name: str, *, access: str) -> Statement:
 
 def owner(name: str) -> Statement:
     """The role that owns what migrations make."""
+    # An administrator who is no superuser makes schemas for the owner, and its default privileges, as a member of it.
+    member = f"""
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+      GRANT {quoted(name)} TO CURRENT_USER;
+    END IF;"""
     return Statement(
-        _role(name),
+        _role(name, made=member),
         f"SELECT {_exists_without_powers(name)}",
         f"The owner that users with ddl access work as: what they make belongs to {shown(name)}, and stays.",
     )
@@ -124,13 +129,13 @@ def _exists_without_powers(name: str) -> str:
     return f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND NOT ({' OR '.join(_POWERS)}))"
 
 
-def _role(name: str, refusals: str = "") -> str:
+def _role(name: str, refusals: str = "", made: str = "") -> str:
     told = literal(
         f"stepcreds: {shown(name)} is a superuser, or makes roles or databases, replicates or bypasses row security"
     )
     body = f"""BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN
-    CREATE ROLE {quoted(name)} NOLOGIN;
+    CREATE ROLE {quoted(name)} NOLOGIN;{made}
   END IF;
   IF NOT {_exists_without_powers(name)} THEN
     {refusal(told, "'So could every member of it: name another role for the profile.'")}
