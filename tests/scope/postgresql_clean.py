@@ -177,6 +177,12 @@ CLEAN = [
         undo="REVOKE CONNECT, TEMPORARY ON DATABASE shop, billing FROM PUBLIC;"
         " REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC",
     ),
+    Clean(
+        name="parameter_of_everybody",
+        setup="GRANT SET ON PARAMETER work_mem TO {user}",
+        can="SET work_mem = '5MB'",
+        since=15,
+    ),
     Clean(name="latent_grants", setup="GRANT SELECT, INSERT, DELETE ON hr.salaries TO {user}"),
     Clean(
         name="large_object_of_others", setup="SELECT lo_from_bytea(990031, 'theirs')", undo="SELECT lo_unlink(990031)"

@@ -155,6 +155,39 @@ CODE = [
         undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
     ),
     Case(
+        name="definer_behind_views",
+        level="write",
+        code=DEFINER,
+        about="definer_behind_views",
+        objects=(
+            table(),
+            writer(schema="hr", public=True),
+            "CREATE VIEW hr.{case}_view AS SELECT hr.{case}_run() AS n; CREATE VIEW app.{case}_view AS SELECT n FROM hr.{case}_view",
+        ),
+        grant="GRANT SELECT ON app.{case}_view TO {user}",
+        attack="SELECT n FROM app.{case}_view",
+        watch=ROWS,
+        undo="DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
+        name="definer_check_with_temporary",
+        level="write",
+        code=DEFINER,
+        about="definer_check_with_temporary",
+        objects=(
+            table(),
+            writer(schema="hr", public=True),
+            "CREATE TABLE app.{case}_log (id int CHECK (hr.{case}_run() > 0)); GRANT SELECT ON app.{case}_log TO app_ro",
+        ),
+        grant="GRANT TEMPORARY ON DATABASE shop TO {user}",
+        attack=(
+            "CREATE TEMPORARY TABLE mine (LIKE app.{case}_log INCLUDING CONSTRAINTS)",
+            "INSERT INTO mine VALUES (1)",
+        ),
+        watch=ROWS,
+        undo="DROP TABLE IF EXISTS app.{case}_log; DROP FUNCTION IF EXISTS hr.{case}_run CASCADE",
+    ),
+    Case(
         name="definer_behind_operator",  # the operator has found it as well
         level="write",
         code=DEFINER,

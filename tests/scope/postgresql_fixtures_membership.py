@@ -106,6 +106,33 @@ MEMBERSHIP = [
         since=16,
     ),
     Case(
+        name="admin_by_set_role_before_16",
+        level="admin",
+        code="PG.ROLE.ADMIN_OPTION",
+        about="app_owner",
+        objects=table("CREATE ROLE {case}_1 NOINHERIT; GRANT app_owner TO {case}_1 WITH ADMIN OPTION;")
+        + "GRANT CONNECT ON DATABASE shop TO {user}; ALTER ROLE {user} NOINHERIT",
+        grant="GRANT {case}_1 TO {user}",
+        attack=("SET ROLE {case}_1", "GRANT app_owner TO outsider"),
+        watch="SELECT pg_has_role('outsider', 'app_owner', 'MEMBER')",
+        undo="REVOKE app_owner FROM outsider",
+        until=15,
+    ),
+    Case(
+        name="admin_of_predefined",
+        level="admin",
+        code="PG.ROLE.ADMIN_OPTION",
+        about="pg_execute_server_program",
+        objects="",
+        grant="GRANT pg_execute_server_program TO {user} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+        attack=(
+            "GRANT pg_execute_server_program TO {user} WITH INHERIT TRUE",
+            "COPY (SELECT 'written') TO PROGRAM 'cat >{folder}/data/{case}.txt'",
+        ),
+        watch="SELECT size FROM pg_stat_file('{folder}/data/{case}.txt', true)",
+        since=16,
+    ),
+    Case(
         name="admin_inherited",
         level="admin",
         code="PG.ROLE.ADMIN_OPTION",

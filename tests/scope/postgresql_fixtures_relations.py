@@ -120,6 +120,18 @@ RELATIONS = [
         watch="SELECT to_regclass('app.{case}')::text",
     ),
     Case(
+        name="table_owner_without_usage",  # what cannot be named can still be dropped with all else that it owns
+        level="ddl",
+        code="PG.TABLE.OWN",
+        about="hr",
+        objects="CREATE TABLE hr.{case} ()",
+        grant="ALTER TABLE hr.{case} OWNER TO {user}",
+        attack="DROP OWNED BY CURRENT_USER",
+        watch="SELECT to_regclass('hr.{case}')::text",
+        refused="",
+        declared={"schemas": ("app", "hr")},
+    ),
+    Case(
         name="column_update",
         level="write",
         code="PG.COLUMN.WRITE",
