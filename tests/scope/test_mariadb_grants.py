@@ -93,7 +93,13 @@ def test_a_line_that_does_not_fit_is_the_worst_and_gives_no_name_and_no_hash_awa
     assert read_line(line) == Line((Power("unread", beginning),))
     what = f"do what the server says in words that are not understood here: {beginning}"
     assert findings([Held(power) for power in read_line(line).powers], SERVER) == (
-        Finding("MY.UNREAD.LINE", "admin", what, beginning, fix="Do not grant it "),
+        Finding(
+            "MY.UNREAD.LINE",
+            "admin",
+            what,
+            beginning,
+            fix="Look at its SHOW GRANTS; what is read here is what MariaDB 10.11 and MySQL 8 write",
+        ),
     )
 
 
@@ -121,7 +127,7 @@ def test_a_privilege_that_nobody_knows_is_the_worst() -> None:
             "admin",
             "use the privilege LEVITATE on the database shop, which is taken for the worst",
         ),
-        ("MY.COLUMN.ADMIN", "admin", "LEVITATE 1 column of shop.orders"),
+        ("MY.UNKNOWN.PRIVILEGE", "admin", "LEVITATE 1 column of shop.orders"),
     ]
 
 

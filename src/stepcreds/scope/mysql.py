@@ -6,7 +6,6 @@ readable only while it is. Run against MariaDB 10.11. MySQL 8 is written from it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
@@ -14,18 +13,16 @@ from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases.mysql_session import Session, open_session
 from stepcreds.databases.stream import Deadline, place
-from stepcreds.errors import DatabaseError
 from stepcreds.measurement import Finding
 from stepcreds.scope import mysql_code, mysql_silence
 from stepcreds.scope.interface import Examination
 from stepcreds.scope.mysql_findings import findings
 from stepcreds.scope.mysql_grants import read_line
 from stepcreds.scope.mysql_power import Held, Line, Power, Server, plain
+from stepcreds.scope.mysql_product import WITH_PUBLIC, experimental, product_of
 from stepcreds.scope.mysql_rights import Rights, Rows
 from stepcreds.secret import Secret
 
-_OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0)}
-_WITH_PUBLIC = (10, 11)  # also the oldest that this was run against
 # Names in backticks and strings with backslashes, whatever the server's defaults are; times that compare.
 _PREPARE = (
     "SET SESSION sql_mode = '', sql_quote_show_create = 1, time_zone = '+00:00', lock_wait_timeout = 5",
@@ -47,32 +44,9 @@ class MySQL:
         """See `Engine.examine`. One round trip; one more for roles, and one more to look at routines and views."""
         deadline = Deadline(self._clock, timeout)
         with open_session(url, username, password, deadline, several=True) as session:
-            product, version, server = _product(session.version, place(url.host, url.port))
+            product, version, server = product_of(session.version, place(url.host, url.port))
             examination = _Conversation(session, product, version, named).examination(username)
-        return examination._replace(server=server, experimental=_experimental(product, version))
-
-
-def _product(version: str, where: str) -> tuple[str, tuple[int, int], str]:
-    """MariaDB or MySQL, its version, and both as a name. Raises `DatabaseError` for one that is too old."""
-    product = "MariaDB" if "MariaDB" in version else "MySQL"
-    match = re.match(r"(?:5\.5\.5-)?((\d+)\.(\d+)(?:\.\d+)?)", version)
-    if match is None:
-        raise DatabaseError(f"{where} does not say which version it is")
-    number = int(match[2]), int(match[3])
-    oldest = _OLDEST[product]
-    if number < oldest:
-        raise DatabaseError(
-            f"{where} is {product} {match[1]}, and rights are read from {product} {oldest[0]}.{oldest[1]} on"
-        )
-    return product, number, f"{product} {match[1]}"
-
-
-def _experimental(product: str, version: tuple[int, int]) -> str:
-    if product == "MySQL":
-        return "MySQL 8 has never been run against this"
-    if version < _WITH_PUBLIC:
-        return "MariaDB before 10.11 has never been run against this"
-    return ""
+        return examination._replace(server=server, experimental=experimental(product, version))
 
 
 class _State(NamedTuple):
@@ -91,7 +65,7 @@ class _Conversation:
     def __init__(self, session: Session, product: str, version: tuple[int, int], named: frozenset[str]) -> None:
         self._session = session
         self._mariadb = product == "MariaDB"
-        self._public = self._mariadb and version >= _WITH_PUBLIC
+        self._public = self._mariadb and version >= WITH_PUBLIC
         self._named = named
         self._round_trips = 0
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from stepcreds.measurement import Finding
-from stepcreds.scope.mysql_findings import SECRETS
 from stepcreds.scope.mysql_places import SYSTEM
 from stepcreds.scope.mysql_privileges import EVERYTHING
 from stepcreds.scope.mysql_rights import Rights, Rows
+from stepcreds.scope.mysql_secrets import SECRETS
 from stepcreds.scope.mysql_silence import hidden
 
 _READS, _WRITES = ("SELECT", "SHOW VIEW"), ("INSERT", "UPDATE", "DELETE")

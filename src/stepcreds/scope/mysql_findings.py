@@ -5,24 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from stepcreds.measurement import LEVELS, Finding, Level
+from stepcreds.measurement import Finding
 from stepcreds.scope.mysql_places import closed, is_pattern, literal, reached
 from stepcreds.scope.mysql_power import Held, Place, Power, Server, dotted, plain
 from stepcreds.scope.mysql_privileges import DATA, EVERYTHING, NOTHING, server_privilege
+from stepcreds.scope.mysql_secrets import secret_table, secrets
+from stepcreds.scope.mysql_words import by_level, on, verbs
 
-# Tables of `mysql` that hold secrets: hashes of passwords, passwords in clear, everybody's statements.
-SECRETS = ("global_priv", "user", "servers", "general_log", "slow_log", "password_history")
-_CHANGES = {"INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", *EVERYTHING}
-_PHRASES = {
-    "REFERENCES": "make foreign keys to",
-    "INDEX": "make indexes",
-    "EVENT": "make events",
-    "TRIGGER": "make triggers",
-    "CREATE TEMPORARY TABLES": "make temporary tables",
-    "EXECUTE": "call routines",
-    "ALL PRIVILEGES": "do everything",
-    "ALL": "do everything",
-}
 _EXAMPLES = 3
 _MOST_DATABASES = 20  # that are told one by one
 
@@ -62,7 +51,8 @@ def _special(powers: Iterable[Power]) -> Iterator[Finding]:
     for power in powers:
         if power.kind == "unread":
             what = f"do what the server says in words that are not understood here: {power.name}"
-            yield Finding("MY.UNREAD.LINE", "admin", what, power.name)
+            fix = " Look at its SHOW GRANTS; what is read here is what MariaDB 10.11 and MySQL 8 write"
+            yield Finding("MY.UNREAD.LINE", "admin", what, power.name, fix=fix)
         elif power.kind == "proxy":
             account = power.name.replace("`", "")
             what = f"act as {account}, where its way to log in allows for proxies"
@@ -87,9 +77,9 @@ def _of_server(powers: Sequence[Power]) -> Iterator[Finding]:
             level, what = server_privilege(name)
             code = re.sub(r"[^A-Z0-9]+", "_", name.upper())
             yield Finding(f"MY.SERVER.{code}", level, what, fix=f"{name} ON *.*")
-    for level, some in _by_level(names):
-        yield Finding(f"MY.GLOBAL.{level.upper()}", level, f"{_verbs(some)} in all databases", fix=_on(some, Place()))
-    yield from _secrets(names, "all databases", fix=_on(names, Place()))
+    for level, some in by_level(names):
+        yield Finding(f"MY.GLOBAL.{level.upper()}", level, f"{verbs(some)} in all databases", fix=on(some, Place()))
+    yield from secrets(names, "all databases", fix=on(names, Place()))
 
 
 def _of_databases(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
@@ -102,12 +92,12 @@ def _of_databases(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
             where = f"every database whose name fits {pattern}"
             yield from _at(names, where, Finding("MY.DATABASE", "info", "", pattern), place)
             if "mysql" in databases:
-                yield from _secrets(names, where, fix=_on(names, place))
+                yield from secrets(names, where, fix=on(names, place))
             continue
         for database in databases:
             at = f"the database {database}"
             if database == "mysql":
-                yield from _secrets(names, at, fix=_on(names, place))
+                yield from secrets(names, at, fix=on(names, place))
             yield from _at(names, at, Finding("MY.DATABASE", "info", "", database, database=database), place)
 
 
@@ -124,7 +114,7 @@ def _of_tables(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
         table = dotted(name)
         whole = tuple(power.name for power in mine if not power.columns)
         if name.database == "mysql":
-            yield from _secret_table(name, [power.name for power in mine])
+            yield from secret_table(name, [power.name for power in mine])
         if whole:
             tables.setdefault((name.database, whole, table if table in server.named else ""), []).append(mine[0])
         for power in mine:
@@ -140,11 +130,12 @@ def _of_tables(powers: Sequence[Power], server: Server) -> Iterator[Finding]:
 
 
 def _column(power: Power, table: str) -> Finding:
-    level = DATA.get(power.name, "admin")
+    level = DATA.get(power.name)
     columns = tuple(f"{table}.{column}" for column in power.columns)
-    what = f"{_verbs([power.name])} {len(columns)} column{'s' * (len(columns) > 1)} of {table}"
+    what = f"{verbs([power.name])} {len(columns)} column{'s' * (len(columns) > 1)} of {table}"
     fix = f"{power.name} ({', '.join(power.columns)}) ON {power.place}"
-    found = Finding(f"MY.COLUMN.{level.upper()}", level, what, table, columns[:_EXAMPLES], len(columns), fix=fix)
+    code = f"MY.COLUMN.{level.upper()}" if level else "MY.UNKNOWN.PRIVILEGE"
+    found = Finding(code, level or "admin", what, table, columns[:_EXAMPLES], len(columns), fix=fix)
     return found._replace(database=power.place.database, table=table, columns=columns)
 
 
@@ -175,51 +166,11 @@ def _examples(several: Sequence[Power]) -> tuple[str, ...]:
 
 def _at(names: Sequence[str], where: str, finding: Finding, place: Place) -> Iterator[Finding]:
     """A finding for each level of what may be done at one place; `finding` has all but that."""
-    for level, some in _by_level(names):
+    for level, some in by_level(names):
         preposition = " on" if place.kind != "database" else " in"
-        what = f"{_verbs(some)}{preposition} {where}"
-        yield finding._replace(code=f"{finding.code}.{level.upper()}", level=level, what=what, fix=_on(some, place))
+        what = f"{verbs(some)}{preposition} {where}"
+        yield finding._replace(code=f"{finding.code}.{level.upper()}", level=level, what=what, fix=on(some, place))
     for name in names:
         if name not in DATA and name not in EVERYTHING:
             what = f"use the privilege {name} on {where}, which is taken for the worst"
-            yield finding._replace(code="MY.UNKNOWN.PRIVILEGE", level="admin", what=what, fix=_on([name], place))
-
-
-def _secrets(names: Sequence[str], where: str, fix: str) -> Iterator[Finding]:
-    """What rights on the whole of `mysql` come to."""
-    if "SELECT" in names or any(name in EVERYTHING for name in names):
-        what = f"read the hashes of everybody's password (mysql.global_priv), as it can SELECT in {where}"
-        yield Finding("MY.SECRET.READ", "admin", what, "mysql", database="mysql", fix=fix)
-    if _CHANGES.intersection(names):
-        what = f"change who has which rights (mysql.global_priv), as it can {_verbs(names)} in {where}"
-        yield Finding("MY.SECRET.WRITE", "admin", what, "mysql", database="mysql", fix=fix)
-
-
-def _secret_table(place: Place, names: Sequence[str]) -> Iterator[Finding]:
-    where = dotted(place)
-    base = Finding("", "admin", "", where, database="mysql", table=where, fix=_on(names, place))
-    if place.name in SECRETS and any(name in ("SELECT", *EVERYTHING) for name in names):
-        yield base._replace(code="MY.SECRET.READ", what=f"read secrets of other users in {where}")
-    if _CHANGES.intersection(names):
-        yield base._replace(code="MY.SECRET.WRITE", what=f"change {where}, which the server takes its rights from")
-
-
-def _by_level(names: Sequence[str]) -> Iterator[tuple[Level, list[str]]]:
-    """The worst first; ALL PRIVILEGES is one thing, of the level of the worst in it."""
-    everything = [name for name in names if name in EVERYTHING]
-    if everything:
-        yield "ddl", everything
-        return
-    for level in reversed(LEVELS):
-        some = [name for name in names if DATA.get(name) == level]
-        if some:
-            yield level, some
-
-
-def _verbs(names: Sequence[str]) -> str:
-    verbs = [_PHRASES.get(name, name) for name in names]
-    return " and ".join([", ".join(verbs[:-1])] * (len(verbs) > 1) + verbs[-1:])
-
-
-def _on(names: Sequence[str], place: Place) -> str:
-    return f"{', '.join(names)} ON {place}"
+            yield finding._replace(code="MY.UNKNOWN.PRIVILEGE", level="admin", what=what, fix=on([name], place))

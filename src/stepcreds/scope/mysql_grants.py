@@ -18,32 +18,9 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 # What may follow the user of a grant: how it logs in, and its limits. They give no power.
-_TAIL = frozenset(
-    [
-        "IDENTIFIED",
-        "BY",
-        "PASSWORD",
-        "VIA",
-        "USING",
-        "AS",
-        "OR",
-        "REQUIRE",
-        "NONE",
-        "SSL",
-        "X509",
-        "ISSUER",
-        "SUBJECT",
-        "CIPHER",
-        "AND",
-        "WITH",
-        "GRANT",
-        "OPTION",
-        "MAX_QUERIES_PER_HOUR",
-        "MAX_UPDATES_PER_HOUR",
-        "MAX_CONNECTIONS_PER_HOUR",
-        "MAX_USER_CONNECTIONS",
-        "MAX_STATEMENT_TIME",
-    ]
+_TAIL = re.compile(
+    "IDENTIFIED|BY|PASSWORD|VIA|USING|AS|OR|REQUIRE|NONE|SSL|X509|ISSUER|SUBJECT|CIPHER|AND|WITH|GRANT|OPTION"
+    "|MAX_(QUERIES|UPDATES|CONNECTIONS)_PER_HOUR|MAX_USER_CONNECTIONS|MAX_STATEMENT_TIME"
 )
 _ROUTINES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
 
@@ -156,7 +133,7 @@ class _Reader:
         while self._tokens:
             kind, token = self._tokens.pop(0)
             plugin = kind == "word" and bool(words) and words[-1] in ("VIA", "OR")
-            if kind not in ("text", "number") and not plugin and not (kind == "word" and token in _TAIL):
+            if kind not in ("text", "number") and not plugin and not (kind == "word" and _TAIL.fullmatch(token)):
                 _misfit()
             words.append("" if plugin or kind != "word" else token)
         return ("GRANT", "OPTION") in pairwise(words)
