@@ -200,18 +200,45 @@ def test_a_profile_that_says_measure_off_is_looked_at_all_the_same(step: Step, c
     assert parsed(step("scope", "verify", "--json"))["verdict"] == "within"
 
 
-def test_no_secret_is_shown(stack: Stack, step: Step, config_file: Path) -> None:
+@pytest.fixture
+def known_password(stack: Stack, odd: Oddities) -> Iterator[str]:
+    """What every user is issued with meanwhile."""
+    odd.write("sys/policies/password/scope", {"policy": 'length = 24\nrule "charset" { charset = "Q" }'})
+    config = f"database/config/{provision.DATABASE}"
+    with stack.client() as root:
+        root.write_data(config, data={"password_policy": "scope"})
+        issued = root.read("database/creds/app-verify")
+        root.write_data("sys/leases/revoke", data={"lease_id": issued["lease_id"], "sync": True})
+        assert issued["data"]["password"] == "Q" * 24
+        yield "Q" * 24
+        root.write_data(config, data={"password_policy": ""})
+
+
+def test_no_secret_is_shown(stack: Stack, step: Step, config_file: Path, known_password: str) -> None:
     root = stack.openbao.root_token.reveal()
     runs = [step("scope", "verify", VAULT_TOKEN=root), step("scope", "--all", "--json", VAULT_TOKEN=root)]
+    assert [run.returncode for run in runs] == [0, 0]
     shown = "".join(run.stdout + run.stderr for run in runs)
     shown += "".join(path.read_text() for path in (config_file.parent / ".stepcreds").iterdir())
+    assert known_password[:8] not in shown
     assert root not in shown
     assert stack.issuer.request_token.reveal() not in shown
     assert "eyJ" not in shown  # how every JWT begins
     assert re.search(r"\bs\.[A-Za-z0-9]{20}", shown) is None
     assert re.search(r"Lk-[0-9a-f]{10}", shown) is None  # how what the lock sets begins
-    # A password of the stack's engine has 20 characters of all classes, a dash among them.
-    assert [word for word in re.findall(r"(?<![\w-])[A-Za-z0-9-]{20}(?![\w-])", shown) if "-" in word[1:]] == []
+
+
+def test_a_certificate_that_is_none_is_met_before_anything_is_issued(
+    stack: Stack, step: Step, config_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    text = config_file.read_text()
+    config_file.write_text(text.replace("sslmode=disable", "sslmode=verify-full&sslrootcert=ca.pem"))
+    before = len(stack.audit())
+    run = step("scope", "verify")
+    assert run.stdout.startswith("stepcreds scope: verify: UNMEASURABLE: ")
+    assert "ca.pem" in run.stdout.splitlines()[0]
+    assert (audited(stack, before), run.stderr, run.returncode) == ([], "", 1)
 
 
 class Closing(Relay):

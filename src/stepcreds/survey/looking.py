@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stepcreds.config.model import Profile
+from stepcreds.databases import engine_for
 from stepcreds.errors import CancelledError, StepcredsError, UnmeasuredError
 from stepcreds.ledger.credential import verdict
 from stepcreds.model import Ending, Holding
@@ -99,6 +100,7 @@ class _Looks:
             error = without_way_out(UnmeasuredError.of(profile.name, f"{reason}, and nothing was issued"))
             return Survey(profile, None, clock.now(), error=error)
         try:
+            self.prepare(profile)
             # Looked at below, whatever the profile says: that is what was asked for.
             credential = acquire(step, profile._replace(measure="off"))
         except StepcredsError as error:
@@ -115,6 +117,12 @@ class _Looks:
             if not ending.proof.proven:
                 self.around.voice.fail(words.unproven(holding, ending))
         return survey._replace(ended=_ended(ending, holding))
+
+    def prepare(self, profile: Profile) -> None:
+        """What would keep the database from being asked (a driver, a certificate) is to fail before a credential is."""
+        engine = engine_for(profile.database, self.around.clock)
+        if engine is not None and profile.database is not None:
+            engine.prepare(profile.database)
 
     def width(self, survey: Survey, holding: Holding) -> tuple[Survey, Holding]:
         try:
