@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from measured_servers import examine, found, relay
-from postgresql_majors import Lab, running
+from pg8000.exceptions import InterfaceError
+from postgresql_majors import Lab, Session, running
 
 from stepcreds import scope
 from stepcreds.errors import DatabaseError
@@ -265,6 +268,32 @@ def test_a_profile_of_tables_and_columns_is_held_to_them(lab: Lab, other: str) -
     ]
 
 
+def test_default_privileges_count_where_they_can_come_to_hold(lab: Lab, other: str) -> None:
+    """Without a schema they hold in all, but hr_owner may create in its own alone, which `other` may not use yet."""
+    lab.do(f"ALTER DEFAULT PRIVILEGES FOR ROLE hr_owner GRANT SELECT, INSERT ON TABLES TO {other}")
+    assert [name for name in found(lab, other) if "FUTURE" in name] == []
+    lab.do(f"GRANT USAGE ON SCHEMA hr TO {other}")
+    future = found(lab, other)["PG.FUTURE.WRITE hr tables by hr_owner"]
+    assert (future.level, future.schema, future.via) == ("write", "hr", "")
+    assert future.what == "INSERT, SELECT all tables of hr that hr_owner makes from now on"
+
+
+def test_an_extension_is_owned_where_its_objects_are(lab: Lab) -> None:
+    lab.do(
+        "GRANT CREATE ON DATABASE shop TO app_owner",
+        "SET ROLE app_owner",
+        "CREATE EXTENSION citext SCHEMA app",
+        "RESET ROLE",
+    )
+    lab.do("REVOKE CREATE ON DATABASE shop FROM app_owner")
+    try:
+        owning = found(lab, "migration")["PG.OBJECT.OWN app extension"]
+        assert (owning.schema, owning.objects) == ("app", ("app.citext",))
+        assert lab.measure("migration", access="ddl").excess == ()
+    finally:
+        lab.do("DROP EXTENSION citext")
+
+
 HOSTILE = 'it\'s "100%" {{x}} ; -- ünï\n$1 %s'
 
 
@@ -375,6 +404,29 @@ def test_a_changed_body_or_owner_is_another_subject(lab: Lab) -> None:
         f"app.close_month(integer) owner=postgres body={second}",
     ]
     assert len(set(subjects)) == 4
+
+
+def test_a_standby_says_that_it_is_one() -> None:
+    with running(18) as lab:
+        lab.issue("reader")
+        primary = examine(lab.url(), "reader")
+        data = lab.server.folder / "data"
+        (data / "standby.signal").touch()
+        os.chown(data / "standby.signal", data.stat().st_uid, data.stat().st_gid)
+        lab.do("CHECKPOINT")
+        pid = int(lab.ask("SELECT pg_backend_pid()")[0][0])
+        os.kill(pid, signal.SIGKILL)  # after which the server starts anew
+        with suppress(InterfaceError):
+            lab.close()
+        lab.server.wait()
+        lab.admin = Session(lab.server.connect(database="shop"))
+        assert lab.ask("SELECT pg_is_in_recovery()") == [[True]]
+        standby = examine(lab.url(), "reader")
+    assert primary.notes == ()
+    assert standby.notes == (
+        "the server is a read-only standby: nothing can be written there, whatever the privileges say",
+    )
+    assert standby.findings == primary.findings
 
 
 def test_every_code_is_listed_and_every_one_listed_can_be_found() -> None:

@@ -127,7 +127,8 @@ def _future(seen: Seen) -> Iterator[Finding]:
                 subject,
                 via=way.text,
                 fix=f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(creator)}"
-                f"{f' IN SCHEMA {quoted(schema)}' if schema else ''} REVOKE ALL ON {kind.upper()} FROM {grantee};",
+                f"{'' if row['everywhere'] else f' IN SCHEMA {quoted(schema)}'}"
+                f" REVOKE ALL ON {kind.upper()} FROM {grantee};",
                 database=seen.database,
                 schema=schema,
             )

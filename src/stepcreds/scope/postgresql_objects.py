@@ -130,7 +130,7 @@ def owned() -> str:
 SELECT each.schema, each.kind, each.owner::bigint, count(*) AS number,
        (array_agg(each.name ORDER BY each.name COLLATE "C"))[1:3] AS examples
 FROM (
-  SELECT s.refobjid AS owner, coalesce(pn.nspname, tn.nspname, o.schema, '') AS schema,
+  SELECT s.refobjid AS owner, coalesce(pn.nspname, tn.nspname, xn.nspname, o.schema, '') AS schema,
          CASE WHEN p.oid IS NOT NULL THEN 'function' WHEN t.oid IS NOT NULL THEN 'type' ELSE o.type END AS kind,
          coalesce(p.proname, t.typname, o.identity)::text AS name
   FROM pg_shdepend s
@@ -138,6 +138,8 @@ FROM (
   LEFT JOIN pg_namespace pn ON pn.oid = p.pronamespace
   LEFT JOIN pg_type t ON s.classid = 'pg_type'::regclass AND t.oid = s.objid
   LEFT JOIN pg_namespace tn ON tn.oid = t.typnamespace
+  LEFT JOIN pg_extension x ON s.classid = 'pg_extension'::regclass AND x.oid = s.objid
+  LEFT JOIN pg_namespace xn ON xn.oid = x.extnamespace
   LEFT JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS o ON p.oid IS NULL AND t.oid IS NULL
   WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = {HELD} AND s.deptype = 'o'
     AND s.dbid IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))

@@ -104,14 +104,23 @@ FROM (
 
 
 def future() -> str:
-    """Default privileges: what roles will get of what others make, and what others will get of what these make."""
+    """Default privileges: what roles will get of what others make, and what others will get of what these make.
+
+    Those for no schema hold in all in which their role may create; of these, the ones that can be used come one by
+    one, `everywhere`.
+    """
     return rows(
         f"""
-SELECT r.oid::bigint AS creator, r.rolname AS name, n.nspname AS schema, d.defaclobjtype AS kind,
-       x.grantee::bigint, x.grantee = 0 OR x.grantee = {HELD} AS gets, r.oid = {HELD} AS ours,
+WITH {_PLACES}
+SELECT r.oid::bigint AS creator, r.rolname AS name, s.nspname AS schema, d.defaclobjtype AS kind,
+       d.defaclnamespace = 0 AS everywhere, x.grantee::bigint,
+       x.grantee = 0 OR x.grantee = {HELD} AS gets, r.oid = {HELD} AS ours,
        array_agg(DISTINCT x.privilege_type ORDER BY x.privilege_type) AS privileges
-FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
-CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+LEFT JOIN place s ON s.oid = d.defaclnamespace OR (d.defaclnamespace = 0 AND d.defaclobjtype IN ('r', 'S')
+  AND s.usable AND s.nspname !~ '^(pg_|information_schema$)' AND has_schema_privilege(r.oid, s.oid, 'CREATE')
+  AND NOT r.oid = {HELD})
 WHERE x.grantee <> d.defaclrole AND (x.grantee = 0 OR x.grantee = {HELD} OR r.oid = {HELD}) AND {ASKED}
-GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608
+  AND (s.oid IS NOT NULL OR d.defaclobjtype NOT IN ('r', 'S') OR r.oid = {HELD})
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""  # noqa: S608
     )
