@@ -6,7 +6,6 @@ import json
 import secrets
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -18,6 +17,7 @@ import pytest
 from mariadb_server import running
 from setup_site import DATABASE, ENVIRONMENT, PASSWORD, SCHEMA, Site, database, texts
 
+from ci_tools import shellcheck
 from stepcreds.clock import SystemClock
 from stepcreds.config.load import load_config
 from stepcreds.devstack import installed
@@ -174,8 +174,7 @@ def healthy(port: int) -> bool:
 
 def test_the_script_is_plain_shell(stack: Stack, tmp_path: Path) -> None:
     (script,) = Site(stack, tmp_path, "https://vault.example.com:8200").write("shell")
-    linter = Path(sys.executable).with_name("shellcheck")
-    checked = subprocess.run([linter, "--shell=sh", script], capture_output=True, text=True, check=False)
+    checked = subprocess.run([shellcheck(), "--shell=sh", script], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
