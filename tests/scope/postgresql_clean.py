@@ -104,6 +104,17 @@ CLEAN = [
         setup="CREATE FUNCTION hr.{case}() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM hr.salaries RETURNING 1'",
     ),
     Clean(
+        name="definer_used_out_of_reach",  # by tables, views and rules of the other schema, though it may make tables
+        setup="CREATE FUNCTION hr.{case}(n int) RETURNS int LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT n';"
+        " CREATE TABLE hr.{case} (id int DEFAULT hr.{case}(1) CHECK (hr.{case}(id) > 0)); CREATE INDEX ON hr.{case} (hr.{case}(id));"
+        " ALTER TABLE hr.{case} ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON hr.{case} USING (hr.{case}(id) > 0);"
+        " CREATE VIEW hr.{case}_view AS SELECT hr.{case}(id) AS n FROM hr.{case}; GRANT SELECT ON hr.{case}_view TO {user};"
+        " CREATE TABLE app.{case} (id int); ALTER TABLE app.{case} OWNER TO app_owner; GRANT SELECT ON app.{case} TO {user};"
+        " CREATE RULE r AS ON INSERT TO app.{case} DO ALSO SELECT hr.{case}(1); GRANT TEMPORARY ON DATABASE shop TO {user}",
+        can=COUNT,
+        undo="DROP FUNCTION hr.{case} CASCADE",
+    ),
+    Clean(
         name="definer_not_executable",
         setup="CREATE FUNCTION app.{case}() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM hr.salaries RETURNING 1';"
         " REVOKE EXECUTE ON FUNCTION app.{case}() FROM PUBLIC",
