@@ -288,6 +288,61 @@ class TestAdministrator:
         )
 
 
+class TestWithoutASuperuser:
+    """As managed services have it: an administrator who makes roles, and owns the database, and not the server's."""
+
+    def test_what_is_not_theirs_to_change_is_left_and_told(self, shop: Shop) -> None:
+        boss = f"boss_{shop.name}"
+        shop.sql(
+            f"CREATE ROLE {boss} LOGIN CREATEROLE PASSWORD 'b0ss'",
+            f"ALTER DATABASE {shop.name} OWNER TO {boss}",
+            f"GRANT {shop.owner} TO {boss} WITH ADMIN TRUE, INHERIT TRUE",
+            "GRANT CONNECT ON DATABASE template1 TO PUBLIC",
+        )
+        port = shop.servers.postgresql.port
+        url = f"postgresql://{boss}:b0ss@127.0.0.1:{port}/?sslmode=disable"
+        left = (
+            "only the owner of the database can change it: An issued user who can log in to template1 can make a large "
+            "object there,"
+        )
+        try:
+            first = shop.setup("apply", "--yes", STEPCREDS_DATABASE_ADMIN_URL=url)
+            assert first.returncode == 0, first.stdout + first.stderr
+            assert f" . left as it is, {left}" in " ".join(first.stdout.split())
+            second = shop.setup("apply", "--yes", STEPCREDS_DATABASE_ADMIN_URL=url)
+            assert (second.returncode, "Nothing to do." in second.stdout.splitlines()) == (0, True), second.stdout
+            check = shop.setup("check", "--json", STEPCREDS_DATABASE_ADMIN_URL=url)
+            report = json.loads(check.stdout)
+            assert (check.returncode, report["drift"]) == (0, [])
+            assert report["notes"][0].startswith(
+                f"127.0.0.1:{port}/{shop.name}: not so, and only the owner of the database can change it. An issued user"
+            )
+            # Who owns it mends it.
+            assert [drift.code for drift in shop.check().drift] == ["database.statement"]
+            assert shop.check(mend=True).drift == ()
+        finally:
+            shop.sql(
+                "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC",
+                f"ALTER DATABASE {shop.name} OWNER TO postgres",
+            )
+        for profile in ("migrate", "verify"):
+            assert shop.step("exec", profile, "--", "true").returncode == 0
+
+    def test_who_may_only_look_sees_it_as_a_difference(self, applied: Shop) -> None:
+        user = f"looking_{applied.name}"
+        applied.sql(
+            f"CREATE ROLE {user} LOGIN PASSWORD 'l00k'",
+            f"GRANT CONNECT ON DATABASE {applied.name} TO PUBLIC",
+        )
+        url = f"postgresql://{user}:l00k@127.0.0.1:{applied.servers.postgresql.port}/?sslmode=disable"
+        run = applied.setup("check", "--json", STEPCREDS_DATABASE_ADMIN_URL=url)
+        assert applied.check(mend=True).drift == ()
+        assert (run.returncode, [drift["code"] for drift in json.loads(run.stdout)["drift"]]) == (
+            1,
+            ["database.statement"],
+        )
+
+
 class TestPartly:
     def test_what_fails_on_the_way_is_told_and_done_the_next_time(self, shop: Shop) -> None:
         answers = shop.folder / "setup.yml"

@@ -96,7 +96,7 @@ def apply_command(
         found = survey(setup.plan, live, whose, setup.clock)
         rotated = rotations(found, asked=rotate_manager)
         text = Text(coloured(sys.stdout))
-        click.echo(text.plan(found, rotated, setup.config.vault.addresses[0]))
+        click.echo(text.plan(found, rotated, setup.config.vault.addresses[0], setup.plan.notes))
         applying.require(found, rotated)
         steps = applying.steps(found, rotated, live, setup.clock)
         if dry_run:

@@ -18,7 +18,7 @@ from stepcreds.setup.plan import Statement
 _WIDTH = 110
 _VALUE = 110  # characters of a value
 _GREEN, _YELLOW, _RED, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[1;31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
-_COLOURS = {"+": _GREEN, "~": _YELLOW, "!": _RED, "?": _RED, "=": _DIM, "-": _RED}
+_COLOURS = {"+": _GREEN, "~": _YELLOW, "!": _RED, "?": _RED, "=": _DIM, ".": _DIM, "-": _RED}
 _MARKS = {"create": "+", "change": "~", "conflict": "!", "unread": "?"}
 
 
@@ -28,14 +28,15 @@ class Text:
     def __init__(self, colour: bool) -> None:
         self._colour = colour
 
-    def plan(self, survey: Survey, rotated: Sequence[Rotation], address: str) -> str:
+    def plan(self, survey: Survey, rotated: Sequence[Rotation], address: str, notes: Sequence[str] = ()) -> str:
         """Everything that would be done, and what is as it should be in numbers."""
         lines = [line for state in survey.databases for line in self._database(state, rotated)]
         lines.append(self._in(_BOLD, f"Vault {one_line(address)}"))
         for difference in survey.differences:
             lines += self._difference(difference)
         lines += self._same(sum(each.action == "same" for each in survey.differences))
-        return "\n".join([*lines, "", counted(survey, rotated)])
+        said = [line for note in notes for line in ("", *_wrapped(f"Note: {note}"))]
+        return "\n".join([*lines, *said, "", counted(survey, rotated)])
 
     def report(self, report: Report) -> str:
         lines: list[str] = []
@@ -62,6 +63,9 @@ class Text:
             lines.append("      What it needs:  stepcreds setup --format sql")
         for statement in state.missing:
             lines += self._statement(statement)
+        for statement, reason in state.left:
+            first, *others = _wrapped(f"left as it is, {reason}: {statement.why}")
+            lines += [self._marked(".", first), *(f"    {line}" for line in others)]
         for rotation in rotated:
             if rotation.state is state:
                 user = one_line(state.plan.manager)
@@ -70,7 +74,7 @@ class Text:
                     self._marked("~", first) if not n else f"    {first}" for n, first in enumerate(_wrapped(what))
                 ]
         if state.administrator is not None:
-            lines += self._same(len(state.plan.statements) - len(state.missing))
+            lines += self._same(len(state.plan.statements) - len(state.missing) - len(state.left))
         return [*lines, ""]
 
     def _statement(self, statement: Statement) -> list[str]:

@@ -37,6 +37,9 @@ class Statement(NamedTuple):
     done: str  # a query of one boolean: whether the database is so already; "" where it cannot be asked
     why: str  # one sentence, for the comment above it
     secret: bool = False  # it holds a password: never shown
+    # A query of one text: why it would leave things as they are, whoever asks being who runs it; null where it would
+    # not. "" for what always does its work or fails.
+    unless: str = ""
 
 
 class DatabasePlan(NamedTuple):

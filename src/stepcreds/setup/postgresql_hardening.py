@@ -24,6 +24,9 @@ def statements(database: str, ours: Sequence[str], manager: str) -> list[Stateme
     ]
 
 
+_OWNER_OF_PUBLIC = "SELECT nspowner FROM pg_namespace WHERE nspname = 'public'"
+
+
 def _create_in_public() -> Statement:
     """The default up to PostgreSQL 14, and in databases upgraded from there."""
     has = (
@@ -36,7 +39,7 @@ BEGIN
   IF NOT {has} THEN
     RETURN;
   END IF;
-{_only_by("SELECT nspowner FROM pg_namespace WHERE nspname = 'public'", "the owner of the schema public")}
+{_only_by(_OWNER_OF_PUBLIC, "the owner of the schema public")}
   -- Who has made something there may go on.
   FOR keeper IN
     SELECT r.rolname FROM pg_roles r CROSS JOIN pg_namespace n
@@ -55,6 +58,7 @@ END"""
         f"SELECT NOT {has}",
         "Up to PostgreSQL 14 everybody may make tables in the schema public, a reader too. Roles that own something "
         "there keep the right; any other that counts on it needs a GRANT of its own.",
+        unless=f"SELECT CASE {_unless_owner(_OWNER_OF_PUBLIC, 'the owner of the schema public')} END",
     )
 
 
@@ -66,6 +70,7 @@ def _connect(database: str, ours: Sequence[str], manager: str) -> Statement:
         "Vault from dropping them. Who can log in today gets CONNECT first, by name; a role made later needs it "
         "granted. Nothing is done while users that expire count on PUBLIC here: whatever issues them would be locked "
         "out.",
+        unless=_left(database, "CONNECT", ours, manager),
     )
 
 
@@ -76,6 +81,7 @@ def _temporary(database: str, ours: Sequence[str], manager: str) -> Statement:
         f"Who only reads {shown(database)} fills no disk with temporary tables. Every role at work there "
         "gets TEMPORARY first, by name; a role made later needs it granted. Nothing is done while users that expire "
         "count on PUBLIC here.",
+        unless=_left(database, "TEMPORARY", ours, manager),
     )
 
 
@@ -86,51 +92,73 @@ def _connect_elsewhere(database: str, ours: Sequence[str], manager: str) -> Stat
         f"An issued user who can log in to {shown(database)} can make a large object there, and then Vault, from its "
         "own database, cannot drop that user. Who can log in today gets CONNECT first, by name; a role made later, for "
         "monitoring perhaps, needs it granted. The server's other databases want the same.",
+        unless=_left(database, "CONNECT", ours, manager),
     )
 
 
 def _taken_from_public(database: str, privilege: str, ours: Sequence[str], manager: str) -> str:
     """One block, so that nobody is ever without: first GRANT to who relies on PUBLIC, then REVOKE from it."""
-    has = _public_has(database, privilege)
-    # CONNECT is for who logs in; temporary tables are made as any role, after SET ROLE or by SECURITY DEFINER.
-    at_work = "EXISTS (SELECT FROM pg_shdepend s WHERE s.dbid = d.oid AND s.refobjid = r.oid)"
-    acts = "r.rolcanlogin" if privilege == "CONNECT" else f"(r.rolcanlogin OR {at_work})"
-    relying = f"""FROM pg_roles r JOIN pg_database d ON d.datname = {literal(database)}
-    WHERE {acts} AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ({array(ours)})
-      AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
-        WHERE x.privilege_type = '{privilege}' AND x.grantee <> 0 AND pg_has_role(r.oid, x.grantee, 'USAGE'))"""
-    owner = f"SELECT datdba FROM pg_database WHERE datname = {literal(database)}"
     grant = literal(f"GRANT {privilege} ON DATABASE {percent(quoted(database))} TO %I")
     body = f"""DECLARE
   keeper name;
   issued text;
 BEGIN
-  IF NOT {has} THEN
+  IF NOT {_public_has(database, privilege)} THEN
     RETURN;
   END IF;
-{_only_by(owner, "the owner of the database")}
-  -- Users that expire, are at work in this database, and were not issued for us: Vault's user is a member of those.
-  SELECT string_agg(quote_ident(x.rolname), ', ') INTO issued
-  FROM (SELECT r.rolname {relying}
-      AND r.rolvaliduntil > now() AND r.rolvaliduntil < 'infinity'
-      AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
-        WHERE m.roleid = r.oid AND u.rolname = {literal(manager)})
-      AND (EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.datid = d.oid)
-        OR EXISTS (SELECT FROM pg_shdepend s WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass
-          AND pg_has_role(r.oid, s.refobjid, 'MEMBER')))
-    ORDER BY r.rolname LIMIT 3) x;
+{_only_by(_owner_of(database), "the owner of the database")}
+  issued := ({_expiring(database, privilege, ours, manager)});
   IF issued IS NOT NULL THEN
     RAISE WARNING USING MESSAGE = 'stepcreds: left as it is, because users that expire count on PUBLIC: ' || issued,
       HINT = 'Have whatever issues them GRANT {privilege} to them, or to a group that they are members of.';
     RETURN;
   END IF;
-  FOR keeper IN SELECT r.rolname {relying}
+  FOR keeper IN SELECT r.rolname {_relying(database, privilege, ours)}
       AND coalesce(r.rolvaliduntil, 'infinity') = 'infinity' LOOP
     EXECUTE format({grant}, keeper);
   END LOOP;
   REVOKE {privilege} ON DATABASE {quoted(database)} FROM PUBLIC;
 END"""
     return do(body)
+
+
+def _left(database: str, privilege: str, ours: Sequence[str], manager: str) -> str:
+    """The same two reasons to leave it as it is, asked before."""
+    return (
+        f"SELECT CASE {_unless_owner(_owner_of(database), 'the owner of the database')}"
+        f" ELSE 'users that expire count on PUBLIC: ' || ({_expiring(database, privilege, ours, manager)}) END"
+    )
+
+
+def _relying(database: str, privilege: str, ours: Sequence[str]) -> str:
+    """Who has `privilege` because everybody has."""
+    # CONNECT is for who logs in; temporary tables are made as any role, after SET ROLE or by SECURITY DEFINER.
+    at_work = "EXISTS (SELECT FROM pg_shdepend s WHERE s.dbid = d.oid AND s.refobjid = r.oid)"
+    acts = "r.rolcanlogin" if privilege == "CONNECT" else f"(r.rolcanlogin OR {at_work})"
+    return f"""FROM pg_roles r JOIN pg_database d ON d.datname = {literal(database)}
+    WHERE {acts} AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ({array(ours)})
+      AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
+        WHERE x.privilege_type = '{privilege}' AND x.grantee <> 0 AND pg_has_role(r.oid, x.grantee, 'USAGE'))"""
+
+
+def _expiring(database: str, privilege: str, ours: Sequence[str], manager: str) -> str:
+    """A query of three of those who expire, are at work in this database, and were not issued for us.
+
+    Vault's user is a member of those that were.
+    """
+    return f"""SELECT string_agg(quote_ident(x.rolname), ', ')
+  FROM (SELECT r.rolname {_relying(database, privilege, ours)}
+      AND r.rolvaliduntil > now() AND r.rolvaliduntil < 'infinity'
+      AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
+        WHERE m.roleid = r.oid AND u.rolname = {literal(manager)})
+      AND (EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.datid = d.oid)
+        OR EXISTS (SELECT FROM pg_shdepend s WHERE s.dbid = d.oid AND s.refclassid = 'pg_authid'::regclass
+          AND pg_has_role(r.oid, s.refobjid, 'MEMBER')))
+    ORDER BY r.rolname LIMIT 3) x"""
+
+
+def _owner_of(database: str) -> str:
+    return f"SELECT datdba FROM pg_database WHERE datname = {literal(database)}"
 
 
 def _public_has(database: str, privilege: str) -> str:
@@ -148,3 +176,8 @@ def _only_by(owner: str, in_words: str) -> str:
     RAISE WARNING USING MESSAGE = {told};
     RETURN;
   END IF;"""
+
+
+def _unless_owner(owner: str, in_words: str) -> str:
+    told = literal(f"only {in_words} can change it")
+    return f"WHEN NOT pg_has_role(current_user, ({owner}), 'USAGE') THEN {told}"

@@ -50,6 +50,14 @@ class Console(Protocol):
         """Run all. Raises `StatementError`."""
         ...
 
+    def texts(self, queries: Sequence[str]) -> list[str]:
+        """The one text of each query, "" for null."""
+        ...
+
+    def may_administer(self) -> str:
+        """A query for `ask`: whether this user could run statements of a plan at all."""
+        ...
+
     def user_exists(self, name: str) -> str:
         """A query for `ask`."""
         ...
@@ -83,6 +91,7 @@ class Found(NamedTuple):
     missing: tuple[Statement, ...]
     has_manager: bool  # whether the user that Vault logs in as is there,
     manager_in_use: bool  # and whether somebody uses it
+    left: tuple[tuple[Statement, str], ...] = ()  # what this administrator cannot change, and why
 
 
 class Session:
@@ -95,18 +104,26 @@ class Session:
     def look(self) -> Found:
         """A statement that cannot be asked about is missing where any other is. Raises `DatabaseError`."""
         asked = [statement for statement in self._plan.statements if statement.done]
-        user = (self.console.user_exists(self._plan.manager), self.console.user_in_use(self._plan.manager))
-        *answers, exists, in_use = self.console.ask([*(statement.done for statement in asked), *user])
+        console, manager = self.console, self._plan.manager
+        of_user = (console.user_exists(manager), console.user_in_use(manager), console.may_administer())
+        *answers, exists, in_use, administers = console.ask([*(statement.done for statement in asked), *of_user])
         for statement, answer in zip(asked, answers, strict=True):
             if isinstance(answer, DatabaseError):
                 raise _not_asked(statement, self._plan, answer)
-        if isinstance(exists, DatabaseError):
-            raise exists
-        if isinstance(in_use, DatabaseError):
-            raise in_use
+        for answer in (exists, in_use, administers):
+            if isinstance(answer, DatabaseError):
+                raise answer
         done = [statement for statement, answer in zip(asked, answers, strict=True) if answer]
-        missing = tuple(statement for statement in self._plan.statements if statement not in done)
-        return Found(missing if any(each.done for each in missing) else (), exists, in_use)
+        missing = [statement for statement in self._plan.statements if statement not in done]
+        # Whoever may only look is not told what others would leave as it is.
+        left = self._left(missing) if administers else []
+        needed = tuple(each for each in missing if each not in [statement for statement, _ in left])
+        return Found(needed if any(each.done for each in needed) else (), exists is True, in_use is True, tuple(left))
+
+    def _left(self, missing: Sequence[Statement]) -> list[tuple[Statement, str]]:
+        asked = [statement for statement in missing if statement.unless]
+        reasons = self.console.texts([statement.unless for statement in asked])
+        return [(each, one_line(reason)) for each, reason in zip(asked, reasons, strict=True) if reason]
 
     def run(self, password: Secret | None) -> None:
         """Run what is missing, and set the management user's password unless it is None. Raises `DatabaseError`."""

@@ -53,8 +53,15 @@ def report(
         )
     drift = [found for difference in survey.differences for found in _of_vault(difference)]
     drift += [found for state in survey.databases for found in _of_database(state)]
+    left = [
+        f"{where(state.plan)}: not so, and {reason}. {statement.why}"
+        for state in survey.databases
+        for statement, reason in state.left
+    ]
     same = sum(difference.action == "same" for difference in survey.differences) + sum(
-        len(state.plan.statements) - len(state.missing) for state in survey.databases if state.administrator is not None
+        len(state.plan.statements) - len(state.missing) - len(state.left)
+        for state in survey.databases
+        if state.administrator is not None
     )
     not_compared = [f"{each.setting.path}: {each.reason}" for each in survey.unread]
     not_compared += [
@@ -62,7 +69,7 @@ def report(
         for state in survey.databases
         if state.administrator is None
     ]
-    return Report((*drift, *examined), tuple(notes), same, (*not_compared, *not_examined))
+    return Report((*drift, *examined), (*notes, *left), same, (*not_compared, *not_examined))
 
 
 def look_around(plan: Plan, live: Live, survey: Survey) -> tuple[tuple[str, ...], tuple[str, ...]]:

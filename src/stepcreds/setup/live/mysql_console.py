@@ -30,6 +30,12 @@ class MySQLConsole:
     def ask(self, queries: Sequence[str]) -> list[bool | DatabaseError]:
         return [self._truth(query) for query in queries]
 
+    def texts(self, queries: Sequence[str]) -> list[str]:
+        return [str(self._session.query(query)[0][0] or "") for query in queries]
+
+    def may_administer(self) -> str:
+        return "SELECT TRUE"  # nothing of a plan for MySQL is left as it is
+
     def rows(self, query: str) -> Sequence[Sequence[object]]:
         return self._session.query(query)
 

@@ -43,6 +43,12 @@ class PostgreSQLConsole:
     def ask(self, queries: Sequence[str]) -> list[bool | DatabaseError]:
         return [_truth(answer) for answer in self._connection.query_all(queries)]
 
+    def texts(self, queries: Sequence[str]) -> list[str]:
+        return [str(self._connection.query(query)[0][0] or "") for query in queries]
+
+    def may_administer(self) -> str:
+        return "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = session_user"
+
     def rows(self, query: str) -> list[Row]:
         return self._connection.query(query)
 

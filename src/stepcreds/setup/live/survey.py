@@ -26,6 +26,7 @@ class DatabaseState(NamedTuple):
     missing: tuple[Statement, ...] = ()
     has_manager: bool = True
     manager_in_use: bool = False
+    left: tuple[tuple[Statement, str], ...] = ()  # what this administrator cannot change, and why
 
 
 class Survey(NamedTuple):
