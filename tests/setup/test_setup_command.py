@@ -280,6 +280,26 @@ def test_a_file_of_answers_says_what_flags_say_and_flags_win(setup: Setup, tmp_p
     }
 
 
+def test_answers_are_saved_over_older_answers_and_nothing_else(setup: Setup, tmp_path: Path) -> None:
+    save = ("--branch", "main", "--save-answers", "setup.yml")
+    assert [setup(*GITHUB, *save).returncode for _ in range(2)] == [0, 0]
+    (tmp_path / "setup.yml").write_text("mine: 1\n")
+    done = setup(*GITHUB, *save)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "stepcreds: error: setup.yml is there already, and has no answers in it"
+    assert (tmp_path / "setup.yml").read_text() == "mine: 1\n"
+
+
+def test_the_issuers_ca_is_a_file_beside_the_answers(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nMII=\n")
+    (tmp_path / "answers" / "setup.yml").write_text("{ci: github, repository_id: 1, branch: main, issuer_ca: ca.pem}")
+    done = setup("--answers", "answers/setup.yml", "--format", "shell")
+    assert '"oidc_discovery_ca_pem": "-----BEGIN CERTIFICATE-----\\nMII=\\n"' in done.stdout
+    flag = setup(*GITHUB, "--branch", "main", "--issuer-ca", "answers/ca.pem", "--format", "shell")
+    assert '"oidc_discovery_ca_pem": "-----BEGIN CERTIFICATE-----\\nMII=\\n"' in flag.stdout
+
+
 def test_values_in_the_file_keep_their_kind(setup: Setup, tmp_path: Path) -> None:
     """Vault compares numbers and truths with numbers and truths alone."""
     (tmp_path / "setup.yml").write_text(
@@ -301,8 +321,17 @@ def test_values_in_the_file_keep_their_kind(setup: Setup, tmp_path: Path) -> Non
         ("profiles: {verfy: {}}", "there is no profile verfy", 'Did you mean "verify"?'),
         ("profiles: {verify: {issuer: x}}", "there is no answer profiles.verify.issuer", ""),
         ("profiles: {verify: 1}", "profiles.verify is not a mapping of names to answers", ""),
-        ("claim: x", "claim has a value of a form that no answer has", ""),
-        ("branch: {a: b}", "branch has a value of a form that no answer has", ""),
+        ("claim: x", "claim has a value of a form that it never has", ""),
+        ("claim: {a: {b: c}}", "claim has a value of a form that it never has", ""),
+        ("claim: {a: 1.5}", "claim has a value of a form that it never has", ""),
+        ("branch: {a: b}", "branch has a value of a form that it never has", ""),
+        ("branch: on", "branch has a value of a form that it never has", "Put it into quotation marks."),
+        ("branch: [main, [x]]", "branch has a value of a form that it never has", ""),
+        ("manager: [a]", "manager has a value of a form that it never has", ""),
+        ("guard: sure", "guard has a value of a form that it never has", ""),
+        ("vault_reaches: {db: [a]}", "vault_reaches has a value of a form that it never has", ""),
+        ("issuer: 2026-11-22", "issuer has a value of a form that it never has", ""),
+        (f"branch: {'x' * 300_000}", "it is longer than any answers are", ""),
     ],
 )
 def test_a_file_with_anything_else_is_refused(setup: Setup, tmp_path: Path, text: str, what: str, fix: str) -> None:

@@ -11,7 +11,6 @@ import click
 from stepcreds.cli.options import working_folder
 from stepcreds.cli.setup_options import EVERY, answers_options
 from stepcreds.config.model import Config
-from stepcreds.errors import UsageError
 from stepcreds.printable import one_line, printable
 from stepcreds.setup import answers_file
 from stepcreds.setup.answers import Answers
@@ -42,7 +41,7 @@ def answers_of(config: Config, environment: Mapping[str, str], flags: Mapping[st
                 raise
             given = _asked(given, missing.questions[0])
     if isinstance(save, Path):
-        _save(save, given)
+        answers_file.save(save, given)
     return answers
 
 
@@ -68,7 +67,7 @@ def _of_flags(flags: Mapping[str, object], config: Config) -> Given:
             given = given.with_answer("", name, flags[name])
     ca = flags.get("issuer_ca")
     if isinstance(ca, Path):
-        given = given.with_answer("", "issuer_ca", ca.read_text(encoding="ascii", errors="replace"))
+        given = given.with_answer("", "issuer_ca", answers_file.certificate(ca))
     for name in ("vault_reaches", "vault_ca"):
         for text in _texts(flags.get(name)):
             where, equals, value = text.partition("=")
@@ -125,10 +124,3 @@ def _asked(given: Given, question: Question) -> Given:
         old = mapping(given.of_all.get(question.name))
         return given.with_answer("", question.name, {**old, question.server: answer})
     return given.with_answer(question.profile, question.name, answer)
-
-
-def _save(path: Path, given: Given) -> None:
-    try:
-        path.write_text(answers_file.text(given), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{one_line(str(path))} cannot be written: {error.strerror}", docs="setup-answers") from None

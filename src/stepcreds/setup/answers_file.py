@@ -10,20 +10,22 @@ import yaml
 from stepcreds.config.problems import suggestion
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
-from stepcreds.setup.given import MAPPINGS, OF_ALL, OF_PROFILES, Given
+from stepcreds.setup.given import BOUND, MAPPINGS, OF_ALL, OF_PROFILES, Given, wrong
 
 _HEADER = "# Answers of `stepcreds setup`: whose jobs may have each credential. Read with --answers.\n"
-_SCALARS = (str, int, bool, type(None))
 _LIMIT = 256 * 1024  # bytes
+_TRUTHS = ("no_environment", "guard", "outputs")
 
 
 def read(path: Path, profiles: Mapping[str, object]) -> Given:
     """The answers in `path`. Raises `UsageError` for what is no answer, or names no profile."""
     try:
         with path.open("rb") as opened:
-            text = opened.read(_LIMIT)
+            text = opened.read(_LIMIT + 1)
     except OSError as error:
         raise _wrong(path, error.strerror or "it cannot be read") from None
+    if len(text) > _LIMIT:
+        raise _wrong(path, "it is longer than any answers are")
     try:
         data = yaml.safe_load(text.decode())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -36,6 +38,9 @@ def read(path: Path, profiles: Mapping[str, object]) -> Given:
     for name in own:
         if name not in profiles:
             raise _wrong(path, f"there is no profile {one_line(str(name))}", suggestion(str(name), profiles))
+    authority = data.get("issuer_ca")
+    if isinstance(authority, str) and "-----BEGIN" not in authority:
+        data["issuer_ca"] = certificate(path.parent / authority)
     return Given(
         _checked(path, data, (*OF_ALL, *OF_PROFILES), ""),
         {name: _checked(path, answers, OF_PROFILES, f"profiles.{name}.") for name, answers in own.items()},
@@ -55,6 +60,24 @@ def merged(first: Given, second: Given) -> Given:
             key: value for key, value in answers.items() if key in later or key not in second.of_all or key == "claim"
         }
     return Given(_over(first.of_all, second.of_all), profiles)
+
+
+def certificate(path: Path) -> str:
+    """The text of a CA's certificate. Raises `UsageError`."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise wrong(f"--issuer-ca {one_line(str(path))} cannot be read: {error.strerror}") from None
+
+
+def save(path: Path, given: Given) -> None:
+    """Write the file that says `given`, over an older one of ours, and over nothing else. Raises `UsageError`."""
+    try:
+        if path.exists() and not path.read_bytes().startswith(_HEADER.encode()):
+            raise wrong(f"{one_line(str(path))} is there already, and has no answers in it", fix="Name another file.")
+        path.write_text(text(given), encoding="utf-8")
+    except OSError as error:
+        raise wrong(f"{one_line(str(path))} cannot be written: {error.strerror}") from None
 
 
 def text(given: Given) -> str:
@@ -89,19 +112,30 @@ def _checked(path: Path, data: object, names: tuple[str, ...], where: str) -> di
     for name, value in data.items():
         if name not in names:
             raise _wrong(path, f"there is no answer {where}{one_line(str(name))}", suggestion(str(name), names))
-        if name in MAPPINGS:
-            fine = isinstance(value, dict) and all(
-                isinstance(key, str) and _simple(each) for key, each in value.items()
-            )
-        else:
-            fine = _simple(value)
-        if not fine:
-            raise _wrong(path, f"{where}{name} has a value of a form that no answer has")
+        if not _fits(str(name), value):
+            fix = "Put it into quotation marks." if isinstance(value, bool) else ""
+            raise _wrong(path, f"{where}{name} has a value of a form that it never has", fix)
     return data
 
 
-def _simple(value: object) -> bool:
-    return isinstance(value, _SCALARS) or (isinstance(value, list) and all(isinstance(v, _SCALARS) for v in value))
+def _fits(name: str, value: object) -> bool:
+    """YAML has kinds of its own: `branch: on` is no text there, and a claim may be any."""
+    if name in _TRUTHS:
+        return isinstance(value, bool)
+    if name == "claim":
+        values = value.values() if isinstance(value, dict) else [{}]
+        return all(each is None or all(isinstance(one, (str, int)) for one in _each(each)) for each in values)
+    if name in MAPPINGS:
+        return isinstance(value, dict) and all(map(_text, (*value, *value.values())))
+    return all(map(_text, _each(value))) if name in BOUND else _text(value)
+
+
+def _each(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def _wrong(path: Path, what: str, fix: str = "") -> UsageError:
