@@ -237,6 +237,14 @@ def test_each_connection_has_a_user_of_its_own(tmp_path: Path) -> None:
     assert [each.manager for each in made.databases] == list(connections.values())
 
 
+def test_the_role_for_outputs_is_that_of_the_profile_that_is_handed_out(tmp_path: Path) -> None:
+    profiles = {"a": profile("x"), "handed_out": profile("x", role="app-x-outputs", max_ttl="10m")}
+    bodies = settings(plan(config(tmp_path, profiles), given(a={"outputs": True})))
+    roles = {path: body.body["token_ttl"] for path, body in bodies.items() if body.kind == "jwt_role"}
+    assert roles == {"auth/jwt/role/app-x": 210, "auth/jwt/role/app-x-outputs": 690}
+    assert bodies["auth/jwt/role/app-x-outputs"].body["token_policies"] == ["app-x-outputs"]
+
+
 def test_a_long_schema_makes_no_name_that_postgresql_would_cut(tmp_path: Path) -> None:
     schemas = ["ü" * 31, "ü" * 30 + "a"]
     profiles = {"a": profile("a", schemas=[schemas[0]]), "b": profile("b", schemas=[schemas[1]])}
@@ -316,11 +324,6 @@ def test_profiles_that_share_a_role_or_a_path_get_the_longer_time(tmp_path: Path
             {"a": profile("x"), "b": profile("y", database=DATABASE.replace("/app", "/other"))},
             given({"connection": "one"}),
             "--connection one would be for two databases",
-        ),
-        (
-            {"a": profile("x"), "b": profile("y", role="app-x-outputs")},
-            given(a={"outputs": True}),
-            "The role app-x-outputs is a profile's own, and --outputs would make it for app-x",
         ),
         (
             {"a": profile("x"), "b": profile("y", access="read-write")},

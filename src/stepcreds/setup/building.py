@@ -67,14 +67,10 @@ def _jwt_roles(config: Config, answers: Answers, profiles: Sequence[Profile]) ->
     by_role: dict[str, list[Profile]] = {}
     for profile in profiles:
         by_role.setdefault(vault.role_name(profile.role, f"profiles.{profile.name}.role"), []).append(profile)
+    outputs = {
+        role + OUTPUTS for role, group in by_role.items() if any(answers.profiles[each.name].outputs for each in group)
+    }
     for role, group in by_role.items():
-        outputs = any(answers.profiles[profile.name].outputs for profile in group)
-        if outputs and role + OUTPUTS in by_role:
-            raise UsageError(
-                f"The role {role + OUTPUTS} is a profile's own, and --outputs would make it for {role}",
-                fix="Leave out --outputs, or give that profile another role.",
-                docs="setup",
-            )
         names = " and ".join(profile.name for profile in group)
         text = vault.policy(*group, ledger_key=config.ledger.key)
         yield Setting("policy", f"sys/policies/acl/{role}", {"policy": text}, f"All that a step with {names} may do.")
@@ -86,9 +82,11 @@ def _jwt_roles(config: Config, answers: Answers, profiles: Sequence[Profile]) ->
             user_claim=answers.user_claim,
             claim_mappings=answers.claim_mappings,
         )
+        # A profile that is handed out already has it as its own role.
+        body = vault.outputs_role(body) if role in outputs else body
         path = f"auth/{config.vault.mount}/role/{role}"
         yield Setting("jwt_role", path, body, f"Which jobs may log in for {names}.")
-        if outputs:
+        if role + OUTPUTS in outputs - by_role.keys():
             why = f"The same jobs, for {names} as outputs: the token lasts from the start, as nobody renews it."
             yield Setting("jwt_role", path + OUTPUTS, vault.outputs_role(body), why)
 
