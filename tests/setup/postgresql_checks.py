@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -362,3 +363,34 @@ class Guard:
                 admin.run(change)
                 assert run_plan(admin, plan) != []
                 assert run_plan(admin, plan) == []
+
+
+class Crowd:
+    """Several connections of Vault's to one database, each with a user of its own, as several repositories have them."""
+
+    CYCLES = 12
+
+    def test_what_comes_at_the_same_time_does_not_fail(self, site: Site) -> None:
+        """CONNECT is in the one row of its database, which PostgreSQL does not wait for: XX000, in one cycle of five."""
+        roles, managers = [f"pg{site.major}-migrate"], ("crowd_one", "crowd_two")
+        for manager in managers:
+            given = answers({"migrate": "app_owner"}, manager=manager)
+            profile = site.profiles["migrate"]
+            run_plan(site.session, postgresql.database_plan(site.url(), [profile], given).statements)
+            site.configure(site.url(), manager, PASSWORD, manager)
+            site.add_role(manager, manager, profile, given)
+            roles.append(manager)
+        ended: list[tuple[int, str]] = []
+
+        def work(role: str) -> None:
+            with site.stack.client() as client:
+                for _ in range(self.CYCLES):
+                    issued = site.issue_role(role, client)
+                    ended.append(issued.revoke())
+
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(work, role) for role in roles]:
+                done.result()
+        assert ended == [(204, "")] * self.CYCLES * len(roles)
+        for manager in managers:
+            site.run(f"DROP OWNED BY {manager}", f"DROP ROLE {manager}")

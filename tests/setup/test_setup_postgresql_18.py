@@ -36,6 +36,10 @@ class TestEndings(postgresql_checks.Endings):
     pass
 
 
+class TestCrowd(postgresql_checks.Crowd):
+    pass
+
+
 class TestGuard(postgresql_checks.Guard):
     pass
 

@@ -26,6 +26,7 @@ __all__ = [
     "role_statements",
 ]
 
+_NAME = '"{{name}}"'
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 # The management user becomes a member of exactly the users it issued, so it may end exactly their sessions and run DROP
 # OWNED for them: what pg_signal_backend would give for everybody's sessions, and not at all for DROP OWNED.
@@ -92,7 +93,10 @@ def ddl_creation(owner: str, *databases: str, connections: int = DEFAULT_CONNECT
         f'CREATE ROLE "{{{{name}}}}" WITH {_ATTRIBUTES} NOINHERIT CONNECTION LIMIT {connections} '
         "PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
         # NOINHERIT: CONNECT does not come from the owner either.
-        *(f'GRANT CONNECT ON DATABASE {identifier(database)} TO "{{{{name}}}}"' for database in databases),
+        *(
+            f"DO $sc$ BEGIN {_patiently(f'GRANT CONNECT ON DATABASE {identifier(database)} TO {_NAME}')} END $sc$"
+            for database in databases
+        ),
         f'GRANT {identifier(owner)} TO "{{{{name}}}}"',
         *([f'GRANT {identifier(GUARDED)} TO "{{{{name}}}}"'] if guard else []),
         f'ALTER ROLE "{{{{name}}}}" SET role = {literal(owner)}',
@@ -129,6 +133,18 @@ def revocation(reassign_to: str | None = None) -> list[str]:
         " EXIT WHEN quiet >= 3; PERFORM pg_catalog.pg_sleep(0.02); END LOOP;"
         " IF n > 0 THEN RAISE EXCEPTION 'stepcreds: % session(s) of {{name}} still alive', n; END IF; END $sc$",
         # 4. What it owns, what it was granted, and the role.
-        f"DO $sc$ BEGIN {exists} SET LOCAL lock_timeout = '10s'; {reassign}"
-        'DROP OWNED BY "{{name}}"; DROP ROLE "{{name}}"; END IF; END $sc$',
+        f"DO $sc$ BEGIN {exists} SET LOCAL lock_timeout = '10s';"
+        f" {_patiently(f'{reassign}DROP OWNED BY {_NAME}; DROP ROLE {_NAME}')} END IF; END $sc$",
     ]
+
+
+def _patiently(statements: str) -> str:
+    """A loop that runs `statements` again when somebody else changed the same row of a catalogue at the same time.
+
+    CONNECT is in the one row of its database. PostgreSQL refuses to wait there ("tuple concurrently updated", XX000),
+    and two connections of Vault's, each with a user of its own, do come at the same time.
+    """
+    return (
+        f"FOR i IN 1..100 LOOP BEGIN {statements}; EXIT; EXCEPTION WHEN internal_error THEN"
+        " IF i = 100 THEN RAISE; END IF; PERFORM pg_catalog.pg_sleep(0.01); END; END LOOP;"
+    )
