@@ -19,6 +19,7 @@ import pytest
 import yaml
 from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
 
+from postgresql_programs import MAJORS, programs
 from stepcreds.devstack.issuer import Issuer
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import PostgreSQL
@@ -35,11 +36,11 @@ class _Servers(NamedTuple):
     issuer: Issuer
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Shop]:
+@pytest.fixture(params=MAJORS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     """A shop whose servers have nothing in them but its tables."""
     with ExitStack() as running:
-        openbao, postgresql = OpenBao(), PostgreSQL()
+        openbao, postgresql = OpenBao(), PostgreSQL(programs=programs(request.param))
         running.callback(openbao.stop)
         running.callback(postgresql.stop)
         openbao.launch()

@@ -259,6 +259,28 @@ class TestCommand:
             "",
         )
 
+    def test_a_policy_and_statements_by_what_goes_and_what_comes(self, mended: Shop) -> None:
+        path = f"{mended.engine}/roles/{mended.name}-verify"
+        wanted = mended.read(path)["creation_statements"]
+        _database_role(mended, creation_statements=[*wanted[:-1], 'ALTER ROLE "{{name}}" SUPERUSER'])
+        _policy(mended, 'path "secret/*" {\n  capabilities = ["read"]\n}\n')
+        lines = mended.setup("check").stdout.splitlines()
+        start = lines.index(f"differs sys/policies/acl/{mended.name}-verify: policy differs.")
+        assert lines[start : start + 6] == [
+            f"differs sys/policies/acl/{mended.name}-verify: policy differs.",
+            "  policy:",
+            '  -path "secret/*" {',
+            '  -  capabilities = ["read"]',
+            "  -}",
+            "  A step's token may do more than its profile needs, or cannot end its own credential.",
+        ]
+        start = lines.index(f"differs {path}: creation_statements differs.")
+        assert lines[start + 1 : start + 4] == [
+            "  creation_statements:",
+            '  -ALTER ROLE "{{name}}" SUPERUSER',
+            f"  +{wanted[-1]}",
+        ]
+
     def test_json(self, mended: Shop) -> None:
         _connection(mended, allowed_roles="*")
         run = mended.setup("check", "--json")

@@ -19,6 +19,7 @@ _WIDTH = 110
 _VALUE = 110  # characters of a value
 _GREEN, _YELLOW, _RED, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[1;31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _COLOURS = {"+": _GREEN, "~": _YELLOW, "!": _RED, "?": _RED, "=": _DIM, ".": _DIM, "-": _RED}
+_HEADS = ("---", "+++", "@@ ")
 _MARKS = {"create": "+", "change": "~", "conflict": "!", "unread": "?"}
 
 
@@ -103,13 +104,12 @@ class Text:
         return lines + ([f"      {printable(difference.reason)}"] if difference.reason else [])
 
     def _change(self, field: Field) -> list[str]:
-        if field.name != "policy":
+        """One line; of a policy, and of statements where there are others, those that go and those that come."""
+        before, after = _texts(field.found), _texts(field.wanted)
+        if field.name != "policy" and not (field.name.endswith("_statements") and before and after):
             return [change(field)]
-        before, after = (str(text or "").splitlines() for text in (field.found, field.wanted))
-        lines = [
-            line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[:3] not in ("---", "+++")
-        ]
-        return [self._in(_COLOURS.get(line[0], _DIM), printable(line)) for line in lines]
+        lines = [each for each in difflib.unified_diff(before, after, n=0, lineterm="") if each[:3] not in _HEADS]
+        return [f"{field.name}:", *(self._in(_COLOURS.get(each[0], _DIM), printable(each, 4000)) for each in lines)]
 
     def _drift(self, drift: Drift) -> list[str]:
         first, *others = _wrapped(f"{one_line(drift.place)}: {drift.what}")
@@ -147,8 +147,7 @@ def counted(survey: Survey, rotated: Sequence[Rotation]) -> str:
 
 def change(field: Field) -> str:
     """`name: from -> to`"""
-    before, after = value(field.name, field.found), value(field.name, field.wanted)
-    return f"{field.name}: {before} -> {after if after != before else f'{after}, others'}"
+    return f"{field.name}: {value(field.name, field.found)} -> {value(field.name, field.wanted)}"
 
 
 def value(name: str, of: object) -> str:
@@ -160,6 +159,10 @@ def value(name: str, of: object) -> str:
     if name == "policy":
         return f"{len(str(of).splitlines())} lines"
     return one_line(of if isinstance(of, str) else json.dumps(of, default=str, ensure_ascii=False), _VALUE)
+
+
+def _texts(of: object) -> list[str]:
+    return list(map(str, of)) if isinstance(of, (list, tuple)) else str(of or "").splitlines()
 
 
 def as_json(report: Report) -> str:
