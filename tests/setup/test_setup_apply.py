@@ -480,6 +480,18 @@ class TestPassword:
                 client.delete(f"sys/mounts/other-{shop.engine}")
         assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
 
+    def test_another_user_gets_its_first_password(self, shop: Shop) -> None:
+        assert shop.setup("apply", "--yes").returncode == 0
+        before = shop.password()
+        run = shop.setup("apply", "--yes", "--manager", f"second_{shop.name}")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert (
+            f"~ second_{shop.name} gets a new password, which Vault alone will know: Vault logged in as another until now, "
+            "and only that one can end what it issued: let no step run meanwhile."
+        ) in " ".join(run.stdout.split())
+        assert before == shop.password()
+        assert shop.read(f"{shop.engine}/creds/{shop.name}-verify")["username"].startswith("v-")
+
     def test_a_connection_that_somebody_deleted_is_made_again(self, shop: Shop) -> None:
         assert shop.setup("apply", "--yes").returncode == 0
         with shop.vault() as client:

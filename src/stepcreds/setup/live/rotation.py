@@ -11,6 +11,8 @@ from stepcreds.setup.live.survey import DatabaseState, Survey
 
 OPEN_FOR: Final = "allowed_roles"  # the field of a connection that says which roles may issue users through it
 
+_RENAMED = "Vault logged in as another until now, and only that one can end what it issued: let no step run meanwhile"
+
 
 class Rotation(NamedTuple):
     """A management user that gets a password which Vault alone knows."""
@@ -37,7 +39,7 @@ def rotations(survey: Survey, *, asked: bool) -> tuple[Rotation, ...]:
         shut = OPEN_FOR in fields and not fields[OPEN_FOR].found
         why = (
             "Vault has no connection with it yet" if absent
-            else "Vault logs in as somebody else" if renamed
+            else _RENAMED if renamed
             else "the database does not have it" if not state.has_manager
             else "an earlier run did not get that far" if shut
             else "you asked for it" if asked
