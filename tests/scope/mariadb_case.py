@@ -21,6 +21,7 @@ from stepcreds.measurement import Measured
 Texts = str | tuple[str, ...]
 Act = Callable[[Any, MariaDB, Account], Any]  # a cursor of the user's; what it answers stands for what was read
 NOTHING: Mapping[str, Any] = {}
+WAIT = "SET lock_wait_timeout = 10"  # not a day, for a session that a failed test left open
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
 # What every account of a case has to begin with, and what its profile declares.
 READER = "GRANT SELECT, SHOW VIEW ON shop.* TO {user}"
@@ -69,7 +70,9 @@ class Lab:
         self._victim = self._connect()
 
     def _connect(self) -> Any:
-        return pymysql.connect(unix_socket=f"{self.server.folder}/socket", user="root", autocommit=True)
+        return pymysql.connect(
+            unix_socket=f"{self.server.folder}/socket", user="root", autocommit=True, init_command=WAIT
+        )
 
     @contextmanager
     def account(self, objects: Texts, undo: Texts) -> Iterator[Account]:
@@ -140,7 +143,7 @@ def run(cursor: Any, texts: Texts, lab: Lab, account: Account | None) -> list[An
 def lab_of(*options: str) -> Iterator[Lab]:
     with running(
         "--log-bin=binlog",
-        "--binlog-format=STATEMENT",
+        "--binlog-format=MIXED",
         "--event-scheduler=OFF",
         "--log-bin-trust-function-creators=1",
         *options,

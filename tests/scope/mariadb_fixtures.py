@@ -207,7 +207,7 @@ CASES = [
         objects=(
             "SET SESSION binlog_format = ROW",
             "INSERT INTO hr.salaries VALUES (2, 2000)",
-            "SET SESSION binlog_format = STATEMENT",
+            "SET SESSION binlog_format = DEFAULT",
             "DELETE FROM hr.salaries WHERE id = 2",
         ),
     ),
@@ -468,6 +468,14 @@ CASES = [
         base="GRANT SELECT ON shop.orders TO {user}",  # one on shop.* would go before the pattern
     ),
     # Code with somebody else's rights.
+    Case(
+        "a view that advances a sequence",
+        "MY.VIEW.WRITE",
+        "CREATE VIEW shop.next AS SELECT NEXTVAL(shop.numbers) AS n",
+        "SELECT * FROM shop.next",
+        "SELECT next_not_cached_value FROM shop.numbers",
+        objects="CREATE SEQUENCE shop.numbers NOCACHE",
+    ),
     Case(
         "a view that shows another database",
         "MY.VIEW.READ",

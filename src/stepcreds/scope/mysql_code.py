@@ -22,6 +22,7 @@ _SHIPPED = ("mariadb.sys@localhost", "mysql.sys@localhost")  # definers of what 
 _NAME = r"`((?:[^`]|``)*)`"
 # The server writes stored functions and tables with their database, and loadable functions without.
 _CALL = re.compile(rf"{_NAME}\.{_NAME}\(")
+_SEQUENCE = re.compile(rf"\b(?:nextval|setval)\({_NAME}\.{_NAME}", re.IGNORECASE)
 _TABLE = re.compile(rf"\b(?:from|join)\s*\(*\s*{_NAME}\.{_NAME}", re.IGNORECASE)
 _STRING = re.compile(rf"({_NAME})|'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _ALIAS = re.compile(rf"{_NAME}\.{_NAME} {_NAME}")
@@ -120,6 +121,10 @@ def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, d
     if secret:
         what = f"read {', '.join(secret)} through the view {view}, with the rights of {definer}"
         yield Finding("MY.SECRET.READ", "admin", what, view, fix=fix, database="mysql")
+    for other in sorted({_unquoted(match[1]) for match in _SEQUENCE.finditer(body)}):
+        if not rights.whole(("INSERT",), other):
+            what = f"advance a sequence of {other} by reading the view {view}, with the rights of {definer}"
+            yield Finding("MY.VIEW.WRITE", "write", what, f"{view} {other}", fix=fix, database=other)
     others = sorted({other for other, _ in tables} - {database} - ({"mysql"} if secret else set()))
     if writes and not body:
         what = f"change, through the view {view} and with the rights of {definer}, tables that it may not know"
