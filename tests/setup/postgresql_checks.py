@@ -175,6 +175,26 @@ class Endings:
             site.run(f'DROP ROLE "{issued.user}"')
             issued.assert_revoked()
 
+    def test_what_it_left_for_others_to_call_is_not_called(self, site: Site) -> None:
+        """A function that fits better than the server's own would run as Vault's user, which may make roles."""
+        # As somebody whose search_path is the default: that of Vault's user is set, and the text is to be safe alone.
+        site.configure(site.url(), "postgres", site.server.password, "trapped")
+        site.add_role("trapped", "trapped", site.profiles["migrate"], site.answers)
+        site.run("GRANT CREATE ON SCHEMA public TO app_owner")
+        issued = site.issue_role("trapped")
+        with issued.connect() as session:
+            trap = "LANGUAGE plpgsql AS 'BEGIN CREATE ROLE trapped; RETURN 0; END'"
+            session.run(f"CREATE FUNCTION public.trap(bigint, boolean) RETURNS bigint {trap}")
+            session.run("CREATE AGGREGATE public.count(boolean) (sfunc = public.trap, stype = bigint, initcond = '0')")
+            assert sqlstate(lambda: session.run("SELECT count(true)")) == DENIED  # it does fit better
+            issued.assert_revoked()
+        assert site.run("SELECT count(*) FROM pg_roles WHERE rolname = 'trapped'") == [[0]]
+        site.run("DROP FUNCTION public.trap(bigint, boolean) CASCADE", "REVOKE CREATE ON SCHEMA public FROM app_owner")
+
+    def test_vaults_user_calls_nothing_of_others(self, site: Site) -> None:
+        with closing(site.login("vault_mgr", PASSWORD)) as session:
+            assert session.run("SHOW search_path") == [["pg_catalog, pg_temp"]]
+
     def test_a_revocation_that_fails_leaves_the_door_shut_and_may_be_asked_for_again(self, site: Site) -> None:
         """An object in another database, where somebody opened it again: out of reach for Vault's connection."""
         issued = site.issue("verify")

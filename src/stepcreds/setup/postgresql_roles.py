@@ -57,11 +57,14 @@ def manager(name: str) -> Statement:
   ELSE
     ALTER ROLE {quoted(name)} LOGIN CREATEROLE INHERIT;
   END IF;
+  ALTER ROLE {quoted(name)} SET search_path = pg_catalog, pg_temp;
 END"""
     return Statement(
         do(body),
-        # INHERIT, because PostgreSQL 16 and newer copy it into the grant that CREATE ROLE makes to the creator.
-        f"SELECT {there} AND rolcanlogin AND rolcreaterole AND rolinherit AND NOT rolsuper)",
+        # INHERIT, because PostgreSQL 16 and newer copy it into the grant that CREATE ROLE makes to the creator. And no
+        # schema of others in its search path: whatever they put there, it does not call.
+        f"SELECT {there} AND rolcanlogin AND rolcreaterole AND rolinherit AND NOT rolsuper"
+        " AND 'search_path=pg_catalog, pg_temp' = ANY (rolconfig))",
         "The user that Vault logs in as. CREATEROLE makes and ends users; up to PostgreSQL 15 it may also grant itself "
         "every role but a superuser's, so keep its password in Vault alone.",
         secret=True,
