@@ -77,7 +77,7 @@ def test_a_migration_owns_its_schema_by_becoming_the_owner(lab: Lab) -> None:
     assert {finding.schema for finding in by_name.values() if finding.level != "info"} == {"app"}
     owning = by_name["PG.TABLE.OWN app"]
     assert owning.what == "alter, drop and open to others 2 tables and 1 view of app"
-    assert owning.fix == ("Take the membership out of the creation statements of Vault's role (SET ROLE app_owner).")
+    assert owning.fix == ("Take the membership in app_owner out of the creation statements of Vault's role.")
     assert by_name["PG.OBJECT.OWN app function"].objects == ("app.total",)
     assert lab.measure("migration", access="ddl").excess == ()
 
@@ -358,7 +358,9 @@ def test_a_superuser_is_a_superuser_and_no_more_is_asked(lab: Lab, other: str) -
         "CREATE ROLE mighty SUPERUSER", "CREATE ROLE between", "GRANT mighty TO between", f"GRANT between TO {other}"
     )
     seen = examine(lab.url(), other)
-    assert [(each.name, each.via) for each in seen.findings] == [("PG.ROLE.SUPERUSER mighty", "SET ROLE mighty")]
+    assert [(each.name, each.via) for each in seen.findings] == [
+        ("PG.ROLE.SUPERUSER mighty", "SET ROLE mighty, as a member of between")
+    ]
     assert seen.not_examined == ("anything but that it is a superuser's",)
     lab.do(f"ALTER ROLE {other} SUPERUSER")
     (finding, *_) = examine(lab.url(), other).findings
@@ -375,10 +377,45 @@ def test_a_chain_of_roles_is_followed_to_its_end(lab: Lab, other: str) -> None:
         *([f"GRANT steward TO {other} WITH INHERIT FALSE, SET FALSE"] if lab.major >= 16 else []),
     )
     by_name = found(lab, other)
-    path = "ADMIN OPTION on steward, then SET ROLE hr_owner" if lab.major >= 16 else "SET ROLE hr_owner"
-    assert by_name["PG.TABLE.OWN hr"].via == path
-    assert by_name["PG.ROLE.ADMIN_OPTION steward"].level == "admin"
+    if lab.major >= 16:
+        path = "ADMIN OPTION on steward, then SET ROLE hr_owner"
+    else:
+        path = "SET ROLE hr_owner, as a member of steward"
+    owning, giving = by_name["PG.TABLE.OWN hr"], by_name["PG.ROLE.ADMIN_OPTION steward"]
+    assert (owning.via, owning.fix) == (path, 'REVOKE "hr_owner" FROM "steward";')
+    assert (giving.level, giving.via) == ("admin", "ADMIN OPTION on steward")
+    assert giving.fix == "Take ADMIN OPTION on steward out of the creation statements of Vault's role."
     lab.do("DROP ROLE steward")
+
+
+def test_the_whole_path_is_said_and_its_last_step_revoked(lab: Lab, other: str) -> None:
+    lab.do(
+        "CREATE ROLE team", "CREATE ROLE crew", "GRANT hr_owner TO crew", "GRANT crew TO team", f"GRANT team TO {other}"
+    )
+    lab.do("GRANT pg_monitor TO crew")
+    by_name = found(lab, other)
+    owning, monitoring = by_name["PG.TABLE.OWN hr"], by_name["PG.PREDEFINED.MONITOR pg_monitor"]
+    assert owning.via == "member of team, which is a member of crew, which is a member of hr_owner"
+    assert (owning.fix, monitoring.fix) == ('REVOKE "hr_owner" FROM "crew";', 'REVOKE "pg_monitor" FROM "crew";')
+    lab.do(owning.fix, monitoring.fix)
+    assert [name for name in found(lab, other) if name.startswith(("PG.TABLE", "PG.PRE"))] == []
+    lab.do("DROP ROLE team, crew")
+
+
+def test_what_everybody_may_is_not_laid_at_a_role_that_it_can_become(lab: Lab) -> None:
+    """The migration may use the schema as app_owner alone, and call the function as everybody may."""
+    lab.do("CREATE FUNCTION app.mend() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+    (calling,) = (each for each in found(lab, "migration").values() if each.code == "PG.DEFINER.SUPERUSER")
+    assert (calling.via, calling.fix) == ("PUBLIC", "REVOKE EXECUTE ON FUNCTION app.mend() FROM PUBLIC;")
+    lab.do("DROP FUNCTION app.mend")
+
+
+def test_a_grant_on_one_relation_is_revoked_on_that_one(lab: Lab, other: str) -> None:
+    lab.do("GRANT USAGE ON SCHEMA hr TO PUBLIC", "GRANT INSERT, DELETE, UPDATE ON hr.salaries TO PUBLIC")
+    writing = found(lab, other)["PG.TABLE.WRITE hr"]
+    assert writing.what == "INSERT into, UPDATE and DELETE from 1 table of hr"
+    assert writing.fix == 'REVOKE INSERT, UPDATE, DELETE ON TABLE "hr"."salaries" FROM PUBLIC;'
+    lab.do(writing.fix, "REVOKE USAGE ON SCHEMA hr FROM PUBLIC")
 
 
 def test_a_changed_body_or_owner_is_another_subject(lab: Lab) -> None:

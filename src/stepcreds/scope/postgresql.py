@@ -122,6 +122,7 @@ def _questions(major: int, username: str, named: frozenset[str]) -> dict[str, st
         "session": postgresql_reach.session(username),
         **postgresql_reach.reach(major, _relations_in(named)),
         "roles": postgresql_reach.roles(),
+        "memberships": postgresql_reach.memberships(major),
         "probe": postgresql_reach.probe(),
         "relations": postgresql_relations.relations(major, named=bool(named)),
         "columns": postgresql_relations.columns(),

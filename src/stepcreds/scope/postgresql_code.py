@@ -32,17 +32,30 @@ _NAMED_ELSEWHERE: Final = f"""(
   EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
   OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid)
   OR EXISTS (
+    WITH RECURSIVE ruled(oid, event) AS (
+      SELECT r.ev_class, r.ev_type FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
+      UNION
+      SELECT r.ev_class, r.ev_type FROM ruled s
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid AND s.event = '1'
+      JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> s.oid
+    )
+    SELECT FROM ruled s JOIN pg_class t ON t.oid = s.oid
+    WHERE has_schema_privilege(p.oid, t.relnamespace, 'USAGE') AND CASE s.event
+      WHEN '1' THEN has_any_column_privilege(p.oid, t.oid, 'SELECT')
+      WHEN '2' THEN has_any_column_privilege(p.oid, t.oid, 'UPDATE')
+      WHEN '3' THEN has_any_column_privilege(p.oid, t.oid, 'INSERT')
+      ELSE has_table_privilege(p.oid, t.oid, 'DELETE') END)
+  OR EXISTS (
     SELECT FROM pg_depend d
-    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
     LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
     LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-    LEFT JOIN pg_class t ON t.oid = coalesce(r.ev_class, a.adrelid, nullif(k.conrelid, 0))
+    LEFT JOIN pg_class t ON t.oid = coalesce(a.adrelid, nullif(k.conrelid, 0))
     LEFT JOIN pg_type m ON m.oid = nullif(k.contypid, 0) OR (d.classid = 'pg_type'::regclass AND m.oid = d.objid)
     WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
       AND (has_schema_privilege(p.oid, m.typnamespace, 'USAGE')
         OR has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
           AND (has_any_column_privilege(p.oid, t.oid, 'INSERT, UPDATE')
-            OR (r.oid IS NOT NULL AND has_any_column_privilege(p.oid, t.oid, 'SELECT'))
             OR (has_table_privilege(p.oid, t.oid, 'SELECT') AND {_MAKES_TABLES}))))
 )"""  # noqa: S608 - words of our own, here and below
 # The functions an aggregate is made of are called with the right of the aggregate's owner to do so.

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from stepcreds.measurement import Finding
 from stepcreds.scope.postgresql_codes import found
-from stepcreds.scope.postgresql_findings_relations import Capability, taken, writes
+from stepcreds.scope.postgresql_findings_relations import Capability, did, taken
 from stepcreds.scope.postgresql_relations import GRANT, INSERT, READ, REFERENCES, UPDATE
 from stepcreds.scope.postgresql_seen import Record, Seen, counted, union
 from stepcreds.scope.postgresql_ways import Way, Ways, quoted, revoke
@@ -48,7 +48,7 @@ def findings(seen: Seen) -> Iterator[Finding]:
                 _add(seen, groups, row, each, bits)
     for key, group in sorted(groups.items(), key=lambda item: item[0]):
         columns = tuple(sorted(group.columns))
-        privileges = key.capability.verb.format(writes(group.bits))
+        privileges = key.capability.verb.format(did(group.bits))
         latent = ", if it had USAGE of the schema" if key.code == "PG.COLUMN.LATENT" else ""
         yield found(
             key.code,

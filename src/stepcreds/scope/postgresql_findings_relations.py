@@ -31,7 +31,7 @@ _KINDS: Final = {
     "f": "foreign table",
     "S": "sequence",
 }
-_WRITES: Final = {INSERT: "INSERT", UPDATE: "UPDATE", DELETE: "DELETE", TRUNCATE: "TRUNCATE"}
+_WRITES: Final = {INSERT: "INSERT into", UPDATE: "UPDATE", DELETE: "DELETE from", TRUNCATE: "TRUNCATE"}
 
 
 class Capability(NamedTuple):
@@ -45,10 +45,11 @@ class Capability(NamedTuple):
     owned: bool = True  # whether it is worth saying of an owner, who can give it to himself
 
 
-_EVERY: Final = (*_WRITES.values(), "SELECT", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE")
+_WRITING: Final = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
+_EVERY: Final = (*_WRITING, "SELECT", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE")
 _RELATION: Final = (
     Capability("PG.TABLE.READ", READ, "read", ("SELECT",), "pg_read_all_data"),
-    Capability("PG.TABLE.WRITE", sum(_WRITES), "{}", tuple(_WRITES.values()), "pg_write_all_data"),
+    Capability("PG.TABLE.WRITE", sum(_WRITES), "{}", _WRITING, "pg_write_all_data"),
     Capability("PG.TABLE.OWN", OWN, "alter, drop and open to others"),
     Capability("PG.TABLE.TRIGGER", TRIGGER, "put triggers (TRIGGER) on", ("TRIGGER",), owned=False),
     Capability("PG.TABLE.REFERENCES", REFERENCES, "refer (REFERENCES) to", ("REFERENCES",), owned=False),
@@ -101,7 +102,7 @@ def _grouped(seen: Seen, rows: Iterable[Record], capabilities: Iterable[Capabili
     for (code, schema, named, each), group in sorted(groups.items(), key=lambda item: item[0]):
         table = f"{schema}.{named}" if named else ""
         kinds = " and ".join(counted(number, noun) for noun, number in sorted(group.kinds.items()))
-        what = f"{each.verb.format(writes(group.bits))} {table or f'{kinds} of {schema}'}"
+        what = f"{each.verb.format(did(group.bits))} {table or f'{kinds} of {schema}'}"
         what += f" ({group.secured} with row security)" if group.secured else ""
         yield found(
             code,
@@ -110,9 +111,7 @@ def _grouped(seen: Seen, rows: Iterable[Record], capabilities: Iterable[Capabili
             objects=tuple(f"{schema}.{name}" for name in sorted(group.names)),
             number=sum(group.kinds.values()),
             via=Ways(group.ways).text,
-            fix=_fix(
-                each, group, f"{kind} {quoted(schema, named)}" if named else f"ALL {kind}S IN SCHEMA {quoted(schema)}"
-            ),
+            fix=_fix(each, group, kind, schema),
             database=seen.database,
             schema=schema,
             table=table,
@@ -127,19 +126,23 @@ def _code(row: Record, bits: int, each: Capability) -> str:
     return each.code
 
 
-def _fix(each: Capability, group: _Group, on: str) -> str:
+def _fix(each: Capability, group: _Group, kind: str, schema: str) -> str:
     if each.bits == OWN:
         return leave(group.ways)
+    one = len(group.names) == 1
+    on = f"{kind} {quoted(schema, *group.names)}" if one else f"ALL {kind}S IN SCHEMA {quoted(schema)}"
     return revoke(taken(each, group.bits), on, group.ways)
 
 
-def writes(bits: int) -> str:
-    """The bits that write, in words."""
-    return ", ".join(word for bit, word in _WRITES.items() if bits & bit)
+def did(bits: int) -> str:
+    """What the bits that write allow: "INSERT into, UPDATE and DELETE from"."""
+    verbs = [verb for bit, verb in _WRITES.items() if bits & bit]
+    return " and ".join(part for part in (", ".join(verbs[:-1]), *verbs[-1:]) if part)
 
 
 def taken(each: Capability, bits: int) -> str:
     """What a REVOKE of the capability names."""
     if each.bits == GRANT:
         return "GRANT OPTION FOR ALL"
-    return writes(bits) if each.verb == "{}" else ", ".join(each.privileges)
+    held = (bit_word for bit, bit_word in zip(_WRITES, each.privileges, strict=False) if bits & bit)
+    return ", ".join(held if each.verb == "{}" else each.privileges)

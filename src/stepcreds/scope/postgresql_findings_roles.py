@@ -9,7 +9,7 @@ from stepcreds.measurement import Finding
 from stepcreds.scope.postgresql_codes import found
 from stepcreds.scope.postgresql_reach import MOST_GIVEN
 from stepcreds.scope.postgresql_seen import Record, Seen, counted
-from stepcreds.scope.postgresql_ways import Way, leave, quoted
+from stepcreds.scope.postgresql_ways import leave, quoted
 
 # The rest, also those that this version of stepcreds has never heard of, is taken for the worst.
 _PREDEFINED: Final = {
@@ -106,9 +106,9 @@ def _attributes_of(seen: Seen, oid: int, role: Record) -> Iterator[Finding]:
 
 def _admin_options(seen: Seen) -> Iterator[Finding]:
     for name in seen.admin[:MOST_GIVEN]:
-        fix = f"REVOKE ADMIN OPTION FOR {quoted(name)} FROM the role that has it;"
+        way = seen.giving(name)
         what = f"give {name} to anybody, itself included"
-        yield found("PG.ROLE.ADMIN_OPTION", what, name, via=f"ADMIN OPTION on {name}", fix=fix)
+        yield found("PG.ROLE.ADMIN_OPTION", what, name, via=way.text, fix=leave([way]))
     rest = seen.admin[MOST_GIVEN:]
     if rest:
         what = f"give {counted(len(rest), 'more role')} to anybody, itself included"
@@ -125,7 +125,7 @@ def _predefined(seen: Seen) -> Iterator[Finding]:
         code = _PREDEFINED.get(name, "PG.PREDEFINED.ADMIN")
         way = seen.holding(oid)
         what = _WHAT.get(name, f"do all that {name} may, which is taken for everything")
-        fix = leave([Way("predefined", way.text, name) if way.kind == "owner" else way])
+        fix = leave([way])
         database = seen.database if code == "PG.PREDEFINED.OWNER" else ""
         yield found(code, what, name, via=way.text, fix=fix, database=database)
 

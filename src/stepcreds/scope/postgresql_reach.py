@@ -160,6 +160,22 @@ FROM pg_roles r WHERE r.oid = {HELD} OR r.oid = {ACT}
     )
 
 
+def memberships(major: int) -> str:
+    """Who was granted what, among these roles. Before PostgreSQL 16 whether he inherits it is the member's property."""
+    inherits, becomes = ("m.inherit_option", "m.set_option") if major >= 16 else ("o.rolinherit", "true")
+    ours = f"{{0}} = {HELD} OR {{0}} = {ACT}"
+    return rows(
+        f"""
+SELECT m.roleid::bigint AS role, m.member::bigint, bool_or({inherits}) AS inherits, bool_or({becomes}) AS becomes,
+       bool_or(m.admin_option) AS admin
+FROM pg_auth_members m JOIN pg_roles o ON o.oid = m.member
+WHERE ({ours.format("m.roleid")}) AND ({ours.format("m.member")}) GROUP BY 1, 2
+UNION ALL
+SELECT r.oid::bigint, d.datdba::bigint, true, true, false
+FROM pg_roles r JOIN pg_database d ON d.datname = current_database() WHERE r.rolname = 'pg_database_owner'"""  # noqa: S608
+    )
+
+
 def probe() -> str:
     """The probe roles in the order in which every mask has them."""
     return rows("SELECT current_setting('stepcreds.probe')::bigint[] AS oids")

@@ -9,14 +9,16 @@ from typing import Literal, NamedTuple
 class Way(NamedTuple):
     """How one capability came to the credential."""
 
-    # own: granted to itself, or it is its owner; owner, predefined: by the mere privileges of `role`
-    kind: Literal["own", "public", "member", "owner", "predefined", "become"]
+    # own: granted to itself, or it is its owner. member: granted to `role`. held: by what `role` owns or is.
+    kind: Literal["own", "public", "member", "held", "admin"]
     text: str = ""  # as a finding's `via` says it
     role: str = ""
+    member: str = ""  # for held and admin: who was granted `role`; "" the credential itself
 
 
 OWN = Way("own")
 PUBLIC = Way("public", "PUBLIC")
+DATABASE_OWNER = "pg_database_owner"  # nobody is granted it
 
 
 class Ways(frozenset[Way]):
@@ -56,6 +58,10 @@ def leave(ways: Iterable[Way]) -> str:
 def _leave(way: Way) -> str:
     if way.kind == "own":
         return "Take it out of the creation statements of Vault's role."
-    if way.kind == "predefined":
-        return f"REVOKE {quoted(way.role)} FROM the role that it was granted to;"
-    return f"Take the membership out of the creation statements of Vault's role ({way.text})."
+    if way.role == DATABASE_OWNER:
+        return "Make another role the owner of the database."
+    grant = f"{'ADMIN OPTION FOR ' if way.kind == 'admin' else ''}{quoted(way.role)}"
+    if way.member:
+        return f"REVOKE {grant} FROM {quoted(way.member)};"
+    what = "ADMIN OPTION on" if way.kind == "admin" else "the membership in"
+    return f"Take {what} {way.role} out of the creation statements of Vault's role."
