@@ -83,14 +83,14 @@ class Site:
         assert (done.returncode, done.stderr) == (0, "")
         return [self.folder / line.removeprefix("Written: ") for line in done.stdout.splitlines()]
 
-    def psql(self, file: Path) -> subprocess.CompletedProcess[str]:
+    def psql(self, file: Path, typed: str = f"{PASSWORD}\n{PASSWORD}\n") -> subprocess.CompletedProcess[str]:
         server = self.stack.postgresql
         return self.run(
             str(installed.psql()),
             "--no-psqlrc",
             "--quiet",
             f"--file={file}",
-            text=f"{PASSWORD}\n{PASSWORD}\n",
+            text=typed,
             PGHOST=server.host,
             PGPORT=str(server.port),
             PGUSER=SUPERUSER,

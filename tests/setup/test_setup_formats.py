@@ -42,6 +42,10 @@ def test_sql_and_shell_make_an_empty_vault_and_a_database_work(stack: Stack, tmp
         site = Site(stack, tmp_path, bao.address)
         (sql,) = site.write("sql", "--outputs", "verify")
         (script,) = site.write("shell", "--outputs", "verify")
+        # Whoever mistypes the password has changed nothing.
+        mistyped = site.psql(sql, "one\ntwo\n")
+        assert (mistyped.returncode, "Passwords didn't match." in mistyped.stderr) == (3, True)
+        assert stack.sql("SELECT FROM pg_roles WHERE rolname = 'stepcreds_vault'") == []
         # Twice: the second run finds everything, and asks for no password.
         first, second = site.psql(sql), site.psql(sql)
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
