@@ -72,6 +72,9 @@ def test_from_nothing_to_a_working_step_with_nothing_done_by_hand(empty: Shop) -
     ) == [[empty.owner, True]]
     assert empty.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-%'") == [[0]]
 
+    scope = empty.step("scope", "--all")
+    assert scope.returncode == 0, scope.stdout + scope.stderr
+
     password = empty.password()
     second = empty.setup("apply", "--yes")
     assert (second.returncode, "Nothing to do." in second.stdout.splitlines()) == (0, True), second.stdout

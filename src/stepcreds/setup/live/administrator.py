@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.config.login_url import LoginURL
@@ -14,6 +14,7 @@ from stepcreds.databases.stream import Deadline, UnreachableError, place
 from stepcreds.errors import DatabaseError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
+from stepcreds.setup.live.console import Console, StatementError
 from stepcreds.setup.plan import DatabasePlan, Statement
 
 PATIENCE = 120.0  # seconds for all statements of one database: GRANT ON ALL TABLES may have many to go through
@@ -31,58 +32,6 @@ class Administrator(NamedTuple):
     def at(self, plan: DatabasePlan) -> DatabaseURL:
         """Where the administrator finds the database of `plan`."""
         return self.login.url._replace(database=plan.url.database, engine=plan.url.engine)
-
-
-class Console(Protocol):
-    """One engine's session of an administrator. Everything raises `DatabaseError`."""
-
-    in_one_transaction: bool  # whether `run` does all or nothing
-
-    def ask(self, queries: Sequence[str]) -> list[bool | DatabaseError]:
-        """The truth of each query; False where something that it names is not there yet."""
-        ...
-
-    def rows(self, query: str) -> Sequence[Sequence[object]]:
-        """The rows of one query."""
-        ...
-
-    def run(self, statements: Sequence[str]) -> None:
-        """Run all. Raises `StatementError`."""
-        ...
-
-    def texts(self, queries: Sequence[str]) -> list[str]:
-        """The one text of each query, "" for null."""
-        ...
-
-    def may_administer(self) -> str:
-        """A query for `ask`: whether this user could run statements of a plan at all."""
-        ...
-
-    def user_exists(self, name: str) -> str:
-        """A query for `ask`."""
-        ...
-
-    def user_in_use(self, name: str) -> str:
-        """A query for `ask`: whether somebody is logged in as that user, or it has issued users that are there."""
-        ...
-
-    def filled_in(self, sql: str, password: Secret) -> str:
-        """A statement of the plan with `password` (letters, digits, `-` and `_`) in the place that it has for one."""
-        ...
-
-    def new_password(self, user: str) -> Statement:
-        """The statement that gives `user` another password, with a place for it."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class StatementError(DatabaseError):
-    """The statement number `position` (from 0) failed."""
-
-    def __init__(self, error: DatabaseError, position: int, hint: str = "") -> None:
-        super().__init__(error.what, sqlstate=error.sqlstate, fix=hint)
-        self.position = position
 
 
 class Found(NamedTuple):

@@ -10,7 +10,7 @@ from stepcreds.databases.mysql_session import RefusedError, open_session
 from stepcreds.databases.stream import Deadline
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
-from stepcreds.setup.live.administrator import StatementError
+from stepcreds.setup.live.console import StatementError
 from stepcreds.setup.mysql_names import literal
 from stepcreds.setup.mysql_names import user as account
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
@@ -20,7 +20,7 @@ _NOT_THERE = frozenset({1049, 1146, 1054, 1141, 1305})
 
 
 class MySQLConsole:
-    """`administrator.Console` for MariaDB and MySQL."""
+    """`console.Console` for MariaDB and MySQL."""
 
     in_one_transaction = False
 

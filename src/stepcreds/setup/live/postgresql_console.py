@@ -13,7 +13,7 @@ from stepcreds.databases.stream import Deadline
 from stepcreds.databases.wire import connect
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
-from stepcreds.setup.live.administrator import StatementError
+from stepcreds.setup.live.console import StatementError
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
 from stepcreds.setup.postgresql_names import literal
 from stepcreds.setup.postgresql_roles import new_password
@@ -29,7 +29,7 @@ _NOT_THERE = frozenset({"42703", "42883", "42704", "42P01", "3F000"})
 
 
 class PostgreSQLConsole:
-    """`administrator.Console` for PostgreSQL."""
+    """`console.Console` for PostgreSQL."""
 
     in_one_transaction = True
 
