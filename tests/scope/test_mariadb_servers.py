@@ -12,8 +12,11 @@ from mariadb_server import Account, running, url_of
 from stepcreds import scope
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import Allowance, Profile
+from stepcreds.databases.mysql_session import RefusedError, open_session
+from stepcreds.databases.stream import Deadline, UnreachableError
 from stepcreds.errors import UnmeasuredError
 from stepcreds.measurement import Finding
+from stepcreds.scope.mysql import MySQL
 from stepcreds.secret import Secret
 
 FOR_EVERYBODY = (
@@ -130,6 +133,35 @@ def test_rights_of_the_server_are_told_even_where_they_cannot_be_used_here(lab: 
         ("MY.SERVER.READ_ONLY_ADMIN", "write"),
         ("MY.SERVER.SLAVE_MONITOR", "read"),
     ]
+
+
+class TestSeveralInOneMessage:
+    """What a look at a server stands on."""
+
+    def test_after_the_first_that_fails_nothing_is_run(self, lab: Lab, reader: Account) -> None:
+        url = url_of(lab.server)
+        with open_session(url, reader.name, reader.password, Deadline(SystemClock(), 10), several=True) as session:
+            assert session.query_all(["SELECT 1", "SET @a = 'x;y'", "SELECT @a, 2"]) == [[(1,)], [], [("x;y", 2)]]
+            with pytest.raises(RefusedError) as refused:
+                session.query_all(["SELECT 1", "SELECT * FROM hr.salaries", "SET @a = 'z'"])
+            assert refused.value.number == 1142
+            assert session.query("SELECT @a") == [("x;y",)]
+
+    def test_other_sessions_do_not_take_them(self, lab: Lab, reader: Account) -> None:
+        with open_session(url_of(lab.server), reader.name, reader.password, Deadline(SystemClock(), 10)) as session:
+            with pytest.raises(RefusedError) as refused:
+                session.query_all(["SELECT 1", "SELECT 2"])
+            assert refused.value.number == 1064
+
+    def test_a_server_that_answers_too_late_is_unmeasured(self, lab: Lab, reader: Account) -> None:
+        url = url_of(lab.server, database="shop")
+        lab.do("SET GLOBAL init_connect = 'DO SLEEP(5)'")
+        try:
+            with pytest.raises(UnreachableError) as late:
+                MySQL(SystemClock()).examine(url, reader.name, reader.password, named=frozenset(), timeout=0.3)
+        finally:
+            lab.do("SET GLOBAL init_connect = ''")
+        assert late.value.what == f"127.0.0.1:{lab.server.port} did not answer within 0.3 s"
 
 
 class TestAllowing:
