@@ -54,9 +54,15 @@ def test_from_nothing_to_a_working_step_with_nothing_done_by_hand(empty: Shop) -
     policy = empty.setup("apply", "--print-policy", VAULT_TOKEN=None, STEPCREDS_DATABASE_ADMIN_URL=None)
     assert policy.returncode == 0, policy.stderr
     empty.token = empty.operator(policy.stdout)
+    empty.sql("ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_reload_conf()")
     first = empty.setup("apply", "--yes")
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stdout.splitlines()[-1].startswith("Nothing has drifted; ")
+    # A server that logs every statement got no password in clear: not stepcreds' first, and not OpenBao's own.
+    log = (empty.servers.postgresql.folder / "postgresql.log").read_text()
+    passwords = re.findall(r"PASSWORD '([^']*)'", log)
+    assert len(passwords) >= 3
+    assert [each for each in passwords if not each.startswith("SCRAM-SHA-256$")] == []
     # The first password was replaced at once by one that OpenBao made.
     rotated = [entry["request"]["path"] for entry in audit(empty) if "rotate-root" in entry["request"]["path"]]
     assert set(rotated) == {f"{empty.engine}/rotate-root/{empty.name}"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -184,7 +185,12 @@ def _run(steps: Sequence[applying.Step], text: Text) -> None:
         except (StepcredsError, KeyboardInterrupt) as error:
             sure = isinstance(error, StepcredsError)
             left = [each.what for each in steps[position:]]
-            click.echo(text.left(left if sure else [f"{left[0]} (it may have been)", *left[1:]]))
-            click.echo("What was done stays; the next `stepcreds setup apply` does the rest.")
+            _say(text.left(left if sure else [f"{left[0]} (it may have been)", *left[1:]]))
+            _say("What was done stays; the next `stepcreds setup apply` does the rest.")
             raise
-        click.echo(text.done(step.what))
+        _say(text.done(step.what))
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # whoever reads the output is gone; what was begun is done all the same
+        click.echo(text)
