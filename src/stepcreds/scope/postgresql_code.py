@@ -92,10 +92,14 @@ WITH member AS MATERIALIZED (
                 AND (x.grantee = 0 OR x.grantee = {HELD})) THEN 'opened'
               WHEN f.oid >= 16384 AND e.extname IS NULL AND NOT l.lanpltrusted
                 AND f.prokind <> 'a' THEN 'untrusted' END AS why
-  FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
+  FROM (SELECT * FROM pg_proc WHERE oid >= 16384 UNION ALL
+        -- OFFSET 0 has the few looked up one by one, instead of all read.
+        SELECT b.* FROM pg_init_privs i
+        CROSS JOIN LATERAL (SELECT * FROM pg_proc WHERE oid = i.objoid AND oid < 16384 OFFSET 0) AS b
+        WHERE i.classoid = 'pg_proc'::regclass AND i.objsubid = 0) AS f
+  JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-  WHERE {ASKED} AND (i.initprivs IS NOT NULL
-      OR f.oid >= 16384 AND (f.prosecdef OR NOT l.lanpltrusted OR e.extname IS NOT NULL))
+  WHERE {ASKED} AND (i.initprivs IS NOT NULL OR f.prosecdef OR NOT l.lanpltrusted OR e.extname IS NOT NULL)
     AND f.prorettype NOT IN ('event_trigger'::regtype, 'internal'::regtype, 'language_handler'::regtype,
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)
