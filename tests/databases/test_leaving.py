@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from mariadb_server import (
+    Account,
+    mariadb,  # noqa: F401 - a fixture
+    new_account,  # noqa: F401 - a fixture
+    url_of,
+)
 from step_runs import Oddities
 
 from conftest import Step
@@ -16,12 +24,15 @@ from relay import Relay
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases.messages import ServerError
+from stepcreds.databases.mysql_session import open_session
 from stepcreds.databases.stream import Deadline
 from stepcreds.databases.wire import connect
 from stepcreds.devstack import installed, provision
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
+
+# ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
 
 CLOCK = SystemClock()
 USER, PASSWORD = "alone", Secret("canary-5c1e")
@@ -56,15 +67,38 @@ def test_there_is_one_place(url: DatabaseURL) -> None:
         connect(url, USER, PASSWORD, Deadline(CLOCK, 30))
 
 
+class LateRelay(Relay):
+    """Hands COM_QUIT on a moment later than the rest."""
+
+    def _pump(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
+        while content := source.recv(65536):
+            if outward and content == b"\1\0\0\0\1":
+                CLOCK.sleep(0.2)
+            sink.sendall(content)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_mariadb_has_its_place_back_too(new_account: Callable[..., Account]) -> None:
+    user = new_account("WITH MAX_USER_CONNECTIONS 1")
+    there = url_of(user.server)
+    with LateRelay(there.port) as relay:
+        late = there._replace(port=relay.port)
+        with open_session(late, user.name, user.password, Deadline(CLOCK, 30)) as session:
+            assert session.query("SELECT 1") == [(1,)]
+        open_session(there, user.name, user.password, Deadline(CLOCK, 30)).leave()
+
+
 class KeepingRelay(Relay):
     """As a pooler may, it keeps the client's connection when the server has closed its own."""
 
-    def _pump(self, source: object, sink: object, outward: bool) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
         if outward:
-            super()._pump(source, sink, outward)  # type: ignore[arg-type]
+            super()._pump(source, sink, outward)
             return
-        while content := source.recv(65536):  # type: ignore[attr-defined]
-            sink.sendall(content)  # type: ignore[attr-defined]
+        with suppress(OSError):
+            while content := source.recv(65536):
+                sink.sendall(content)
 
 
 def test_a_pooler_that_keeps_the_connection_is_not_waited_for(stack: Stack, url: DatabaseURL) -> None:

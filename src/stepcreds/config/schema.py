@@ -138,7 +138,7 @@ _ALLOW = (
         "text",
         "The finding, by code and subject as `stepcreds scope` names it.",
         required=True,
-        example="PG.DATABASE.TEMP app",
+        example="PG.SCHEMA.CREATE public",
     ),
     Key("reason", "text", "Why it is accepted.", required=True, example="the vendor's migrations need it"),
     Key(
