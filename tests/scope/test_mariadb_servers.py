@@ -197,6 +197,27 @@ class TestAllowing:
         lab.do(self.CREATE.format("SELECT 1"))
         assert "allowed" not in {standing for standing, _ in self.allowed(lab, reader, name)}
 
+    def test_many_are_told_together_but_for_those_that_are_named(self, lab: Lab, reader: Account) -> None:
+        for number in range(25):
+            lab.do(f"CREATE PROCEDURE shop.p{number:02}() SELECT {number}")
+        lab.do(("GRANT EXECUTE ON shop.* TO {user}", "GRANT SELECT ON mysql.proc TO {user}"), reader)
+        (together,) = [each for each in lab.measure(reader).findings if each.code == "MY.ROUTINE.DEFINER"]
+        assert (together.subject, together.number, len(together.objects)) == ("shop", 25, 3)
+        name = f"MY.ROUTINE.DEFINER {together.objects[1]}"
+        found = self.allowed(lab, reader, name)
+        assert [each for each in found if "DEFINER" in each[1]] == [
+            ("excess", "MY.ROUTINE.DEFINER shop"),
+            ("allowed", name),
+        ]
+
+    def test_who_may_do_everything_is_asked_no_more(self, lab: Lab, reader: Account) -> None:
+        lab.do(("GRANT ALL ON *.* TO {user} WITH GRANT OPTION", self.CREATE.format("SELECT 1")), reader)
+        measured = lab.measure(reader)
+        assert ([each.code for each in measured.findings], measured.round_trips) == (
+            ["MY.GRANT.OPTION", "MY.SERVER.ALL", "MY.DATABASE.READ"],
+            1,
+        )
+
     def test_views_whose_text_is_not_to_be_seen_are_told(self, lab: Lab, reader: Account) -> None:
         lab.do(("CREATE VIEW shop.v AS SELECT * FROM hr.salaries", "CREATE VIEW shop.w AS SELECT 1"))
         assert "what 2 definer views of shop read and call: it may not see their text (SHOW VIEW)" in (

@@ -407,6 +407,14 @@ def hostile(bench: Bench) -> Iterator[dict[str, Profile]]:
         bench.root(f"DROP DATABASE `{quoted}`")
 
 
+def test_columns_of_a_guarded_migration(bench: Bench) -> None:
+    profile = profile_of(bench.server, "index", "ddl", tables=("shop_a.orders",), columns=("shop_a.other.id",))
+    assert mysql.creation(profile, guard=True) == [
+        "GRANT CREATE, ALTER, INDEX, REFERENCES ON `shop_a`.`orders` TO '{{name}}'@'%'",
+        "GRANT REFERENCES (`id`) ON `shop_a`.`other` TO '{{name}}'@'%'",
+    ]
+
+
 class TestNames:
     @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
     def test_a_name_that_can_be_written_gives_its_own_database(

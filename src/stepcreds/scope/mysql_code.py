@@ -26,7 +26,8 @@ _SEQUENCE = re.compile(rf"\b(?:nextval|setval)\({_NAME}\.{_NAME}", re.IGNORECASE
 _TABLE = re.compile(rf"\b(?:from|join)\s*\(*\s*{_NAME}\.{_NAME}", re.IGNORECASE)
 _STRING = re.compile(rf"({_NAME})|'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _ALIAS = re.compile(rf"{_NAME}\.{_NAME} {_NAME}")
-_MOST_QUESTIONS = 20
+_MOST_QUESTIONS, _MOST_ROUTINES = 20, 20
+_ROUTINE_FIX = "Do not grant it EXECUTE there; or let the routine run with the caller's rights: SQL SECURITY INVOKER"
 _TABLES = (
     "SELECT 'table', TABLE_SCHEMA, TABLE_NAME, '', '', '', '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
 )
@@ -42,7 +43,9 @@ _VIEWS = (
 
 
 def questions(rights: Rights, databases: Sequence[str]) -> list[str]:
-    """The statements to ask in this role; [] where nothing it holds could reach such code."""
+    """The statements to ask in this role; [] where such code could give nothing, or nothing more."""
+    if rights.everywhere:
+        return []
     asked = []
     if not rights.names.isdisjoint(("EXECUTE", *EVERYTHING)):
         asked.append(_ROUTINES)
@@ -66,13 +69,14 @@ def string(text: str) -> str:
 def found(rights: Rights, rows: Rows) -> tuple[list[Finding], list[str]]:
     """Findings, and in words what could not be examined."""
     findings: list[Finding] = list(hidden(rights, rows))
+    routines: list[Finding] = []
     unseen: dict[str, int] = {}
     for kind, *rest in rows:
         database, name, definer, detail, body, altered = ("" if value is None else str(value) for value in rest)
         if database in SYSTEM and (definer in _SHIPPED or kind == "view"):
             continue
         if kind == "routine" and rights.at(("EXECUTE",), database, name, detail):
-            findings.append(_routine(database, name, definer, detail, body, altered))
+            routines.append(_routine(database, name, definer, detail, body, altered))
             if not body:
                 unseen["routine"] = unseen.get("routine", 0) + 1
         elif kind == "view" and rights.at((*_READS, *_WRITES), database, name):
@@ -80,7 +84,23 @@ def found(rights: Rights, rows: Rows) -> tuple[list[Finding], list[str]]:
             findings += _view(rights, f"{database}.{name}", definer, body, writes=writes, database=database)
             if not body:
                 unseen[database] = unseen.get(database, 0) + 1
-    return findings, list(_unseen(unseen))
+    return findings + _together(routines, rights.named), list(_unseen(unseen))
+
+
+def _together(routines: list[Finding], named: frozenset[str]) -> list[Finding]:
+    """Each by itself, unless they are many: then only those that the profile names."""
+    apart = [each for each in routines if len(routines) <= _MOST_ROUTINES or each.subject in named]
+    rest: dict[str, list[str]] = {}
+    for each in routines:
+        if each not in apart:
+            rest.setdefault(each.database, []).append(each.subject)
+    for database, names in rest.items():
+        what = f"call {len(names)} routines of {database}, which run with the rights of those who defined them"
+        names.sort()
+        subject = f"{database} sha256:{_digest(*names)}"  # another for each change of any of them
+        several = Finding("MY.ROUTINE.DEFINER", "admin", what, subject, tuple(names[:3]), len(names))
+        apart.append(several._replace(fix=_ROUTINE_FIX, database=database))
+    return apart
 
 
 def _unseen(counts: dict[str, int]) -> Iterator[str]:
@@ -100,9 +120,8 @@ def _unseen(counts: dict[str, int]) -> Iterator[str]:
 def _routine(database: str, name: str, definer: str, kind: str, digest: str, altered: str) -> Finding:
     state = f"sha256:{digest[:16]}" if digest else f"altered:{altered.replace(' ', 'T')}"
     what = f"call the {kind.lower()} {database}.{name}, which runs with the rights of {definer}"
-    fix = "Do not grant it EXECUTE there; or let the routine run with the caller's rights: SQL SECURITY INVOKER"
     subject = f"{database}.{name} {kind.lower().replace(' ', '-')} {definer} {state}"
-    return Finding("MY.ROUTINE.DEFINER", "admin", what, subject, fix=fix, database=database)
+    return Finding("MY.ROUTINE.DEFINER", "admin", what, subject, fix=_ROUTINE_FIX, database=database)
 
 
 def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, database: str) -> Iterator[Finding]:
@@ -110,10 +129,9 @@ def _view(rights: Rights, view: str, definer: str, body: str, *, writes: bool, d
     body = _STRING.sub(lambda match: match[1] or "''", body)
     calls = sorted({f"{_unquoted(match[1])}.{_unquoted(match[2])}" for match in _CALL.finditer(body)})
     if calls:
-        state = hashlib.sha256(body.encode()).hexdigest()[:16]
         what = f"call {', '.join(calls[:3])} by using the view {view}, with the rights of {definer}"
         fix = f"Make the view without the call, or with the caller's rights: ALTER SQL SECURITY INVOKER VIEW {view}"
-        subject = f"{view} view {definer} sha256:{state}"
+        subject = f"{view} view {definer} sha256:{_digest(body)}"
         yield Finding("MY.VIEW.CALLS", "admin", what, subject, tuple(calls[:3]), len(calls), "", fix, database)
     fix = f"Make the view run with the caller's rights: ALTER SQL SECURITY INVOKER VIEW {view}"
     tables = _tables(body)
@@ -142,6 +160,10 @@ def _tables(body: str) -> set[tuple[str, str]]:
     aliases = {match[3] for match in _ALIAS.finditer(body)}  # `extract(year from `o`.`day`)` names no database
     found = {(match[1], match[2]) for match in _TABLE.finditer(body) if match[1] not in aliases}
     return {(_unquoted(database), _unquoted(table)) for database, table in found}
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _unquoted(name: str) -> str:

@@ -16,6 +16,7 @@ class Rights:
 
     def __init__(self, powers: Sequence[Power], server: Server) -> None:
         self._fold = server.fold
+        self.named = server.named
         self.names = frozenset(power.name for power in powers)
         self._wide = [power for power in powers if power.place.kind in ("server", "database")]
         # A database -> what is held for something in it, and that -> what is held for it.
@@ -26,6 +27,11 @@ class Rights:
             if place.kind in ("table", "routine"):
                 self._in.setdefault(self._folded(place.database), set()).add(power.name)
                 self._for.setdefault(self._thing(place.database, place.name, place.routine), set()).add(power.name)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it may do everything on the server."""
+        return any(power.name in EVERYTHING and power.place.kind == "server" for power in self._wide)
 
     def at(self, names: Sequence[str], database: str, name: str = "", routine: str = "") -> bool:
         """Whether it holds any of `names` for the database or something in it; for this table or routine, if named."""

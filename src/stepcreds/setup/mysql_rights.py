@@ -17,6 +17,7 @@ _WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE", "SHOW VIEW")
 _DDL = (*_WRITE, "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 # With the guard: no data is read, written or dropped, but by ALTER TABLE … DROP COLUMN, which nothing can forbid.
 _GUARDED_DDL = ("CREATE", "ALTER", "INDEX", "REFERENCES")
+_OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
 
 
 class Grant(NamedTuple):
@@ -67,6 +68,6 @@ def _columns(profile: Profile, some: tuple[str, ...]) -> list[Grant]:
     granted = []
     for text in profile.columns:
         database, table, column = parts(text, 3)
-        wanted = tuple(f"{right} ({identifier(column)})" for right in some if right in ("SELECT", "INSERT", "UPDATE"))
+        wanted = tuple(f"{right} ({identifier(column)})" for right in some if right in _OF_COLUMNS)
         granted.append(Grant(wanted, f"{identifier(database)}.{identifier(table)}", database, table, column))
     return granted
