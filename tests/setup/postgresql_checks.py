@@ -13,6 +13,7 @@ import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 from postgresql_site import PASSWORD, Session, Site, answers, message, run_plan, sqlstate
 
+from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 
 DENIED = "42501"
@@ -167,6 +168,18 @@ class Endings:
             session.run("BEGIN", "SELECT 1")
             assert sqlstate(lambda: session.run("PREPARE TRANSACTION 'kept'")) == "55000"
         issued.assert_revoked()
+
+    @pytest.mark.parametrize("profile", ["verify", "migrate"])
+    def test_sessions_that_hold_the_users_own_row_end_with_it(self, site: Site, profile: str) -> None:
+        """NOLOGIN has to change that row: whoever could lock it could keep Vault waiting, for other users too."""
+        issued = site.issue(profile)
+        with issued.connect() as session:
+            session.run("SET ROLE NONE", "SET default_transaction_read_only = off")
+            session.run(
+                "SET idle_in_transaction_session_timeout = 0", "BEGIN", "ALTER ROLE CURRENT_USER PASSWORD 'mine'"
+            )
+            issued.assert_revoked()
+        assert sqlstate(lambda: site.login(issued.user, Secret("mine"))) == "28P01"
 
     def test_a_user_that_somebody_dropped_already_is_no_error(self, site: Site) -> None:
         for profile in ("verify", "migrate"):

@@ -228,6 +228,27 @@ class Plan(PlanLab):
                 admin.run(f"ALTER ROLE pl_ro NO{power}")
             assert admin.run(group.done) == [[True]]
 
+    def test_a_role_that_logs_in_stands_behind_no_profile(self, site: Site) -> None:
+        """Its members could set its password, and go on when their own user is gone."""
+        with site.database("pl", SHOP) as admin:
+            admin.run(f"CREATE ROLE pl_owner LOGIN PASSWORD '{PASSWORD.reveal()}'; GRANT pl_owner TO pl_legacy")
+            admin.run("REASSIGN OWNED BY pl_legacy TO pl_owner")
+            _, owner, *rest = plan(site, "pl", site.profile("m", "ddl", database="pl"))
+            assert admin.run(owner.done) == [[False]]
+            assert message(lambda: admin.run(owner.sql)) == (
+                "stepcreds: pl_owner can log in: its members could set its password, and go on as it"
+            )
+            # Its way out: the tables go to a role that cannot log in, and the application is a member of that.
+            admin.run("ALTER ROLE pl_owner RENAME TO pl_app", "CREATE ROLE pl_owner", "GRANT pl_owner TO pl_app")
+            admin.run(f"ALTER ROLE pl_app PASSWORD '{PASSWORD.reveal()}'", "REASSIGN OWNED BY pl_app TO pl_owner")
+            run_plan(admin, [owner, *rest])
+            with closing(self.member(site, "ddl")) as session:
+                session.run("ALTER TABLE app.orders ADD COLUMN made int")
+                session.run("ALTER ROLE CURRENT_USER PASSWORD 'nothing to log in with'")
+                assert sqlstate(lambda: site.login("pl_owner", Secret("nothing to log in with"), "pl")) == "28000"
+            with closing(site.login("pl_app", PASSWORD, "pl")) as application:
+                application.run("INSERT INTO app.orders (note) VALUES ('as before')")
+
     def test_vaults_user_is_no_superuser_and_keeps_its_password(self, site: Site) -> None:
         with site.database("pl") as admin:
             statements = plan(site, "pl", site.profile("r", "read-only", database="pl"))

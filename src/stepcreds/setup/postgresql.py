@@ -114,10 +114,19 @@ def revocation(reassign_to: str | None = None) -> list[str]:
     """
     reassign = f'REASSIGN OWNED BY "{{{{name}}}}" TO {identifier(reassign_to)}; ' if reassign_to is not None else ""
     exists = "IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{{name}}') THEN"
+    sessions = (
+        "FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid"
+        " WHERE r.rolname = '{{name}}' AND a.pid <> pg_catalog.pg_backend_pid()"
+    )
     return [
-        # 1. Shut the door.
-        f'DO $sc$ BEGIN {exists} ALTER ROLE "{{{{name}}}}" WITH NOLOGIN PASSWORD NULL CONNECTION LIMIT 0;'
-        " END IF; END $sc$",
+        # 1. Shut the door. The user may have its own row locked, by ALTER ROLE CURRENT_USER in a transaction that stays
+        #    open: without a time-out this would wait for as long, and behind it all that Vault does here. So the
+        #    sessions are ended, and it tries again.
+        f"DO $sc$ BEGIN {exists} SET LOCAL lock_timeout = '100ms'; FOR i IN 1..100 LOOP"
+        f" BEGIN ALTER ROLE {_NAME} WITH NOLOGIN PASSWORD NULL CONNECTION LIMIT 0; EXIT;"
+        " EXCEPTION WHEN lock_not_available OR internal_error THEN IF i = 100 THEN RAISE; END IF; END;"
+        f" PERFORM pg_catalog.pg_stat_clear_snapshot(); PERFORM pg_catalog.pg_terminate_backend(a.pid) {sessions};"
+        " END LOOP; END IF; END $sc$",
         # 2. Let everybody see it shut. In one transaction, NOLOGIN is seen by nobody before the end: sessions that
         #    reconnect survive (25 of 25 trials; 0 of 70 with these two), and a later failure would open the door again.
         "COMMIT",
@@ -127,9 +136,7 @@ def revocation(reassign_to: str | None = None) -> list[str]:
         #    path (public, up to 14) makes a count(boolean) that fits better, and Vault's user would call that.
         "DO $sc$ DECLARE n int; quiet int := 0; BEGIN"
         " FOR i IN 1..250 LOOP PERFORM pg_catalog.pg_stat_clear_snapshot();"
-        " SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) INTO n FROM pg_catalog.pg_stat_activity a"
-        " JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid"
-        " WHERE r.rolname = '{{name}}' AND a.pid <> pg_catalog.pg_backend_pid();"
+        f" SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) INTO n {sessions};"
         " IF n = 0 THEN quiet := quiet + 1; ELSE quiet := 0; END IF;"
         " EXIT WHEN quiet >= 3; PERFORM pg_catalog.pg_sleep(0.02); END LOOP;"
         " IF n > 0 THEN RAISE EXCEPTION 'stepcreds: % session(s) of {{name}} still alive', n; END IF; END $sc$",

@@ -50,8 +50,9 @@ def owns_what_is_there(owner: str, within: Reach) -> Statement:
         WHERE r.rolname = {literal(owner)} AND pg_has_role(r.oid, o.oid, 'USAGE'))"""
     told = f"format('stepcreds: %s do not belong to %s: %s', number, {literal(shown(owner))}, examples)"
     hint = literal(
-        "A migration could not alter them. Name the role that they belong to as the role of the profile; or give them "
-        "to this one, ALTER TABLE … OWNER TO; or make it a member of that role, GRANT … TO."
+        "A migration could not alter them. Give them to this role, REASSIGN OWNED BY … TO … or ALTER TABLE … OWNER TO "
+        "…; or, where the one that they belong to cannot log in, name that one as the role of the profile, or make "
+        "this one a member of it, GRANT … TO …."
     )
     body = f"""DECLARE
   number text;

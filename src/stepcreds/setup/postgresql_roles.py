@@ -9,7 +9,7 @@ from stepcreds.setup.postgresql_names import do, literal, quoted, refusal, shown
 MANAGER_PASSWORD = "{{manager_password}}"  # noqa: S105 - the place of one, between '…', in a Statement with `secret`
 
 # What no role behind a profile may have: its members can become it, and have it too.
-_POWERS = ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls")
+_POWERS = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
 
 
 def group(name: str, *, access: str) -> Statement:
@@ -129,19 +129,28 @@ def _membership(role: str, member: str) -> str:
 
 
 def _exists_without_powers(name: str) -> str:
-    return f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND NOT ({' OR '.join(_POWERS)}))"
+    return f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND NOT rolcanlogin AND NOT ({_POWERS}))"
 
 
 def _role(name: str, refusals: str = "", made: str = "") -> str:
     told = literal(
         f"stepcreds: {shown(name)} is a superuser, or makes roles or databases, replicates or bypasses row security"
     )
+    # ALTER ROLE CURRENT_USER PASSWORD, after SET ROLE: a member of a role that logs in may stay as that role.
+    stays = literal(f"stepcreds: {shown(name)} can log in: its members could set its password, and go on as it")
+    instead = literal(
+        "Name a role that cannot. If it owns the tables, give them to that one: REASSIGN OWNED BY … TO …; and make it "
+        "a member of that one, GRANT … TO …, so that it can use them as before."
+    )
     body = f"""BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN
     CREATE ROLE {quoted(name)} NOLOGIN;{made}
   END IF;
-  IF NOT {_exists_without_powers(name)} THEN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND ({_POWERS})) THEN
     {refusal(told, "'So could every member of it: name another role for the profile.'")}
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND rolcanlogin) THEN
+    {refusal(stays, instead)}
   END IF;{refusals}
 END"""
     return do(body)
