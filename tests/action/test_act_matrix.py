@@ -71,6 +71,7 @@ def test_legs_of_a_matrix_end_nothing_of_each_other(stack: Stack, repository: Re
             ("credential.requested", None),
             ("credential.issued", None),
             ("credential.closed", "proven dead"),
+            ("credential.left", None),
             ("chain.closed", None),
         ]
     # Each by the token of its own login.
@@ -93,7 +94,9 @@ def test_two_uses_share_a_chain_that_is_closed_once(stack: Stack, repository: Re
     ], run.shown()
     assert [(record["kind"], record.get("verdict")) for record in run.records] == [
         ("chain.opened", None),
-        *2 * [("credential.requested", None), ("credential.issued", None), ("credential.closed", "proven dead")],
+        *(ended := [("credential.requested", None), ("credential.issued", None), ("credential.closed", "proven dead")]),
+        ("credential.left", None),
+        *ended,
         ("chain.closed", None),
     ]
     ends = normalised(run.output("Second", "Post")), normalised(run.output("First", "Post"))
