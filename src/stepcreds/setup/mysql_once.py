@@ -14,7 +14,7 @@ from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.printable import one_line
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.mysql_names import escaped, literal, user
-from stepcreds.setup.mysql_rights import Grant, grants
+from stepcreds.setup.mysql_rights import Given, grants
 from stepcreds.setup.plan import MANAGER_PASSWORD, DatabasePlan, Statement
 
 _LONGEST_USER = {"mysql": 32}
@@ -63,9 +63,9 @@ def database_plan(url: DatabaseURL, profiles: Sequence[Profile], answers: Answer
     return DatabasePlan(url, tuple(statements), answers.manager)
 
 
-def _together(several: Sequence[Grant]) -> list[Grant]:
+def _together(several: Sequence[Given]) -> list[Given]:
     """One grant for each place, with all rights that any profile's users get there."""
-    places: dict[tuple[str, str], Grant] = {}
+    places: dict[tuple[str, str], Given] = {}
     for each in several:
         key = (each.place, each.column)
         before = places.get(key, each._replace(rights=()))
@@ -119,7 +119,7 @@ def _ending(name: str, account: str) -> list[Statement]:
     ]
 
 
-def _handed_on(grant: Grant, name: str, account: str) -> Statement:
+def _handed_on(grant: Given, name: str, account: str) -> Statement:
     where = one_line(f"{grant.database}.{grant.table}" if grant.table else grant.database, 100)
     return Statement(
         f"GRANT {', '.join(grant.rights)} ON {grant.place} TO {account} WITH GRANT OPTION",
@@ -132,7 +132,7 @@ def _has_on_server(name: str, rights: Sequence[str]) -> str:
     return _holds("USER", f"GRANTEE = {_grantee(name)}", rights)
 
 
-def _has_at(grant: Grant, name: str) -> str:
+def _has_at(grant: Given, name: str) -> str:
     kind, table = "SCHEMA", ""
     database = escaped(grant.database)
     if grant.table:

@@ -20,7 +20,7 @@ _GUARDED_DDL = ("CREATE", "ALTER", "INDEX", "REFERENCES")
 _OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
 
 
-class Grant(NamedTuple):
+class Given(NamedTuple):
     """Some rights at one place."""
 
     rights: tuple[str, ...]  # "SELECT", "UPDATE (`email`)"
@@ -37,7 +37,7 @@ def rights(access: Access | None, *, guard: bool) -> tuple[str, ...]:
     return _WRITE if access == "read-write" else _READ
 
 
-def grants(profile: Profile, *, guard: bool) -> tuple[Grant, ...]:
+def grants(profile: Profile, *, guard: bool) -> tuple[Given, ...]:
     """What a user of `profile` is granted. Raises `UnsupportedError` for what cannot be granted so."""
     if profile.database is None or profile.access is None:
         raise UnsupportedError(
@@ -55,19 +55,19 @@ def grants(profile: Profile, *, guard: bool) -> tuple[Grant, ...]:
         )
     some = rights(profile.access, guard=guard)
     if not (profile.tables or profile.columns):
-        return tuple(Grant(some, f"{pattern(database)}.*", database) for database in databases)
+        return tuple(Given(some, f"{pattern(database)}.*", database) for database in databases)
     return (*_tables(profile, some), *_columns(profile, some))
 
 
-def _tables(profile: Profile, some: tuple[str, ...]) -> list[Grant]:
+def _tables(profile: Profile, some: tuple[str, ...]) -> list[Given]:
     names = [parts(table, 2) for table in profile.tables]
-    return [Grant(some, f"{identifier(database)}.{identifier(table)}", database, table) for database, table in names]
+    return [Given(some, f"{identifier(database)}.{identifier(table)}", database, table) for database, table in names]
 
 
-def _columns(profile: Profile, some: tuple[str, ...]) -> list[Grant]:
+def _columns(profile: Profile, some: tuple[str, ...]) -> list[Given]:
     granted = []
     for text in profile.columns:
         database, table, column = parts(text, 3)
         wanted = tuple(f"{right} ({identifier(column)})" for right in some if right in _OF_COLUMNS)
-        granted.append(Grant(wanted, f"{identifier(database)}.{identifier(table)}", database, table, column))
+        granted.append(Given(wanted, f"{identifier(database)}.{identifier(table)}", database, table, column))
     return granted
