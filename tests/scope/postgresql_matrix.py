@@ -14,20 +14,42 @@ from postgresql_case import Case, Clean, role, statements
 from postgresql_clean import CLEAN
 from postgresql_fixtures_attributes import ATTRIBUTES
 from postgresql_fixtures_code import CODE
+from postgresql_fixtures_definers import DEFINERS
+from postgresql_fixtures_foreign import FOREIGN
+from postgresql_fixtures_future import FUTURE_POWER
 from postgresql_fixtures_membership import MEMBERSHIP
 from postgresql_fixtures_names import HOSTILE
 from postgresql_fixtures_objects import OBJECTS
 from postgresql_fixtures_outside import OUTSIDE
+from postgresql_fixtures_places import PLACES
 from postgresql_fixtures_predefined import PREDEFINED
 from postgresql_fixtures_relations import RELATIONS
+from postgresql_fixtures_sequences import SEQUENCES
 from postgresql_fixtures_settings import SETTINGS
+from postgresql_fixtures_tables import TABLES
 from postgresql_majors import Lab, lab
 
 from stepcreds.measurement import LEVELS, Finding
 
 # A look takes longer than all the rest of a case: before the grant only the oldest and the newest major are asked.
 ALSO_BEFORE = (14, 18)
-CASES = [*ATTRIBUTES, *MEMBERSHIP, *PREDEFINED, *RELATIONS, *OUTSIDE, *OBJECTS, *CODE, *SETTINGS, *HOSTILE]
+CASES = [
+    *ATTRIBUTES,
+    *MEMBERSHIP,
+    *PREDEFINED,
+    *TABLES,
+    *RELATIONS,
+    *SEQUENCES,
+    *OUTSIDE,
+    *PLACES,
+    *OBJECTS,
+    *FUTURE_POWER,
+    *DEFINERS,
+    *CODE,
+    *FOREIGN,
+    *SETTINGS,
+    *HOSTILE,
+]
 
 __all__ = ["lab", "pytest_generate_tests", "test_no_more_than_declared", "test_power_beyond_the_profile"]
 
