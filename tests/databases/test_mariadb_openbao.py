@@ -62,7 +62,7 @@ def orders(stack: Stack, mariadb: MariaDB, config_file: Path) -> Iterator[None]:
             db_name="shop",
             creation_statements=[
                 "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
-                "GRANT SELECT, INSERT, CREATE ON shop.* TO '{{name}}'@'%'",
+                "GRANT SELECT, INSERT, CREATE, CREATE VIEW, SHOW VIEW ON shop.* TO '{{name}}'@'%'",
             ],
             default_ttl=120,
             max_ttl=600,
@@ -133,6 +133,33 @@ def test_a_copied_credential_is_dead_with_its_sessions_when_the_step_is_over(
         "locked",
         1,
     )
+
+
+MAKES_A_VIEW = """
+import os, pymysql
+with pymysql.connect(
+    host=os.environ["MYSQL_HOST"], port=int(os.environ["MYSQL_TCP_PORT"]), user=os.environ["MYSQL_USER"],
+    password=os.environ["MYSQL_PWD"], database="shop", ssl_disabled=True,
+) as connection, connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE left_1 (id INT)")
+    cursor.execute("CREATE VIEW left_2 AS SELECT id FROM left_1")
+"""
+
+
+@pytest.mark.usefixtures("orders")
+def test_what_breaks_when_its_definer_goes_is_said_while_it_can_still_be_found(
+    step: Step, mariadb: MariaDB, tmp_path: Path
+) -> None:
+    try:
+        run = step("exec", "orders", "--", sys.executable, "-c", MAKES_A_VIEW)
+    finally:
+        mariadb.administer("DROP VIEW IF EXISTS shop.left_2", "DROP TABLE IF EXISTS shop.left_1")
+    assert run.returncode == 0, run.stderr
+    lines = [line for path in (tmp_path / ".stepcreds").rglob("*.jsonl") for line in path.read_text().splitlines()]
+    (left,) = [entry for entry in map(json.loads, lines) if entry["kind"] == "credential.left"]
+    (change,) = left["changes"]
+    assert (change["code"], change["subject"]) == ("LEFT.DEFINER", "shop.left_2")
+    assert f"stepcreds: orders: left in the database: {change['what']}\n" in run.stderr
 
 
 @pytest.mark.usefixtures("orders")
