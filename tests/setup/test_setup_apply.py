@@ -210,25 +210,26 @@ class TestBeforeAnythingIsChanged:
 @pytest.mark.parametrize(("answer", "code", "there"), [("n", 1, False), ("y", 0, True)])
 def test_on_a_terminal_it_asks(shop: Shop, answer: str, code: int, there: bool) -> None:
     ours, theirs = pty.openpty()
+    shown = b""
     try:
-        running = subprocess.Popen(
+        with subprocess.Popen(
             shop.command("apply"),
             cwd=shop.folder,
             env=shop.environment(TERM="dumb"),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-        )
-        said = ""
-        while "Do it? [y/N]: " not in said:
-            said += os.read(ours, 65536).decode()
-        os.write(ours, f"{answer}\n".encode())
-        while running.poll() is None or select.select([ours], [], [], 0)[0]:
-            if select.select([ours], [], [], 0.01)[0]:
-                said += os.read(ours, 65536).decode()
+        ) as running:
+            while b"Do it? [y/N]: " not in shown:
+                shown += os.read(ours, 65536)
+            os.write(ours, f"{answer}\n".encode())
+            while running.poll() is None or select.select([ours], [], [], 0)[0]:
+                if select.select([ours], [], [], 0.01)[0]:
+                    shown += os.read(ours, 65536)
     finally:
         os.close(ours)
         os.close(theirs)
+    said = shown.decode()
     shop.assert_no_secret(said)
     assert running.returncode == code, said
     with shop.vault() as client:
