@@ -297,11 +297,11 @@ def test_what_changed(stack: Stack, step: Step, tmp_path: Path, normal: Callable
         earlier.write_text(step("scope", "verify", "--json").stdout)
     finally:
         stack.sql("REVOKE INSERT ON app.orders FROM app_ro")
-    assert "\n+ write  PG.TABLE.WRITE app  EXCESS\n         it can INSERT 1 table of app: app.orders" in more.stdout
+    assert "\n+ write  PG.TABLE.WRITE app  EXCESS\n         it can INSERT into 1 table of app: app.orders" in more.stdout
     assert more.returncode == 1
     assert [finding["name"] for finding in told["changes"]["new"]] == ["PG.TABLE.WRITE app"]
     less = step("scope", "verify", "--compare", str(earlier))
-    assert "\n- write  PG.TABLE.WRITE app  it can no longer INSERT 1 table of app\n" in less.stdout
+    assert "\n- write  PG.TABLE.WRITE app  it can no longer INSERT into 1 table of app\n" in less.stdout
     assert less.returncode == 0
 
 
@@ -537,7 +537,7 @@ def test_what_a_pipeline_holds_today(
     assert normal(run.stdout).startswith(
         "stepcreds scope: DATABASE_URL: EXCESS: declared read-only, effective write, PostgreSQL 18.6 at HOST/hostile, "
         "user pipeline, N ms\n"
-        "The worst this credential can do: INSERT 1 table of public.\n"
+        "The worst this credential can do: INSERT into 1 table of public.\n"
     )
     assert run.stdout.endswith("The credential is as it was: nothing was revoked.\n")
     assert (run.stderr, run.returncode) == ("", 1)

@@ -15,8 +15,8 @@ _SECRETS = (
     ("pg_statistic", "stavalues1", False),
     ("pg_statistic_ext_data", "stxdmcv", False),
 )
-_SECRET_NAME = "(passw|passphrase|secret|token|credential|api_?key|access_?key|private_?key|encryption_?key|jwt)"  # noqa: S105
-_NO_SECRET_NAME = "(password_required|_file$|file$|_path$|max_|_expir|_ttl|_exp$|length|algorithm)"  # noqa: S105
+# By how they end: "token_lifetime" and "jwt_issuer" hold none.
+_SECRET_NAME = "(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret|signing|encryption)_?key)$"  # noqa: S105
 
 
 def secrets() -> str:
@@ -69,45 +69,48 @@ SELECT * FROM (
 
 
 def views() -> str:
-    """Views made of those secrets by somebody who may read them, and views of these.
+    """Views made of those columns by somebody who may read them, and views of these.
 
-    The server notes no dependency on its own catalogs, so the views' rules are searched for their ids.
+    The server notes no dependency on its own catalogs, so it is looked for in the views' rules: after `:relid`, and
+    before the next one, `:selectedCols` has each column's number plus 7; a whole row is the column 0.
     """
-    tables = ", ".join(
-        f"'{'information_schema' if table.startswith('_') else 'pg_catalog'}.{table}'::regclass"
-        for table, _, secret in _SECRETS
-        if secret
-    )
+    more = (("pg_statistic", f"stavalues{number}", False) for number in range(2, 6))
+    columns = (*_SECRETS, *more)
+    values = ", ".join(f"('{table}', '{column}', {str(secret).lower()})" for table, column, secret in columns)
     return rows(
         f"""
-WITH RECURSIVE secret AS MATERIALIZED (
-  SELECT array_agg('%:relid ' || t.oid || ' %') AS patterns FROM unnest(ARRAY[{tables}]::oid[]) AS t(oid)
+WITH RECURSIVE wanted AS MATERIALIZED (
+  SELECT x.secret, '%:relid ' || c.oid || ' %' AS mention,
+         ':relid ' || c.oid || ' ((?!:relid ).)*?:selectedCols [(]b( [0-9]+)*? (7|' || a.attnum + 7 || ')[ )]'
+           AS pattern
+  FROM (VALUES {values}) AS x(rel, col, secret) JOIN pg_class c ON c.relname = x.rel
+  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('pg_catalog', 'information_schema')
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = x.col
 ), candidate AS MATERIALIZED (
   SELECT c.oid FROM pg_class c
   WHERE {ASKED} AND c.oid >= 16384 AND c.relkind IN ('v', 'm')
     AND coalesce(array_to_string(c.reloptions, ' ') !~ 'security_invoker=(true|on|1|yes)', true)
     AND has_table_privilege(c.relowner, 'pg_catalog.pg_authid', 'SELECT')
-), exposed(oid) AS (
-  SELECT c.oid FROM candidate c
-  CROSS JOIN LATERAL (SELECT r.ev_action FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
-  WHERE r.ev_action::text LIKE ANY ((SELECT patterns FROM secret)::text[])
-    -- Not where it shows other columns alone, and no whole row: such a view is as harmless as pg_roles.
-    AND pg_get_viewdef(c.oid) LIKE ANY ('{{%rolpassword%,%passwd%,%umoptions%,%subconninfo%,%.*%}}'::text[])
+), exposed(oid, secret) AS (
+  SELECT c.oid, w.secret FROM candidate c
+  CROSS JOIN LATERAL (SELECT r.ev_action::text AS rule FROM pg_rewrite r WHERE r.ev_class = c.oid OFFSET 0) AS r
+  JOIN wanted w ON r.rule LIKE w.mention AND r.rule ~ w.pattern
   UNION
-  SELECT r.ev_class FROM exposed e
+  SELECT r.ev_class, e.secret FROM exposed e
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_rewrite'::regclass
   JOIN pg_rewrite r ON r.oid = d.objid
 )
-SELECT n.nspname AS schema, c.relname AS name FROM exposed e JOIN pg_class c ON c.oid = e.oid
-JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname AS schema, c.relname AS name, bool_or(e.secret) AS secret FROM exposed e
+JOIN pg_class c ON c.oid = e.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE EXISTS (SELECT FROM {PROBE} WHERE has_any_column_privilege(p.oid, c.oid, 'SELECT'))
-  AND EXISTS (SELECT FROM {PROBE} WHERE has_schema_privilege(p.oid, n.oid, 'USAGE'))"""  # noqa: S608
+  AND EXISTS (SELECT FROM {PROBE} WHERE has_schema_privilege(p.oid, n.oid, 'USAGE'))
+GROUP BY 1, 2"""  # noqa: S608
     )
 
 
 def options() -> str:
     """Options and settings that everybody may read and whose names speak of a secret."""
-    found = f"lower(split_part(o, '=', 1)) ~ '{_SECRET_NAME}' AND lower(split_part(o, '=', 1)) !~ '{_NO_SECRET_NAME}'"
+    found = f"lower(split_part(o, '=', 1)) ~ '{_SECRET_NAME}'"
     return rows(
         f"""
 SELECT DISTINCT each.place, split_part(o, '=', 1) AS option FROM (

@@ -25,7 +25,8 @@ REACHING: Final = {
     "orafce": "^(fopen|fcopy|fremove|frename|put|put_line|get_line)$",
 }
 # Whoever may not use a function's schema may still call it where something names it for him: an operator, a cast; a
-# view, or a table whose defaults and checks CREATE TEMP TABLE … (LIKE …) copies; a domain.
+# view or rule; a table whose defaults, checks and indexes CREATE TEMP TABLE … (LIKE …) copies, or whose policies ask
+# it; a domain; another function's default arguments and body.
 _MAKES_TABLES: Final = """(has_database_privilege(p.oid, current_database(), 'TEMPORARY')
   OR EXISTS (SELECT FROM pg_namespace w WHERE has_schema_privilege(p.oid, w.oid, 'CREATE')))"""
 _NAMED_ELSEWHERE: Final = f"""(
@@ -50,13 +51,19 @@ _NAMED_ELSEWHERE: Final = f"""(
     SELECT FROM pg_depend d
     LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
     LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-    LEFT JOIN pg_class t ON t.oid = coalesce(a.adrelid, nullif(k.conrelid, 0))
+    LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+    LEFT JOIN pg_statistic_ext x ON d.classid = 'pg_statistic_ext'::regclass AND x.oid = d.objid
+    LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND y.oid = d.objid
+    LEFT JOIN pg_class t ON t.oid = coalesce(a.adrelid, nullif(k.conrelid, 0), i.indrelid, x.stxrelid, y.polrelid)
     LEFT JOIN pg_type m ON m.oid = nullif(k.contypid, 0) OR (d.classid = 'pg_type'::regclass AND m.oid = d.objid)
+    LEFT JOIN pg_proc g ON d.classid = 'pg_proc'::regclass AND g.oid = d.objid
     WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
       AND (has_schema_privilege(p.oid, m.typnamespace, 'USAGE')
+        OR has_schema_privilege(p.oid, g.pronamespace, 'USAGE') AND has_function_privilege(p.oid, g.oid, 'EXECUTE')
         OR has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
           AND (has_any_column_privilege(p.oid, t.oid, 'INSERT, UPDATE')
-            OR (has_table_privilege(p.oid, t.oid, 'SELECT') AND {_MAKES_TABLES}))))
+            OR (y.oid IS NOT NULL AND t.relrowsecurity AND has_any_column_privilege(p.oid, t.oid, 'SELECT'))
+            OR (y.oid IS NULL AND has_table_privilege(p.oid, t.oid, 'SELECT') AND {_MAKES_TABLES}))))
 )"""  # noqa: S608 - words of our own, here and below
 # The functions an aggregate is made of are called with the right of the aggregate's owner to do so.
 _AGGREGATED: Final = """EXISTS (
@@ -71,9 +78,10 @@ def functions() -> str:
     """Each function with why it is here. `why`: definer, reaching, opened, untrusted."""
     reaching = " OR ".join(f"(e.extname = '{name}' AND f.proname ~ '{which}')" for name, which in REACHING.items())
     bits = masks(
-        "has_function_privilege(p.oid, f.oid, 'EXECUTE') AND"
+        f"CASE WHEN f.prorettype = 'event_trigger'::regtype THEN {_MAKES_TABLES} ELSE"
+        " has_function_privilege(p.oid, f.oid, 'EXECUTE') AND"
         f" (has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {_NAMED_ELSEWHERE})"
-        f" OR (f.why = 'definer' AND {_AGGREGATED})"
+        f" OR (f.why = 'definer' AND {_AGGREGATED}) END"
     )
     # Written in SQL, it runs as its caller and calls what is in the list itself.
     reaching = f"l.lanname <> 'sql' AND ({reaching})"
@@ -100,7 +108,10 @@ WITH member AS MATERIALIZED (
   JOIN pg_language l ON l.oid = f.prolang LEFT JOIN member e ON e.objid = f.oid
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
   WHERE {ASKED} AND (i.initprivs IS NOT NULL OR f.prosecdef OR NOT l.lanpltrusted OR e.extname IS NOT NULL)
-    AND f.prorettype NOT IN ('event_trigger'::regtype, 'internal'::regtype, 'language_handler'::regtype,
+    -- Of these, no user calls any but what is set off by all DDL, his own too.
+    AND (f.prorettype <> 'event_trigger'::regtype OR f.prosecdef AND e.extname IS NULL AND EXISTS (
+      SELECT FROM pg_event_trigger v WHERE v.evtfoid = f.oid AND v.evtenabled IN ('O', 'A')))
+    AND f.prorettype NOT IN ('internal'::regtype, 'language_handler'::regtype,
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)
 )
@@ -109,7 +120,7 @@ SELECT f.why, n.nspname AS schema, f.proname AS name, f.oid::regprocedure AS sig
        o.rolsuper OR o.rolcreaterole OR o.rolreplication OR EXISTS (SELECT FROM pg_roles r WHERE
          r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files',
            'pg_read_all_data', 'pg_write_all_data') AND pg_has_role(f.proowner, r.oid, 'USAGE')) AS mighty,
-       f.prorettype = 'trigger'::regtype AS trigger,
+       f.prorettype = 'trigger'::regtype AS trigger, f.prorettype = 'event_trigger'::regtype AS event,
        coalesce(array_to_string(f.proconfig, ' ') ~ '(^| )search_path=', false) AS confined,
        substr(encode(sha256(convert_to(CASE WHEN f.prosqlbody IS NULL THEN f.prosrc || coalesce(f.probin, '')
          ELSE pg_get_function_sqlbody(f.oid) END, 'UTF8')), 'hex'), 1, 16) AS body,

@@ -58,7 +58,7 @@ CODES: Final[Mapping[str, tuple[Level, str]]] = {
     "PG.ELSEWHERE.GRANT": ("write", "It was granted something, nobody here sees what, in another database."),
     "PG.ELSEWHERE.LATENT": ("info", "Objects or privileges in another database, to which it cannot connect."),
     "PG.DEFINER.SUPERUSER": ("admin", "It may call a function that runs as a role that can do everything."),
-    "PG.DEFINER.CALL": ("write", "It may call a function that runs as its owner; nobody can say what that does."),
+    "PG.DEFINER.CALL": ("admin", "It may call a function that runs as its owner: nobody can say that this is no more."),
     "PG.FUNCTION.UNTRUSTED": ("admin", "It may call code in a language that is not confined to the database."),
     "PG.FUNCTION.GRANT": ("write", "It may hand on EXECUTE on functions."),
     "PG.SYSTEM.EXECUTE": (
@@ -74,7 +74,7 @@ CODES: Final[Mapping[str, tuple[Level, str]]] = {
     "PG.LANGUAGE.TRUSTED": ("admin", "A language that is not confined to the database was made everybody's."),
     "PG.CATALOG.WRITE": ("admin", "It may write system catalogs or system views."),
     "PG.CATALOG.READ": ("read", "System relations, closed when the server was made, were opened to it."),
-    "PG.CATALOG.DATA": ("read", "It may read tables' data where the server keeps it: statistics, large objects."),
+    "PG.CATALOG.DATA": ("read", "It may read all tables' data where the server keeps it: statistics, large objects."),
     "PG.SECRET.READ": ("admin", "It may read passwords, or what stands for them, in system catalogs."),
     "PG.SECRET.VIEW": (
         "admin",
@@ -91,7 +91,8 @@ CODES: Final[Mapping[str, tuple[Level, str]]] = {
     "PG.TABLESPACE.CREATE": ("write", "It may fill a tablespace."),
     "PG.LARGEOBJECT.OWN": ("write", "It owns large objects."),
     "PG.LARGEOBJECT.WRITE": ("write", "It may write large objects of others."),
-    "PG.LARGEOBJECT.READ": ("read", "It may read large objects of others."),
+    "PG.LARGEOBJECT.READ": ("read", "It may read large objects that everybody may read."),
+    "PG.LARGEOBJECT.GRANTED": ("info", "It may read large objects that were granted to it; they are in no schema."),
     "PG.LARGEOBJECT.CREATE": ("info", "It may make large objects, as everybody may by default."),
     "PG.PARAMETER.ALTER_SYSTEM": ("admin", "It may set a parameter for the whole server."),
     "PG.PARAMETER.LOAD": ("admin", "It may set a parameter that loads code or takes protections away."),

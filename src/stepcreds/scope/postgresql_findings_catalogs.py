@@ -22,8 +22,12 @@ def findings(seen: Seen) -> Iterator[Finding]:
         fix = (
             f"REVOKE SELECT ON {quoted(str(row['schema']), str(row['name']))} FROM PUBLIC, and from the role it is in;"  # noqa: S608
         )
-        what = f"read {name}, a view of the catalogs that hold passwords"
-        yield found("PG.SECRET.VIEW", what, name, objects=(name,), fix=fix, database=seen.database)
+        if row["secret"]:
+            what = f"read {name}, a view of the catalogs that hold passwords"
+            yield found("PG.SECRET.VIEW", what, name, objects=(name,), fix=fix, database=seen.database)
+        else:
+            what = f"read {name}, a view of the data of others in the server's catalogs"
+            yield found("PG.CATALOG.DATA", what, name, objects=(name,), fix=fix, database=seen.database)
     for row in sorted(seen.records["options"], key=lambda row: (str(row["place"]), str(row["option"]))):
         place, option = str(row["place"]), str(row["option"])
         fix = "Keep it in a user mapping, or out of the database; and change it, for everybody may have read it."

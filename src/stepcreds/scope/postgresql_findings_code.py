@@ -68,7 +68,13 @@ def _can_attach(seen: Seen) -> bool:
 
 def _definer(seen: Seen, row: Record) -> Finding:
     signature, owner = str(row["signature"]), str(row["owner_name"])
-    call = "attach, to a table of its own, the trigger" if row["trigger"] else "call"
+    call = "call"
+    if row["trigger"] or row["event"]:
+        call = (
+            "attach, to a table of its own, the trigger"
+            if row["trigger"]
+            else "set off, by making a table, the trigger"
+        )
     what = f"{call} {signature}, which runs as {owner}{', a role that can do everything' if row['mighty'] else ''}"
     if not row["confined"]:
         what += ", with its caller's search_path"

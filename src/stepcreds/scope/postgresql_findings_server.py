@@ -18,6 +18,11 @@ _LOADING: Final = (
     "archive_library", "ssl_passphrase_command", "lo_compat_privileges", "session_replication_role",
 )  # fmt: skip
 
+_MODULES: Final = (
+    "auto_explain", "pg_stat_statements", "pgaudit", "plperl", "pltcl", "plpgsql", "plv8", "pljava", "postgres_fdw",
+    "dblink", "cron", "timescaledb", "passwordcheck", "sepgsql", "set_user", "supautils", "session_preload", "anon",
+)  # fmt: skip
+
 
 def findings(seen: Seen) -> Iterator[Finding]:
     if seen.almighty:
@@ -52,17 +57,18 @@ def _foreign(seen: Seen, row: Record) -> Iterator[Finding]:
 
 
 def _large_objects(seen: Seen) -> Iterator[Finding]:
-    counts = next(iter(seen.records["large_objects"]), {"own": 0, "written": 0, "read": 0, "number": 0})
-    own, written, read = int(counts["own"]), int(counts["written"]), int(counts["read"])
+    (counts,) = seen.records["large_objects"]
+    own, written, everybody = int(counts["own"]), int(counts["written"]), int(counts["everybody"])
     if seen.who["lo_compat"]:  # everybody may do everything with every one
-        written = read = int(counts["number"]) - own
+        written = everybody = int(counts["number"]) - own
     for code, verb, number in (
         ("PG.LARGEOBJECT.OWN", "write and remove", own),
         ("PG.LARGEOBJECT.WRITE", "write", written),
-        ("PG.LARGEOBJECT.READ", "read", read),
+        ("PG.LARGEOBJECT.READ", "read, as everybody may,", everybody),
+        ("PG.LARGEOBJECT.GRANTED", "read", int(counts["granted"])),
     ):
         if number:
-            what = f"{verb} {counted(number, 'large object')}{' of others' if code != 'PG.LARGEOBJECT.OWN' else ''}"
+            what = f"{verb} {counted(number, 'large object')}{'' if code == 'PG.LARGEOBJECT.OWN' else ' of others'}"
             fix = "REVOKE ALL ON LARGE OBJECT … FROM the grantee, or ALTER LARGE OBJECT … OWNER TO another role."
             yield found(code, what, number=number, fix=fix, database=seen.database)
     if seen.who["lo_create"]:
@@ -80,7 +86,8 @@ def _parameter(seen: Seen, row: Record) -> Iterator[Finding]:
         ways = seen.ways(row, 2, ("ALTER SYSTEM",))
         fix = revoke("ALTER SYSTEM", on, ways)
         yield found("PG.PARAMETER.ALTER_SYSTEM", f"set {name} for the whole server", name, via=ways.text, fix=fix)
-    if bits & 1 and row["context"] != "user":
+    # A name with a dot that no module has taken is a user's to set anyway.
+    if bits & 1 and row["context"] != "user" and not (row["context"] == "" and name.partition(".")[0] not in _MODULES):
         ways = seen.ways(row, 1, ("SET",))
         code = "PG.PARAMETER.LOAD" if name in _LOADING else "PG.PARAMETER.SET"
         what = f"set {name}, which is a superuser's to set"

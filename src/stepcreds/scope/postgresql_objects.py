@@ -91,19 +91,18 @@ WHERE l.lanpltrusted AND (l.lanname IN ('c', 'internal', 'plsh') OR l.lanname ~ 
 def large_objects() -> str:
     """There is no has_largeobject_privilege before 18, hence the ACLs themselves."""
 
-    def given(privilege: str) -> str:
-        return (
-            "EXISTS (SELECT FROM aclexplode(l.lomacl) x"
-            f" WHERE (x.grantee = 0 OR x.grantee = {HELD}) AND x.privilege_type = '{privilege}')"
-        )
+    def given(privilege: str, to: str) -> str:
+        return f"EXISTS (SELECT FROM aclexplode(l.lomacl) x WHERE x.privilege_type = '{privilege}' AND ({to}))"
 
+    held = f"x.grantee = {HELD}"
     return rows(
         f"""
 SELECT count(*) FILTER (WHERE own) AS own, count(*) FILTER (WHERE written AND NOT own) AS written,
-       count(*) FILTER (WHERE read AND NOT own) AS read, count(*) AS number
-FROM (SELECT l.lomowner = {HELD} AS own, {given("UPDATE")} AS written, {given("SELECT")} AS read
-      FROM pg_largeobject_metadata l) AS each
-WHERE {ASKED}"""  # noqa: S608
+       count(*) FILTER (WHERE everybody AND NOT own) AS everybody,
+       count(*) FILTER (WHERE granted AND NOT everybody AND NOT own) AS granted, count(*) AS number
+FROM (SELECT l.lomowner = {HELD} AS own, {given("UPDATE", f"x.grantee = 0 OR {held}")} AS written,
+             {given("SELECT", "x.grantee = 0")} AS everybody, {given("SELECT", held)} AS granted
+      FROM pg_largeobject_metadata l WHERE {ASKED}) AS each"""  # noqa: S608
     )
 
 

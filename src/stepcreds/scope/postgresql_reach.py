@@ -13,13 +13,14 @@ from typing import Final
 # One transaction from the first statement on, so that a pooler keeps all of it on one session, and leaves none of it
 # there. The role may come with settings of its own (ALTER ROLE … SET): each of these is one that would mislead or stop.
 ORDERLY: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    "SET LOCAL statement_timeout = '20s'",
+    # In one message: between two, a session that may not be idle for a millisecond would be ended.
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL statement_timeout = '20s'",
     "SET LOCAL ROLE NONE",  # not RESET ROLE, which goes back to a role set by ALTER ROLE … SET role
     # pg_temp last: a table of that name must not stand before a catalog. No user's function or operator is found.
     "SET LOCAL search_path = pg_catalog, pg_temp",
     "SELECT set_config(name, value, true) FROM (VALUES ('lock_timeout', '2s'), ('transaction_timeout', '25s'),"
-    " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('quote_all_identifiers', 'off'),"
+    " ('quote_all_identifiers', 'off'),"
     # Compiling costs more than any of these queries; a second process helps with half a million columns.
     " ('jit', 'off'), ('max_parallel_workers_per_gather', '2')) AS setting(name, value)"
     " WHERE current_setting(name, true) IS NOT NULL",
