@@ -300,7 +300,7 @@ def test_the_lines_of_other_cis_run(stack: Stack, tmp_path: Path, system: str) -
     """Each script of the pipeline that calls stepcreds, by bash, which these CIs give it to."""
     root = repository(tmp_path / "shop", SYSTEMS[system])
     plan = made(root, address=stack.address, database=f"postgresql://{location(stack.database)}")
-    (root / "stepcreds.yml").write_text(plan.files[0].text)
+    (root / "stepcreds.yml").write_text(plan.files[0].text.replace("[public]", "[app]"))
     for name in stack.profiles:
         (root / f"{name}.sh").write_text(f'#!/bin/sh\nenv >"{tmp_path}/{name}"\necho "$DATABASE_URL"\n')
         (root / f"{name}.sh").chmod(0o755)

@@ -94,7 +94,11 @@ def _database(choice: Choice) -> str:
 
 
 def _schemas(engine: str) -> str:
-    return "schemas: [public]    # change: what that may touch" if ENGINES_BY_NAME[engine].has_schemas else ""
+    if ENGINES_BY_NAME[engine].has_schemas:
+        return "schemas: [public]    # change: what that may touch"
+    if engine == "mysql":  # as MariaDB's URLs often say, too
+        return "on_excess: warn      # MySQL 8 is measured on trial; for MariaDB remove this line"
+    return ""
 
 
 def _env(choice: Choice, *, again: bool = False) -> str:
