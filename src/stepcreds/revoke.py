@@ -7,7 +7,7 @@ database itself, with every password that could still work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stepcreds.clock import Clock
@@ -42,10 +42,19 @@ class Deadline(NamedTuple):
 
 
 def end(
-    holding: Holding, profile: Profile, *, vault: Vault, engine: Engine | None, clock: Clock, patience: float
+    holding: Holding,
+    profile: Profile,
+    *,
+    vault: Vault,
+    engine: Engine | None,
+    clock: Clock,
+    patience: float,
+    when_locked: Callable[[Secret], None] = lambda password: None,
 ) -> Ending:
     """Lock, revoke and prove the credential of `holding`, within about `patience` seconds.
 
+    `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
+    any more; it is to raise nothing, and to be quick.
     Never raises for a server that fails: what failed is in the `Ending`, and `Ending.proof.proven` says whether
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
     """
@@ -62,6 +71,7 @@ def end(
     )
     if lock.status == "refused":
         lock = _tampering(lock, holding, vault)
+    when_locked(holding.lock_password if lock.status == "locked" else holding.password)
     revocation = _revoke(holding.lease_id, vault, clock, deadline)
     return Ending(lock, revocation, _prove(holding, url, engine, revocation, vault, clock, deadline))
 

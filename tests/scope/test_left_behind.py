@@ -23,14 +23,15 @@ CREATE SCHEMA app AUTHORIZATION app_owner;
 SET ROLE app_owner;
 CREATE TABLE app.orders (id int, note text); CREATE TABLE app.customers (id int); CREATE TABLE app.old (id int);
 CREATE FUNCTION app.total() RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION app.close() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+CREATE FUNCTION app.close() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT 1';
+CREATE VIEW app.seen AS SELECT id FROM app.orders;
 CREATE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE POLICY own ON app.customers USING (id = 1);
 ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO app_ro;
 RESET ROLE;
 CREATE ROLE step LOGIN NOINHERIT PASSWORD '%s'; GRANT app_owner TO step; ALTER ROLE step SET role = 'app_owner';
 GRANT step TO manager;
-GRANT CREATE ON DATABASE %s TO step;
+GRANT CREATE ON DATABASE %s TO app_owner;
 """
 Leaves = Callable[..., list[Change]]
 
@@ -155,6 +156,45 @@ def test_a_quiet_step_leaves_nothing(leaves: Leaves) -> None:
             "row security is on for the table app.customers",
             "app.customers",
         ),
+        (
+            [
+                "CREATE OR REPLACE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN DELETE FROM app.orders; RETURN NULL; END'"
+            ],
+            "LEFT.TRIGGER",
+            "the trigger function app.note() was changed",
+            "app.note()",
+        ),
+        (
+            ["ALTER FUNCTION app.close() RESET search_path"],
+            "LEFT.DEFINER",
+            "the SECURITY DEFINER function app.close() was changed",
+            "app.close()",
+        ),
+        (
+            ["CREATE OR REPLACE VIEW app.seen AS SELECT id FROM app.customers"],
+            "LEFT.ALTERED",
+            "the view app.seen was changed",
+            "app.seen",
+        ),
+        (
+            ["ALTER VIEW app.seen SET (security_barrier)"],
+            "LEFT.ALTERED",
+            "the view app.seen was changed",
+            "app.seen",
+        ),
+        (
+            ["SELECT lo_create(71)", "GRANT SELECT ON LARGE OBJECT 71 TO PUBLIC"],
+            "LEFT.GRANT",
+            "PUBLIC has SELECT on the large object 71",
+            "71",
+        ),
+        (
+            ["CREATE PUBLICATION out FOR TABLE app.orders"],
+            "LEFT.PUBLICATION",
+            "a new publication out, owned by app_owner",
+            "out",
+        ),
         (["DROP TABLE app.old"], "LEFT.GONE", "the table app.old is gone", "app.old"),
         (
             ["ALTER TABLE app.old RENAME TO older"],
@@ -213,8 +253,39 @@ def test_what_others_do_meanwhile_is_found_too(leaves: Leaves) -> None:
     assert Change("LEFT.NEW", "a new extension pg_trgm, owned by postgres", "pg_trgm", notable=False) in found
 
 
+def test_a_role_behind_a_profile_is_not_taken_for_an_issued_user(leaves: Leaves) -> None:
+    """Vault's user is a member of both."""
+    found = leaves(
+        administrator=(
+            "GRANT app_owner TO manager",
+            "ALTER ROLE app_owner CREATEDB LOGIN",
+            "GRANT app_owner TO app_ro",
+            "CREATE FOREIGN DATA WRAPPER elsewhere",
+            "CREATE SERVER there FOREIGN DATA WRAPPER elsewhere",
+            "CREATE USER MAPPING FOR PUBLIC SERVER there",
+            "GRANT USAGE ON FOREIGN SERVER there TO PUBLIC",
+        )
+    )
+    assert [change for change in found if change.notable] == [
+        Change("LEFT.FOREIGN", "a new foreign server there, owned by postgres", "there"),
+        Change("LEFT.FOREIGN", "a new user mapping public at there", "public at there"),
+        Change("LEFT.GRANT", "PUBLIC has USAGE on the new foreign server there", "there"),
+        Change("LEFT.MEMBER", "new memberships app_ro in app_owner, manager in app_owner", "app_ro in app_owner"),
+        Change("LEFT.ROLE", "the role app_owner is CREATEDB LOGIN now, and was without", "app_owner"),
+    ]
+
+
 def test_users_that_vault_issues_meanwhile_are_not_news(leaves: Leaves) -> None:
-    assert leaves(administrator=("CREATE ROLE other LOGIN", "GRANT app_ro TO other", "GRANT other TO manager")) == []
+    assert (
+        leaves(
+            administrator=(
+                "CREATE ROLE other LOGIN VALID UNTIL 'tomorrow'",
+                "GRANT app_ro TO other",
+                "GRANT other TO manager",
+            )
+        )
+        == []
+    )
 
 
 def test_what_the_user_grants_itself_goes_with_it(leaves: Leaves) -> None:

@@ -32,7 +32,8 @@ State = Mapping[tuple[str, str], Thing]  # a whole database: kind and id -> what
 class _Trace(NamedTuple):
     """One change of one object; alike ones are told together."""
 
-    rank: int  # 0 gives somebody power, 1 takes a protection or data away, 2 is the usual work of a migration, 3 is what is gone
+    # 0 gives somebody power, 1 takes a protection or data away, 2 is a migration's usual work, 3 is what is gone.
+    rank: int
     code: str
     before: str  # "PUBLIC has SELECT on the "
     kind: str
@@ -46,9 +47,16 @@ _POWERFUL: Final = {
     "trigger": "LEFT.TRIGGER",
     "rule": "LEFT.TRIGGER",
     "event trigger": "LEFT.EVENT_TRIGGER",
+    "foreign server": "LEFT.FOREIGN",
+    "user mapping": "LEFT.FOREIGN",
+    "publication": "LEFT.PUBLICATION",
     "role": "LEFT.ROLE",
     "membership": "LEFT.MEMBER",
 }
+# A change of what others run without asking for it.
+_RUN_BY_OTHERS: Final = {"trigger function": "LEFT.TRIGGER", "view": "LEFT.ALTERED"}
+# Only those of them are seen that have privileges of their own.
+_WITH_PRIVILEGES: Final = ("column", "large object")
 _PROTECTING: Final = ("policy", "event trigger")
 _HOLDING_DATA: Final = ("table", "materialized view", "schema")
 
@@ -56,7 +64,7 @@ _HOLDING_DATA: Final = ("table", "materialized view", "schema")
 def left_behind(before: State, after: State) -> tuple[Change, ...]:
     """What is there now and was not, what is otherwise, and what is gone; what gives somebody power comes first."""
     traces = [trace for key, thing in after.items() for trace in _compared(before.get(key), thing)]
-    traces += [_gone(thing) for key, thing in before.items() if key not in after and thing.kind != "column"]
+    traces += [_gone(thing) for key, thing in before.items() if key not in after and thing.kind not in _WITH_PRIVILEGES]
     together: dict[tuple[int, str, str, str, str], list[str]] = {}
     for trace in sorted(traces):
         together.setdefault(trace[:5], []).append(trace.name)
@@ -83,7 +91,7 @@ def _granted(thing: Thing, was: Thing | None, grantee: str, privilege: str) -> _
     if thing.kind == "default privileges":
         return _Trace(0, "LEFT.DEFAULT", f"{grantee} will have {privilege} on ", "", "", thing.name)
     # A new table in the hands of a group is what default privileges are for.
-    fresh = was is None and thing.kind != "column"  # of columns, only those with privileges of their own are seen
+    fresh = was is None and thing.kind not in _WITH_PRIVILEGES
     expected = fresh and grantee != "PUBLIC" and not privilege.endswith("OPTION")
     new = "new " if fresh else ""
     return _Trace(
@@ -97,7 +105,7 @@ def _is_default(thing: Thing, was: Thing | None, grantee: str, privilege: str) -
 
 
 def _appeared(thing: Thing) -> Iterator[_Trace]:
-    if thing.kind in ("column", "default privileges"):  # told by what they grant
+    if thing.kind in (*_WITH_PRIVILEGES, "default privileges"):  # told by what they grant
         return
     owner = f", owned by {thing.owner}" if thing.owner else ""
     code = _POWERFUL.get(thing.kind, "LEFT.NEW")
@@ -120,8 +128,9 @@ def _altered(was: Thing, thing: Thing) -> _Trace:
     if "row security" in (was.detail, thing.detail):
         state = "on" if thing.detail else "off"
         return _Trace(1, "LEFT.ALTERED", f"row security is {state} for the ", kind, "", name)
-    rank = 1 if kind in _PROTECTING else 0 if kind in _POWERFUL else 2
-    return _Trace(rank, _POWERFUL.get(kind, "LEFT.ALTERED"), "the ", kind, _CHANGED, name)
+    powerful = {**_POWERFUL, **_RUN_BY_OTHERS}
+    rank = 1 if kind in _PROTECTING else 0 if kind in powerful else 2
+    return _Trace(rank, powerful.get(kind, "LEFT.ALTERED"), "the ", kind, _CHANGED, name)
 
 
 def _gone(thing: Thing) -> _Trace:

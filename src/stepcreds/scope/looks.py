@@ -27,7 +27,7 @@ def second_look(
 ) -> tuple[Change, ...]:
     """What outlives the user that was not there at the first look, what widens somebody's power first.
 
-    To be asked before the user is locked and removed. Raises `DatabaseError`.
+    To be asked before the user is removed. Raises `DatabaseError`.
     """
     url = profile.database
     if url is None:

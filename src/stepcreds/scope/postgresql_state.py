@@ -27,25 +27,41 @@ _KIND = """CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' T
 _HASH = "left(encode(sha256(convert_to({}, 'UTF8')), 'hex'), 16)"
 _POLICY = """concat(y.polcmd, y.polpermissive, y.polroles, pg_get_expr(y.polqual, y.polrelid), '/',
  pg_get_expr(y.polwithcheck, y.polrelid))"""
-# Users that Vault issued and removed meanwhile: the management user is a member of them as it is of this one.
-_ISSUED = """EXISTS (SELECT FROM pg_auth_members i JOIN pg_auth_members me ON me.member = i.member
- WHERE i.roleid = r.oid AND me.roleid = (SELECT oid FROM pg_roles WHERE rolname = session_user))"""
+
+
+def _issued(role: str) -> str:
+    """Users that Vault issued and removed meanwhile: they expire, and its own user is a member of them as of this one.
+
+    The roles behind a profile have that member as well, and no expiry.
+    """
+    return f"""({role}.rolvaliduntil IS NOT NULL AND EXISTS (SELECT FROM pg_auth_members i
+ JOIN pg_auth_members me ON me.member = i.member WHERE i.roleid = {role}.oid
+ AND me.roleid = (SELECT oid FROM pg_roles WHERE rolname = session_user)))"""
+
+
+# Whatever runs in somebody else's session when that one looks, writes or changes the schema, and what it is set to.
+_BODY = """coalesce(p.prosrc, '') || coalesce(p.probin, '') || coalesce(p.prosqlbody::text, '')
+ || coalesce(array_to_string(p.proconfig, ','), '')"""
+_VIEW = "w.ev_action::text || coalesce(array_to_string(c.reloptions, ','), '')"
 
 # Each gives: kind, id, schema, name, owner, ACL as a JSON array of aclitems or NULL, and what else makes it what it is.
 _QUERIES: Final = (
     f"""SELECT {_KIND}, c.oid, n.nspname, n.nspname || '.' || c.relname, o.rolname, array_to_json(coalesce(c.relacl,
  acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))),
- CASE WHEN c.relrowsecurity THEN 'row security' ELSE '' END
+ CASE WHEN w.oid IS NOT NULL THEN {_HASH.format(_VIEW)} WHEN c.relrowsecurity THEN 'row security' ELSE '' END
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+ LEFT JOIN pg_rewrite w ON w.ev_class = c.oid AND w.rulename = '_RETURN'
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_OURS}""",
     f"""SELECT 'column', a.attrelid || '.' || a.attnum, n.nspname, n.nspname || '.' || c.relname || '.' || a.attname,
  o.rolname, array_to_json(a.attacl), ''
  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  JOIN pg_roles o ON o.oid = c.relowner WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND {_OURS}""",
-    f"""SELECT CASE WHEN p.prosecdef THEN 'SECURITY DEFINER function' ELSE 'function' END, p.oid, n.nspname,
+    f"""SELECT CASE WHEN p.prosecdef THEN 'SECURITY DEFINER function'
+ WHEN p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) THEN 'trigger function' ELSE 'function' END,
+ p.oid, n.nspname,
  n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', o.rolname,
  array_to_json(coalesce(p.proacl, acldefault('f', p.proowner))),
- CASE WHEN p.prosecdef THEN {_HASH.format("coalesce(p.prosrc, '') || coalesce(p.probin, '')")} ELSE '' END
+ {_HASH.format(_BODY)}
  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner WHERE {_OURS}""",
     f"""SELECT 'schema', n.oid, n.nspname, n.nspname, o.rolname,
  array_to_json(coalesce(n.nspacl, acldefault('n', n.nspowner))), ''
@@ -75,15 +91,28 @@ _QUERIES: Final = (
  FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner""",
     """SELECT 'extension', e.oid, '', e.extname, o.rolname, NULL, e.extversion
  FROM pg_extension e JOIN pg_roles o ON o.oid = e.extowner""",
+    f"""SELECT 'foreign server', s.oid, '', s.srvname, o.rolname,
+ array_to_json(coalesce(s.srvacl, acldefault('S', s.srvowner))),
+ {_HASH.format("coalesce(array_to_string(s.srvoptions, ','), '')")}
+ FROM pg_foreign_server s JOIN pg_roles o ON o.oid = s.srvowner""",
+    """SELECT 'foreign data wrapper', f.oid, '', f.fdwname, o.rolname,
+ array_to_json(coalesce(f.fdwacl, acldefault('F', f.fdwowner))), ''
+ FROM pg_foreign_data_wrapper f JOIN pg_roles o ON o.oid = f.fdwowner""",
+    "SELECT 'user mapping', m.umid, '', m.usename || ' at ' || m.srvname, '', NULL, '' FROM pg_user_mappings m",
+    """SELECT 'publication', p.oid, '', p.pubname, o.rolname, NULL, concat(p.puballtables, p.pubinsert, p.pubupdate,
+ p.pubdelete, (SELECT string_agg(x.prrelid::text, ',' ORDER BY x.prrelid) FROM pg_publication_rel x
+ WHERE x.prpubid = p.oid)) FROM pg_publication p JOIN pg_roles o ON o.oid = p.pubowner""",
+    """SELECT 'large object', l.oid, '', l.oid::text, o.rolname, array_to_json(l.lomacl), ''
+ FROM pg_largeobject_metadata l JOIN pg_roles o ON o.oid = l.lomowner WHERE l.lomacl IS NOT NULL""",
     f"""SELECT 'role', r.oid, '', r.rolname, '', NULL, concat_ws(' ', CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
  CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END, CASE WHEN r.rolcreatedb THEN 'CREATEDB' END,
  CASE WHEN r.rolreplication THEN 'REPLICATION' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
  CASE WHEN r.rolcanlogin THEN 'LOGIN' END)
- FROM pg_roles r WHERE r.rolname <> session_user AND NOT {_ISSUED}""",
+ FROM pg_roles r WHERE r.rolname <> session_user AND NOT {_issued("r")}""",
     f"""SELECT 'membership', m.roleid || '.' || m.member || '.' || m.grantor, '', u.rolname || ' in ' || r.rolname,
  '', NULL, CASE WHEN m.admin_option THEN 'WITH ADMIN' ELSE '' END
  FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
- WHERE session_user NOT IN (r.rolname, u.rolname) AND NOT {_ISSUED} AND NOT {_ISSUED.replace("r.oid", "u.oid")}""",
+ WHERE session_user NOT IN (r.rolname, u.rolname) AND NOT {_issued("r")} AND NOT {_issued("u")}""",
 )
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from stepcreds import revoke
@@ -12,6 +13,7 @@ from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import Event, Record
 from stepcreds.model import Ending, Holding, Outcome, Proof, Revocation
 from stepcreds.process.cancel import FRONT_DIED
+from stepcreds.secret import Secret
 from stepcreds.session.step import Closing
 from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
@@ -38,14 +40,24 @@ def finish(
     outcome: Outcome | None,
     *,
     failure: BaseException | None = None,
+    when_locked: Callable[[Secret], None] = lambda password: None,
 ) -> Ending:
     """Lock, revoke, prove, record, and only then revoke the token: after it nothing can be asked or signed any more.
 
     Raises nothing: what failed has been said, and is in the `Ending`. `failure` is what somebody else will say.
+    `when_locked` is as `revoke.end` has it.
     """
     clock = closing.around.clock
     engine = engine_for(profile.database, clock)
-    ending = revoke.end(holding, profile, vault=vault, engine=engine, clock=clock, patience=_patience(closing))
+    ending = revoke.end(
+        holding,
+        profile,
+        vault=vault,
+        engine=engine,
+        clock=clock,
+        patience=_patience(closing),
+        when_locked=when_locked,
+    )
     return _close(closing, profile, vault, holding, ending, outcome, failure)
 
 

@@ -14,6 +14,7 @@ from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker
 from stepcreds.redact import Redactor
+from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
@@ -170,9 +171,12 @@ class _Life:
     def end(self, step: Step, credential: Credential) -> bool:
         """Whether the step may be called a success as far as this credential goes."""
         holding, profile = credential.holding, credential.profile
-        if self.outcome is not None:
-            self.remains.compare(credential, cancelled=bool(self.worker.cancellation.signal))
-        ending = finish(step, profile, credential.vault, holding, self.outcome)
+
+        def look_again(password: Secret) -> None:
+            if self.outcome is not None:
+                self.remains.compare(credential, password, cancelled=bool(self.worker.cancellation.signal))
+
+        ending = finish(step, profile, credential.vault, holding, self.outcome, when_locked=look_again)
         self.ended.append(Ended(profile, holding, ending, step.journal.path))
         if tampering := words.tampering(holding, ending):
             self.around.voice.warn(tampering)

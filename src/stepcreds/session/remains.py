@@ -8,6 +8,7 @@ from stepcreds.errors import DatabaseError, LedgerError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
 from stepcreds.measurement import Change, Measured
+from stepcreds.secret import Secret
 from stepcreds.session.step import Credential, Surroundings
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Remains:
         except DatabaseError as error:
             self._unknown(credential, error)
 
-    def compare(self, credential: Credential, *, cancelled: bool) -> None:
-        """After the command, before its user is locked: what is there now."""
+    def compare(self, credential: Credential, password: Secret, *, cancelled: bool) -> None:
+        """When the command is over and its user locked, so that nothing can follow: what is there now."""
         profile, holding = credential.profile, credential.holding
         before = self._before.pop(holding.credential_uid, None)
         if before is None:
@@ -60,9 +61,7 @@ class Remains:
 
         timeout = TIMEOUT_CANCELLED if cancelled else TIMEOUT
         try:
-            changes = second_look(
-                profile, holding.username, holding.password, before, self._around.clock, timeout=timeout
-            )
+            changes = second_look(profile, holding.username, password, before, self._around.clock, timeout=timeout)
         except DatabaseError as error:
             self._unknown(credential, error)
         else:
