@@ -164,13 +164,35 @@ def test_a_role_that_does_not_let_it_last_is_refused(stack: Stack, job: Job) -> 
         "max_ttl of 10m, until TIME\n"
         "  cause: No process lives that could renew it, so Vault has to let it last from the start; the lease ends "
         "after 120 s.\n"
-        "  fix: Give the profile roles of its own in Vault, and let these last:\n"
+        "  fix: Where setup made the roles: stepcreds setup apply\n"
+        "    Else give the profile roles of its own in Vault, and let these last:\n"
         "      database/roles/app-verify: default_ttl=600s max_ttl=600s\n"
         "    Or lower profiles.verify.max_ttl to what they allow; or use run: or shell:, which need neither.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#outputs-ttl\n"
     )
     assert [record["verdict"] for record in records(job, "credential.closed")] == ["proven dead"]
     assert "stepcreds_credential_" not in " ".join(name for name, value in use.state.items() if value != "null")
+
+
+def test_a_role_whose_token_does_not_last_is_refused(stack: Stack, job: Job) -> None:
+    """The message names what `stepcreds setup` makes for it."""
+    with stack.client() as client:
+        path = "auth/jwt/role/app-verify"
+        role = client.read(path)["data"]
+        client.write_data(path, data={**role, "token_ttl": 60, "token_max_ttl": 240})
+        try:
+            run = job.use(profile="verify", outputs="true").run()
+        finally:
+            client.write_data(path, data=role)
+    assert run.returncode == 125
+    assert plain(run.stderr).partition("  fix: ")[2] == (
+        "Where setup made the roles: stepcreds setup apply --outputs verify, and then in the profile role: "
+        "app-verify-outputs\n"
+        "    Else give the profile roles of its own in Vault, and let these last:\n"
+        "      auth/<mount>/role/app-verify: token_ttl=600s token_max_ttl=600s\n"
+        "    Or lower profiles.verify.max_ttl to what they allow; or use run: or shell:, which need neither.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#outputs-ttl\n"
+    )
 
 
 def test_two_profiles_in_one_step(stack: Stack, job: Job) -> None:

@@ -298,6 +298,21 @@ class TestAdministrator:
             f"{SEE}setup-administrator\n",
         )
 
+    def test_a_database_that_is_not_there(self, shop: Shop) -> None:
+        text = (shop.folder / "stepcreds.yml").read_text()
+        (shop.folder / "stepcreds.yml").write_text(text.replace(f"/{shop.name}?", "/sh%22op?"))
+        run = shop.setup("apply", "--dry-run")
+        port = shop.servers.postgresql.port
+        assert (run.returncode, run.stdout, run.stderr) == (
+            1,
+            "",
+            f'stepcreds: error: There is no database sh"op at 127.0.0.1:{port}\n'
+            "  cause: The administrator was let in; the profiles' `database` names one that the server does not have. "
+            "setup makes what a database needs, and no database.\n"
+            '  fix: Correct `database` in stepcreds.yml, or make it: CREATE DATABASE "sh""op"\n'
+            f"{SEE}setup-no-database\n",
+        )
+
 
 class TestWithoutASuperuser:
     """As managed services have it: an administrator who makes roles, and owns the database, and not the server's."""
@@ -393,8 +408,7 @@ class TestPartly:
         assert shop.read(f"{shop.engine}/config/{shop.name}")["allowed_roles"] == []
         before = shop.password()
         shop.token = shop.servers.openbao.root_token
-        more = {} if administered else {"STEPCREDS_DATABASE_ADMIN_URL": None}
-        again = shop.setup("apply", "--yes", **more)
+        again = shop.setup("apply", "--yes", *([] if administered else ["--without-databases"]))
         assert again.returncode == 0, again.stdout + again.stderr
         assert "an earlier run did not get that far." in " ".join(again.stdout.split())
         assert before != shop.password()
@@ -459,7 +473,7 @@ class TestPassword:
 
     def test_vault_replaces_it_also_without_an_administrator(self, applied: Shop) -> None:
         before = applied.password()
-        run = applied.setup("apply", "--yes", "--rotate-manager", STEPCREDS_DATABASE_ADMIN_URL=None)
+        run = applied.setup("apply", "--yes", "--rotate-manager", "--without-databases")
         assert run.returncode == 0, run.stdout + run.stderr
         assert before != applied.password()
 
@@ -526,9 +540,60 @@ def test_vaults_part_is_done_without_an_administrator_once_there_is_a_connection
     kept = {name: wanted[name] for name in ("role_type", "user_claim", "bound_claims", "bound_audiences")}
     applied.write(role, **kept, token_policies=["default", "other"])
     run = applied.setup("apply", "--yes", STEPCREDS_DATABASE_ADMIN_URL=None)
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert (run.returncode, run.stderr) == (1, ""), run.stdout
     assert f"done {role}" in run.stdout.splitlines()
     assert applied.read(role)["token_policies"] == wanted["token_policies"]
+
+
+@pytest.mark.parametrize("more", [["--yes"], ["--dry-run"]])
+def test_a_database_that_nobody_looked_at_is_not_as_it_should_be(applied: Shop, more: list[str]) -> None:
+    run = applied.setup("apply", *more, STEPCREDS_DATABASE_ADMIN_URL=None)
+    place = f"127.0.0.1:{applied.servers.postgresql.port}/{applied.name}"
+    compared = (
+        "Not compared, so nobody knows whether it is right:\n"
+        f"  {place}: no administrator's URL (--database-admin VARIABLE)\n"
+        "\n"
+        "No difference in what was compared, and 1 not compared; 11 as they should be.\n"
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (
+        1,
+        f"Database {place}\n"
+        "  ? not looked at: there is no administrator's URL (--database-admin VARIABLE).\n"
+        "      Nobody knows whether it has what it needs: have its administrator run what\n"
+        "      `stepcreds setup --format sql` prints.\n"
+        "\n"
+        f"Vault {applied.address}\n"
+        "  = 11 as they should be\n"
+        "\n"
+        "Nothing to do at Vault; 1 database was not looked at.\n" + (compared if more == ["--yes"] else ""),
+        "",
+    )
+    # Who says that others see to it has what was asked for.
+    assert applied.setup("apply", *more, "--without-databases").returncode == 0
+
+
+def test_an_issuer_that_vault_cannot_use(shop: Shop) -> None:
+    answers = shop.folder / "setup.yml"
+    right = answers.read_text()
+    issuer = shop.servers.issuer.url
+    answers.write_text(right.replace(issuer, f"{issuer}/other"))
+    run = shop.setup("apply", "--yes")
+    what, _, rest = run.stderr.partition("\n")
+    assert run.returncode == 1
+    assert what.startswith(
+        f"stepcreds: error: Vault cannot use the issuer {issuer}/other: error checking oidc discovery URL"
+    )
+    assert rest == (
+        f"  cause: When this is written Vault itself fetches {issuer}/other/.well-known/openid-configuration. Nobody "
+        "answers there, its machine is not let out or does not trust the certificate, or the document names another "
+        "issuer.\n"
+        "  fix: The issuer that the claim iss of a job's token has, letter for letter: --issuer URL\n"
+        "    A certificate of a CA of your own: --issuer-ca FILE\n"
+        f"    See what Vault's machine gets: curl {issuer}/other/.well-known/openid-configuration\n"
+        f"{SEE}setup-issuer\n"
+    )
+    answers.write_text(right)
+    assert shop.setup("apply", "--yes").returncode == 0
 
 
 def test_names_that_mean_something_to_shells_and_servers_and_all_that_can_be_asked_for(shop: Shop) -> None:

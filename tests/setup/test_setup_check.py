@@ -301,11 +301,51 @@ class TestCommand:
         run = applied.setup("check", STEPCREDS_DATABASE_ADMIN_URL=None)
         place = f"127.0.0.1:{applied.servers.postgresql.port}/{applied.name}"
         assert (run.returncode, run.stdout, run.stderr) == (
-            0,
-            "Not compared:\n"
+            1,
+            "Not compared, so nobody knows whether it is right:\n"
             f"  {place}: no administrator's URL (--database-admin VARIABLE)\n"
             "\n"
+            "No difference in what was compared, and 1 not compared; 11 as they should be.\n",
+            "",
+        )
+
+    def test_who_leaves_the_databases_to_others_says_so(self, applied: Shop) -> None:
+        place = f"127.0.0.1:{applied.servers.postgresql.port}/{applied.name}"
+        run = applied.setup("check", "--without-databases")  # although there is a URL
+        assert (run.returncode, run.stdout, run.stderr) == (
+            0,
+            "Beside the configuration, and not wrong by itself:\n"
+            f"  {place}: not looked at (--without-databases).\n"
+            "\n"
             "Nothing has drifted; 11 as they should be.\n",
+            "",
+        )
+        both = applied.setup("check", "--without-databases", "--database-admin", "STEPCREDS_DATABASE_ADMIN_URL")
+        assert (both.returncode, both.stdout, both.stderr) == (
+            2,
+            "",
+            "stepcreds: error: --without-databases and --database-admin contradict each other\n"
+            "  fix: Say one of them.\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#setup-administrator\n",
+        )
+
+    def test_an_object_that_the_token_may_not_read_is_not_right(self, mended: Shop) -> None:
+        """Also where everything else was compared, and although the object has drifted."""
+        policy = mended.setup("check", "--print-policy").stdout
+        path = f"{mended.engine}/roles/{mended.name}-verify"
+        mine = f'path "{path}" {{\n  capabilities = ["read"]\n}}\n'
+        assert mine in policy
+        hidden = mine.replace("read", "deny")
+        token = mended.operator(policy.replace(mine, hidden))
+        number = mended.check().same
+        _database_role(mended, revocation_statements=[])
+        run = mended.setup("check", VAULT_TOKEN=token.reveal())
+        assert (run.returncode, run.stdout, run.stderr) == (
+            1,
+            "Not compared, so nobody knows whether it is right:\n"
+            f"  {path}: the token lacks read on {path}\n"
+            "\n"
+            f"No difference in what was compared, and 1 not compared; {number - 1} as they should be.\n",
             "",
         )
 
@@ -320,7 +360,7 @@ class TestCommand:
         finally:
             applied.token = before
         report = json.loads(run.stdout)
-        assert (run.returncode, report["drift"], report["same"]) == (0, [], 1)
+        assert (run.returncode, report["drift"], report["same"]) == (1, [], 1)
         assert report["not_compared"] == [
             f"sys/auth/{applied.mount}: the token lacks read on sys/auth",
             *(
@@ -345,8 +385,10 @@ class TestCommand:
             f"sys/config/auditing/request-headers/X-{applied.name}",
             f"127.0.0.1:{applied.servers.postgresql.port}/{applied.name}: no administrator's URL "
             "(--database-admin VARIABLE)",
-            f"other roles at auth/{applied.mount}/role: the token may not list and read them",
-            f"other roles at {applied.engine}/roles: the token may not list and read them",
+            *(
+                f"other roles at {folder}: the token lacks list on {folder}, and read on {folder}/+"
+                for folder in (f"auth/{applied.mount}/role", f"{applied.engine}/roles")
+            ),
         ]
 
     def test_nothing_compared_is_not_nothing_that_drifted(self, applied: Shop) -> None:
@@ -452,15 +494,25 @@ class TestSame:
     def test_another(self, kind: Kind, written: dict[str, object], answered: dict[str, object]) -> None:
         assert difference(Setting(kind, "a/b", written, ""), answered).action == "change"
 
-    def test_a_login_that_somebody_wrote_into_a_url_is_not_shown(self) -> None:
-        setting = Setting(
-            "connection", "database/config/a", {"connection_url": "postgresql://{{username}}:{{password}}@db"}, ""
-        )
-        details = {"connection_url": "postgresql://root:canary@db"}
-        found = difference(setting, {"connection_details": details})
-        assert found.fields == (
-            Field("connection_url", "postgresql://***@db", "postgresql://{{username}}:{{password}}@db"),
-        )
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("postgresql://root:canary@db", "postgresql://***@db"),
+            (
+                "postgresql://db/x?user=a&password=c%40nary&sslmode=require",
+                "postgresql://db/x?user=a&password=***&sslmode=require",
+            ),
+            ("host=db user=root PASSWORD=canary dbname=x", "host=db user=root PASSWORD=*** dbname=x"),
+            (r"password = 'can\' ary' host=db", "password = *** host=db"),
+            ("sslpassword='canary", "sslpassword=***"),
+            ("host=db user={{username}} password={{password}}", "host=db user={{username}} password={{password}}"),
+        ],
+    )
+    def test_a_login_that_somebody_wrote_into_a_url_is_not_shown(self, written: str, shown: str) -> None:
+        wanted = "postgresql://{{username}}:{{password}}@db"
+        setting = Setting("connection", "database/config/a", {"connection_url": wanted}, "")
+        found = difference(setting, {"connection_details": {"connection_url": written}})
+        assert found.fields == (Field("connection_url", shown, wanted),)
 
 
 def test_a_policy_names_what_is_needed_in_a_fixed_order() -> None:

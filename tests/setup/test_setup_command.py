@@ -36,13 +36,19 @@ Who may log in, for how long:
 
 Note: verify: every job of the repository may log in; --environment, --branch or --ref would make it fewer.
 
-Nothing has been written. How to go on:
-  stepcreds setup apply --dry-run                  what of this is missing
-  stepcreds setup apply                            make it so
-  stepcreds setup --format sql --out setup         or as files, for others to run: the databases first,
-  stepcreds setup --format shell --out setup       then Vault (or hcl, or terraform)
-  stepcreds setup check                            later on, whether it is still so
 """
+GO_ON = """\
+  stepcreds setup apply --dry-run --answers setup.yml             what of this is missing
+  stepcreds setup apply --answers setup.yml                       make it so
+  stepcreds setup --format sql --out setup --answers setup.yml    or as files, for others to run: the databases first,
+  stepcreds setup --format shell --out setup --answers setup.yml  then Vault (or hcl, or terraform)
+  stepcreds setup check --answers setup.yml                       later on, whether it is still so
+"""
+NOWHERE = """\
+Nothing has been changed at any server. How to go on:
+  this command and --save-answers setup.yml                       keep the answers
+"""
+SAVED = "The answers are in setup.yml. Nothing has been changed at any server. How to go on:\n"
 
 
 def write(folder: Path, profiles: dict[str, Any], **more: object) -> None:
@@ -88,7 +94,7 @@ def test_an_overview_says_who_may_log_in_and_how_to_go_on(setup: Setup) -> None:
     done = setup(*GITHUB, "--environment", "migrate=production")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("At PostgreSQL db.example.com:5432 app, once, by an administrator:\n  - ")
-    assert done.stdout.endswith(OVERVIEW)
+    assert done.stdout.endswith(OVERVIEW + NOWHERE + GO_ON)
     assert "\nAt Vault https://vault.example.com:8200, in this order:\n  sys/auth/jwt  " in done.stdout
 
 
@@ -116,11 +122,13 @@ def test_ddl_without_an_environment_wants_another_rule_or_says_so_in_words(setup
     assert setup(*GITHUB, *instead).returncode == 0
 
 
-def test_a_prefix_counts_only_if_it_names_a_profile(setup: Setup) -> None:
+def test_a_prefix_names_a_profile_and_what_is_meant_as_a_whole_begins_with_an_equals_sign(setup: Setup) -> None:
     done = setup(
         *GITHUB,
         "--branch",
-        "feature=x",
+        "=feature=x",
+        "--branch",
+        "feature/y=z",
         "--branch",
         "verify=main",
         "--claim",
@@ -129,9 +137,65 @@ def test_a_prefix_counts_only_if_it_names_a_profile(setup: Setup) -> None:
         "verify=1",
     )
     assert roles(done.stdout) == {
-        "app-migrate": ["repository_id = 71717171", "ref = refs/heads/feature=x", "verify = 1", "actor = a=b"],
+        "app-migrate": [
+            "repository_id = 71717171",
+            "ref = refs/heads/feature=x or refs/heads/feature/y=z",
+            "verify = 1",
+            "actor = a=b",
+        ],
         "app-verify": ["repository_id = 71717171", "ref = refs/heads/main", "verify = 1"],
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "meant"),
+    [
+        (["--environment", "migrat=production"], "--environment migrat=production names the profile migrat", "migrate"),
+        (
+            ["--environment", "Migrate=production"],
+            "--environment Migrate=production names the profile Migrate",
+            "migrate",
+        ),
+        (["--claim", "verfy=ref="], "--claim verfy=ref= names the profile verfy", "verify"),
+        (["--owner", "nobody=x"], "--owner nobody=x names the profile nobody", ""),
+    ],
+)
+def test_a_profile_that_is_misspelled_is_no_part_of_an_answer(
+    setup: Setup, arguments: list[str], what: str, meant: str
+) -> None:
+    flag, value = arguments
+    fix = f'Did you mean "{meant}"?' if meant else "Use one of: migrate, verify."
+    done = setup(*GITHUB, "--no-environment", "migrate", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"stepcreds: error: {what}, and there is none\n"
+        f"  fix: {fix}\n"
+        f"    Where all of it is the answer, and for all profiles, put a '=' before it: {flag} '={value}'\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#setup-answers\n",
+    )
+
+
+def test_how_to_go_on_can_be_pasted(setup: Setup, tmp_path: Path) -> None:
+    kept = (*GITHUB, "--environment", "migrate=production", "--save-answers", "it's mine.yml")
+    last = setup(*kept).stdout.splitlines()[-5:]
+    assert last[1] == """  stepcreds setup apply --answers 'it'"'"'s mine.yml'                       make it so"""
+    command = last[2].partition("  or as files")[0].split(maxsplit=2)[2]
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m stepcreds setup {command}"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Written: setup/app.sql\n", "")
+    # Answers that are in no file have to get into one first.
+    more = setup("--answers", "it's mine.yml", "--branch", "main", "--config", "stepcreds.yml").stdout.splitlines()
+    assert [line.partition("  keep")[0].rstrip() for line in more[-6:-4]] == [
+        "  this command and --save-answers setup.yml",
+        "  stepcreds setup apply --dry-run --answers setup.yml --config stepcreds.yml             what of this is missing",
+    ]
 
 
 def test_several_answers_are_one_or_the_other(setup: Setup) -> None:
@@ -269,7 +333,7 @@ def test_a_file_of_answers_says_what_flags_say_and_flags_win(setup: Setup, tmp_p
         "profiles": {"migrate": {"environment": "production"}, "verify": {"outputs": True}},
     }
     again = setup("--answers", str(file))
-    assert again.stdout == first.stdout
+    assert again.stdout == first.stdout.replace(f"The answers are in {file}. ", "")
     changed = setup(
         "--answers", str(file), "--environment", "staging", "--claim", "actor=you", "--claim", "verify=ref=x"
     )
@@ -449,7 +513,7 @@ def test_on_a_terminal_what_is_missing_is_asked_for(setup: Setup, tmp_path: Path
         seen += os.read(master, 4096)
     os.close(master)
     assert process.returncode == 0
-    assert printed.endswith(OVERVIEW)
+    assert printed.endswith(OVERVIEW + SAVED + GO_ON)
     assert b"the repository's number, which stays its own: gh api repos/OWNER/NAME --jq .id.\r\n" in seen
     assert yaml.safe_load((tmp_path / "setup.yml").read_text()) == {
         "ci": "github",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from stepcreds.cli.options import config_option, load
-from stepcreds.cli.setup_answers import answers_of
+from stepcreds.cli.setup_answers import again, answers_of
 from stepcreds.cli.setup_options import answers_options
 from stepcreds.clock import SystemClock
 from stepcreds.errors import UsageError
@@ -75,7 +75,8 @@ def command(
         _refuse_early_options(context)
         return 0
     config, variables = load(config_path, SystemClock())
-    made = files(form, build(config, answers_of(config, variables, flags)), config.vault)
+    plan = build(config, answers_of(config, variables, flags))
+    made = files(form, plan, config.vault, again(flags, config_path))
     if folder is not None:
         save(folder, made, force=force)
         click.echo("".join(f"Written: {folder / each.name}\n" for each in made), nl=False)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import join as quote
 
 import click
 
 from stepcreds.cli.options import working_folder
 from stepcreds.cli.setup_options import EVERY, answers_options
 from stepcreds.config.model import Config
+from stepcreds.config.problems import suggestion
 from stepcreds.printable import one_line, printable
 from stepcreds.setup import answers_file
 from stepcreds.setup.answers import Answers
+from stepcreds.setup.forms import Again
 from stepcreds.setup.given import MAPPINGS, OF_PROFILES, Given, MissingAnswersError, Question, flag, mapping, wrong
 from stepcreds.setup.issuers import BY_NAME
 from stepcreds.setup.questions import complete
+
+# What is meant as the name of a profile, those in capitals too.
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 __all__ = ["answers_of", "answers_options"]
 
@@ -43,6 +50,16 @@ def answers_of(config: Config, environment: Mapping[str, str], flags: Mapping[st
     if isinstance(save, Path):
         answers_file.save(save, given)
     return answers
+
+
+def again(flags: Mapping[str, object], config_path: Path | None) -> Again:
+    """How the answers of this call are given to the next one."""
+    path, save = flags.get("answers_path"), flags.get("save_path")
+    others = [name for name, value in flags.items() if value not in (None, (), path, save)]
+    kept = save if isinstance(save, Path) else path if isinstance(path, Path) and not others else None
+    words = [] if kept is None else ["--answers", str(kept)]
+    words += [] if config_path is None else ["--config", str(config_path)]
+    return Again(quote(words), kept is not None, str(save) if isinstance(save, Path) else "")
 
 
 def _detected(environment: Mapping[str, str]) -> str:
@@ -88,10 +105,7 @@ def _with_flag(given: Given, name: str, text: str, config: Config) -> Given:
                 fix=f"The profiles there are: {', '.join(config.profiles)}.",
             )
         return given.with_answer("" if text == EVERY else text, name, True)
-    # A prefix counts only if it names a profile: a branch may well be called a=b.
-    profile, equals, rest = text.partition("=")
-    if not equals or profile not in config.profiles or (name == "claim" and "=" not in rest):
-        profile, rest = "", text
+    profile, rest = _prefix(name, text, config)
     before = (given.of_profiles.get(profile, {}) if profile else given.of_all).get(name)
     if name == "claim":
         claim, equals, value = rest.partition("=")
@@ -100,6 +114,26 @@ def _with_flag(given: Given, name: str, text: str, config: Config) -> Given:
         claims = mapping(before)
         return given.with_answer(profile, name, {**claims, claim: _added(claims.get(claim), value)})
     return given.with_answer(profile, name, _added(before, rest))
+
+
+def _prefix(name: str, text: str, config: Config) -> tuple[str, str]:
+    """The profile that `text` is for, "" for all, and what is said for it.
+
+    A branch may well be called a=b; but a profile that is misspelled must not become part of an answer for all.
+    """
+    profile, equals, rest = text.partition("=")
+    if not equals or (name == "claim" and profile and "=" not in rest):
+        return "", text
+    if not profile or profile in config.profiles:
+        return profile, rest
+    if not _PROFILE.fullmatch(profile):
+        return "", text
+    shown = one_line(text, 200)
+    raise wrong(
+        f"{flag(name)} {shown} names the profile {profile}, and there is none",
+        fix=f"{suggestion(profile, config.profiles)}\n"
+        f"Where all of it is the answer, and for all profiles, put a '=' before it: {flag(name)} '={shown}'",
+    )
 
 
 def _added(before: object, value: str) -> object:

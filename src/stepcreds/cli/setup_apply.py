@@ -42,19 +42,24 @@ Examples:
   stepcreds setup apply --answers setup.yml --dry-run
   stepcreds setup apply --answers setup.yml
 \b
-Exit codes: 0 all is as it should be; 1 refused, failed, or something differs (--dry-run: there is something to do);
-2 usage or configuration.
+Exit codes: 0 all is as it should be; 1 refused, failed, something differs (--dry-run: there is something to do), or
+something was not looked at; 2 usage or configuration.
 """
 CHECK_EPILOG = """\b
 Examples:
   stepcreds setup check --answers setup.yml
 \b
-Exit codes: 0 nothing has drifted; 1 something has; 2 usage or configuration.
+Exit codes: 0 nothing has drifted; 1 something has, or could not be compared; 2 usage or configuration.
 """
 
 
-def admin_option(command: Command) -> Command:
-    """`--database-admin`, handed on as `database_admin: tuple[str, ...]`."""
+def admin_options(command: Command) -> Command:
+    """`--database-admin`, as `database_admin: tuple[str, ...]`, and `--without-databases`, as `without_databases`."""
+    command = click.option(
+        "--without-databases",
+        is_flag=True,
+        help="Leave all databases to others: they are not looked at, and that counts as nothing wrong.",
+    )(command)
     return click.option(
         "--database-admin",
         multiple=True,
@@ -69,7 +74,7 @@ def admin_option(command: Command) -> Command:
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
 @click.option("--rotate-manager", is_flag=True, help="Give the database user that Vault is a new password.")
 @click.option("--print-policy", is_flag=True, help="Print the policy that your Vault token needs for this, and stop.")
-@admin_option
+@admin_options
 @answers_options
 @config_option
 def apply_command(
@@ -78,6 +83,7 @@ def apply_command(
     rotate_manager: bool,
     print_policy: bool,
     database_admin: tuple[str, ...],
+    without_databases: bool,
     config_path: Path | None,
     **flags: object,
 ) -> int:
@@ -93,7 +99,7 @@ def apply_command(
     # A CI that cancels sends SIGTERM, and wants to know as well what was done.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with setup.vault("setup apply") as live:
-        whose = setup.administrators(database_admin)
+        whose = setup.administrators(database_admin, without_databases)
         found = survey(setup.plan, live, whose, setup.clock)
         rotated = rotations(found, asked=rotate_manager)
         text = Text(coloured(sys.stdout))
@@ -101,40 +107,47 @@ def apply_command(
         applying.require(found, rotated)
         steps = applying.steps(found, rotated, live, setup.clock)
         if dry_run:
-            return FINDING if steps else 0
+            unseen = None in whose and not without_databases
+            return FINDING if steps or unseen else 0
         if steps and not yes:
             _confirm()
         _run(steps, text)
         if steps:
             click.echo("")
             found = survey(setup.plan, live, whose, setup.clock)
-        report = setup.compare(found, live)
+        report = setup.compare(found, live, without_databases)
         click.echo(text.report(report))
-    return FINDING if report.drift else 0
+    return 0 if report.clean else FINDING
 
 
 @click.command("check", epilog=CHECK_EPILOG)
 @click.option("--print-policy", is_flag=True, help="Print the policy, read only, that a Vault token needs for this.")
 @click.option("--json", "as_object", is_flag=True, help="Print the comparison as one JSON object.")
-@admin_option
+@admin_options
 @answers_options
 @config_option
 def check_command(
-    print_policy: bool, as_object: bool, database_admin: tuple[str, ...], config_path: Path | None, **flags: object
+    print_policy: bool,
+    as_object: bool,
+    database_admin: tuple[str, ...],
+    without_databases: bool,
+    config_path: Path | None,
+    **flags: object,
 ) -> int:
     """Compare Vault and the databases with stepcreds.yml: what has drifted, why it matters, and what mends it.
 
-    Changes nothing. Without an administrator's URL the databases are not looked at, and that is said.
+    Changes nothing. What cannot be looked at, a database without an administrator's URL for one, is told, and ends it
+    with 1: nobody knows whether it is right.
     """
     setup = _setup(config_path, flags)
     if print_policy:
         click.echo(permissions.policy(permissions.reading(setup.plan)), nl=False)
         return 0
     with setup.vault("setup check") as live:
-        found = survey(setup.plan, live, setup.administrators(database_admin), setup.clock)
-        report = setup.compare(found, live)
+        found = survey(setup.plan, live, setup.administrators(database_admin, without_databases), setup.clock)
+        report = setup.compare(found, live, without_databases)
     click.echo(as_json(report) if as_object else Text(coloured(sys.stdout)).report(report))
-    return FINDING if report.drift else 0
+    return 0 if report.clean else FINDING
 
 
 class _Setup(NamedTuple):
@@ -149,13 +162,27 @@ class _Setup(NamedTuple):
     def vault(self, command: str) -> Live:
         return Live(self.config.vault, operator_token(self.environment, command), self.clock)
 
-    def administrators(self, named: Sequence[str]) -> tuple[Administrator | None, ...]:
+    def administrators(self, named: Sequence[str], without_databases: bool) -> tuple[Administrator | None, ...]:
+        if without_databases and named:
+            raise UsageError(
+                "--without-databases and --database-admin contradict each other",
+                fix="Say one of them.",
+                docs="setup-administrator",
+            )
+        if without_databases:
+            return (None,) * len(self.plan.databases)
         return administrators(self.plan, named, self.environment, working_folder())
 
-    def compare(self, found: Survey, live: Live) -> checking.Report:
+    def compare(self, found: Survey, live: Live, without_databases: bool) -> checking.Report:
         examined = examine(found, self.config.profiles.values(), self.answers, self.clock)
         notes, not_seen = checking.look_around(self.plan, live, found)
-        return checking.report(found, examined=examined.drift, notes=(*notes, *examined.notes), not_examined=not_seen)
+        return checking.report(
+            found,
+            examined=examined.drift,
+            notes=(*notes, *examined.notes),
+            not_examined=not_seen,
+            without_databases=without_databases,
+        )
 
 
 def _setup(config_path: Path | None, flags: Mapping[str, object]) -> _Setup:

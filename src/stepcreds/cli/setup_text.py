@@ -44,9 +44,13 @@ class Text:
         for drift in report.drift:
             lines += self._drift(drift)
         lines += self._listed("Beside the configuration, and not wrong by itself:", report.notes)
-        lines += self._listed("Not compared:", report.not_compared)
-        number = len(report.drift)
-        found = "Nothing has drifted" if not number else f"{number} difference{'s' * (number > 1)}"
+        lines += self._listed("Not compared, so nobody knows whether it is right:", report.not_compared)
+        number, unseen = len(report.drift), len(report.not_compared)
+        differs = f"{number} difference{'s' * (number > 1)}"
+        if unseen:
+            found = f"{differs if number else 'No difference'} in what was compared, and {unseen} not compared"
+        else:
+            found = differs if number else "Nothing has drifted"
         return "\n".join([*lines, f"{found}; {report.same} as they should be."])
 
     def done(self, what: str) -> str:
@@ -61,7 +65,10 @@ class Text:
             lines.append(
                 self._marked("?", "not looked at: there is no administrator's URL (--database-admin VARIABLE).")
             )
-            lines.append("      What it needs:  stepcreds setup --format sql")
+            lines += [
+                "      Nobody knows whether it has what it needs: have its administrator run what",
+                "      `stepcreds setup --format sql` prints.",
+            ]
         for statement in state.missing:
             lines += self._statement(statement)
         for statement, reason in state.left:
@@ -142,7 +149,11 @@ def counted(survey: Survey, rotated: Sequence[Rotation]) -> str:
         "to get a new password": len(rotated),
     }
     words = [f"{number} {what}" for what, number in numbers.items() if number]
-    return (", ".join(words) or "Nothing to do") + "."
+    unseen = sum(state.administrator is None for state in survey.databases)
+    if not unseen:
+        return (", ".join(words) or "Nothing to do") + "."
+    left = "1 database was" if unseen == 1 else f"{unseen} databases were"
+    return (", ".join(words) or "Nothing to do at Vault") + f"; {left} not looked at."
 
 
 def change(field: Field) -> str:

@@ -86,6 +86,9 @@ def _too_short(profile: Profile, parts: list[_Part], end: float, wanted: float) 
         "the token": f"auth/<mount>/role/{profile.role}: token_ttl={whole} token_max_ttl={whole}",
         "the lease": f"{_role_of(profile.creds)}: default_ttl={whole} max_ttl={whole}",
     }
+    lasting = f"{profile.role.removesuffix('-outputs').lower()}-outputs"
+    flag = f" --outputs {profile.name}, and then in the profile role: {lasting}"
+    flag = flag if any(part.what == "the token" for part in short) else ""
     return VaultError(
         f"The credential of profile {profile.name} would end at {rfc3339(end)}, and as an output it has to last its "
         f"max_ttl of {maximum}, until {rfc3339(wanted)}",
@@ -93,7 +96,8 @@ def _too_short(profile: Profile, parts: list[_Part], end: float, wanted: float) 
         + " and ".join(causes)
         + ("; " + "; ".join(refusals) if refusals else "")
         + ".",
-        fix="Give the profile roles of its own in Vault, and let these last:\n"
+        fix=f"Where setup made the roles: stepcreds setup apply{flag}\n"
+        "Else give the profile roles of its own in Vault, and let these last:\n"
         + "".join(f"  {lines[part.what]}\n" for part in short)
         + f"Or lower profiles.{profile.name}.max_ttl to what they allow; or use run: or shell:, which need neither.",
         docs="outputs-ttl",

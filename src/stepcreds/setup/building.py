@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from stepcreds.config.model import Config, DatabaseURL, Profile
-from stepcreds.errors import UsageError
+from stepcreds.errors import UnsupportedError, UsageError
 from stepcreds.setup import connections, mysql, postgresql, vault
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.connections import Connection
@@ -28,9 +28,17 @@ _ENGINES: Mapping[str, Engine] = {"postgresql": postgresql, "mysql": mysql, "mar
 def build(config: Config, answers: Answers) -> Plan:
     """Everything that the profiles of `config` need on the other side.
 
-    Raises `UsageError` where two profiles that share a role, a creds path or a database contradict each other, and
-    `UnsupportedError` for a name that cannot be written safely.
+    Raises `UsageError` where two profiles that share a role, a creds path or a database contradict each other, and for
+    a name that cannot be written safely.
     """
+    try:
+        return _plan(config, answers)
+    except UnsupportedError as error:
+        # The names are the configuration's and the answers'.
+        raise UsageError(error.what, cause=error.cause, fix=error.fix, docs=error.docs) from None
+
+
+def _plan(config: Config, answers: Answers) -> Plan:
     profiles = tuple(config.profiles.values())
     made = connections.connections(profiles, answers)
     settings = [

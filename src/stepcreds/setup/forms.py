@@ -25,9 +25,21 @@ class File(NamedTuple):
     text: str
 
 
-def files(form: str, plan: Plan, vault: VaultSettings) -> tuple[File, ...]:
+class Again(NamedTuple):
+    """How the same answers are given to the next command."""
+
+    words: str = ""  # "--answers setup.yml"
+    kept: bool = False  # whether all answers are in a file that `words` name
+    written: str = ""  # the file that this call wrote them to
+
+
+def files(form: str, plan: Plan, vault: VaultSettings, again: Again = Again()) -> tuple[File, ...]:  # noqa: B008 - immutable
     """The `plan` in one of FORMS."""
-    write = import_module(f"stepcreds.setup.{'overview' if form == 'text' else form}").files
+    if form == "text":
+        from stepcreds.setup import overview
+
+        return overview.files(plan, vault, again)
+    write = import_module(f"stepcreds.setup.{form}").files
     return cast("Callable[[Plan, VaultSettings], tuple[File, ...]]", write)(plan, vault)
 
 

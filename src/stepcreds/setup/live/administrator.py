@@ -17,6 +17,8 @@ from stepcreds.secret import Secret
 from stepcreds.setup.live.console import Console, StatementError
 from stepcreds.setup.plan import DatabasePlan, Statement
 
+# PostgreSQL's invalid_catalog_name, and ER_BAD_DB_ERROR of MariaDB and MySQL.
+_NO_DATABASE = ("3D000", "1049")
 PATIENCE = 120.0  # seconds for all statements of one database: GRANT ON ALL TABLES may have many to go through
 
 
@@ -113,6 +115,8 @@ def open_session(plan: DatabasePlan, administrator: Administrator, clock: Clock)
 
         return Session(MySQLConsole(url, administrator.login, deadline), plan)
     except DatabaseError as error:
+        if error.sqlstate in _NO_DATABASE:
+            raise _no_database(plan, error) from None
         unreachable = isinstance(error, UnreachableError)
         raise DatabaseError(
             f"The administrator of ${administrator.variable} is not let in: {error.what}",
@@ -126,6 +130,21 @@ def open_session(plan: DatabasePlan, administrator: Administrator, clock: Clock)
 def where(plan: DatabasePlan) -> str:
     """The database of `plan`, for a sentence."""
     return f"{place(plan.url.host, plan.url.port)}/{one_line(plan.url.database, 80)}".rstrip("/")
+
+
+def _no_database(plan: DatabasePlan, error: DatabaseError) -> DatabaseError:
+    if plan.url.engine == "postgresql":
+        name = f'"{plan.url.database.replace(chr(34), chr(34) * 2)}"'
+    else:
+        name = f"`{plan.url.database.replace('`', '``')}`"
+    return DatabaseError(
+        f"There is no database {one_line(plan.url.database, 80)} at {place(plan.url.host, plan.url.port)}",
+        sqlstate=error.sqlstate,
+        cause="The administrator was let in; the profiles' `database` names one that the server does not have. setup "
+        "makes what a database needs, and no database.",
+        fix=f"Correct `database` in stepcreds.yml, or make it: CREATE DATABASE {one_line(name, 200)}",
+        docs="setup-no-database",
+    )
 
 
 def _not_asked(statement: Statement, plan: DatabasePlan, error: DatabaseError) -> DatabaseError:

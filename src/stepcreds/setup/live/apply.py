@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.errors import VaultError
+from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 from stepcreds.setup.live import permissions
 from stepcreds.setup.live.administrator import open_session, where
@@ -124,7 +125,31 @@ def _writing(each: Difference, body: Mapping[str, object], live: Live) -> Callab
     path = permissions.change_path(each.setting) if each.action == "change" else each.setting.path
     if path != each.setting.path:  # of a mount, or of a key: where only what changes is written
         body = {field.name: field.wanted for field in each.fields}
+    if each.setting.kind == "auth_config":
+        return lambda: _write_issuer(path, body, live)
     return lambda: live.write(path, body)
+
+
+def _write_issuer(path: str, body: Mapping[str, object], live: Live) -> None:
+    """Vault fetches the issuer's discovery document at once, and says 400 to whatever goes wrong with that."""
+    try:
+        live.write(path, body)
+    except VaultError as error:
+        issuer = one_line(str(body.get("oidc_discovery_url")), 300)
+        document = f"{issuer}/.well-known/openid-configuration"
+        if error.status != 400 or "oidc_discovery_url" not in body:
+            raise
+        raise VaultError(
+            f"Vault cannot use the issuer {issuer}: {one_line('; '.join(error.errors), 600)}",
+            status=400,
+            errors=error.errors,
+            cause=f"When this is written Vault itself fetches {document}. Nobody answers there, its machine is not let "
+            "out or does not trust the certificate, or the document names another issuer.",
+            fix="The issuer that the claim iss of a job's token has, letter for letter: --issuer URL\n"
+            "A certificate of a CA of your own: --issuer-ca FILE\n"
+            f"See what Vault's machine gets: curl {document}",
+            docs="setup-issuer",
+        ) from None
 
 
 def _to_rotate(rotation: Rotation) -> Capabilities:

@@ -34,15 +34,26 @@ class Report(NamedTuple):
     drift: tuple[Drift, ...]
     notes: tuple[str, ...]  # in sentences, what is there beside the plan; not wrong by itself
     same: int  # objects of Vault and statements of databases that are as they should be
-    not_compared: tuple[str, ...]  # in sentences
+    not_compared: tuple[str, ...]  # in sentences, each with what is missing; it counts as neither right nor wrong
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was compared, and is as it should be."""
+        return not self.drift and not self.not_compared
 
 
 def report(
-    survey: Survey, *, examined: Sequence[Drift] = (), notes: Sequence[str] = (), not_examined: Sequence[str] = ()
+    survey: Survey,
+    *,
+    examined: Sequence[Drift] = (),
+    notes: Sequence[str] = (),
+    not_examined: Sequence[str] = (),
+    without_databases: bool = False,
 ) -> Report:
     """`survey` and what else was `examined` of the databases, as findings. Pure.
 
-    Raises `VaultError` where nothing at all could be compared: that must not look like nothing that has drifted.
+    `without_databases`: whoever asks knows that they are not looked at, so that is a note. Raises `VaultError` where
+    nothing at all could be compared: that must not look like nothing that has drifted.
     """
     if len(survey.unread) == len(survey.differences) and all(each.administrator is None for each in survey.databases):
         raise VaultError(
@@ -64,11 +75,11 @@ def report(
         if state.administrator is not None
     )
     not_compared = [f"{each.setting.path}: {each.reason}" for each in survey.unread]
-    not_compared += [
-        f"{where(state.plan)}: no administrator's URL (--database-admin VARIABLE)"
-        for state in survey.databases
-        if state.administrator is None
-    ]
+    unseen = [where(state.plan) for state in survey.databases if state.administrator is None]
+    if without_databases:
+        left += [f"{place}: not looked at (--without-databases)." for place in unseen]
+    else:
+        not_compared += [f"{place}: no administrator's URL (--database-admin VARIABLE)" for place in unseen]
     return Report((*drift, *examined), (*notes, *left), same, (*not_compared, *not_examined))
 
 
@@ -77,13 +88,15 @@ def look_around(plan: Plan, live: Live, survey: Survey) -> tuple[tuple[str, ...]
     notes: list[str] = []
     not_seen: list[str] = []
     for folder, ours in _folders(plan).items():
-        if permissions.missing(permissions.together(map(permissions.to_look_around, ours)), survey.held):
-            not_seen.append(f"other roles at {folder}: the token may not list and read them")
+        lacking = permissions.missing(permissions.together(map(permissions.to_look_around, ours)), survey.held)
+        if lacking:
+            words = [f"{' and '.join(permissions.in_order(each))} on {path}" for path, each in lacking.items()]
+            not_seen.append(f"other roles at {folder}: the token lacks {', and '.join(words)}")
             continue
         known = {setting.path for setting in ours}
         others = [f"{folder}/{name}" for name in live.names(folder) if f"{folder}/{name}" not in known]
         if len(others) > _MOST:
-            not_seen.append(f"{len(others) - _MOST} of {len(others)} other roles at {folder}")
+            notes.append(f"{len(others) - _MOST} of {len(others)} other roles at {folder} were not looked at.")
         for path in others[:_MOST]:
             said = _concerns(ours, live.read(path) or {})
             if said:

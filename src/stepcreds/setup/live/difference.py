@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from stepcreds.config.duration import seconds
 from stepcreds.setup.plan import Kind, Setting
+
+# password=…, sslpassword=…, passwd=…; a value may be in quotation marks, with \' in it (libpq's connection strings).
+_PASSWORD = re.compile(
+    r"((?:password|passwd|pwd)\s*=\s*)(?:'(?:\\.|[^'\\])*'?|(?!\{\{password\}\})[^\s&]+)", re.IGNORECASE
+)
 
 
 class Field(NamedTuple):
@@ -100,8 +106,14 @@ def _as_written(kind: Kind, answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _without_login(url: object) -> object:
-    """`url` without a user and a password that somebody wrote into it: it is going to be shown."""
-    if not isinstance(url, str) or "@" not in url or "{{username}}:{{password}}@" in url:
+    """`url` without a user and a password that somebody wrote into it: it is going to be shown.
+
+    Both stand before an '@', or as parameters, of a URL or of a list `host=db password=…`.
+    """
+    if not isinstance(url, str):
+        return url
+    url = _PASSWORD.sub(lambda found: f"{found[1]}***", url)
+    if "@" not in url or "{{username}}:{{password}}@" in url:
         return url
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}***@{rest.rpartition('@')[2]}"
