@@ -39,6 +39,10 @@ CODES: Final[Mapping[str, tuple[str, str]]] = {
     "MY.SECRET.READ": ("admin", "It may read everybody's password hash, or other secrets in `mysql`."),
     "MY.ROUTINE.DEFINER": ("admin", "It may call a routine that runs as its definer; nobody can say what that does."),
     "MY.VIEW.CALLS": ("admin", "It may use a view that calls a function, with the rights of the view's definer."),
+    "MY.VIEW.UNSEEN": (
+        "admin",
+        "It may use views with their definers' rights and not see their text (SHOW VIEW): nobody can say what they do.",
+    ),
     "MY.GRANT.OPTION": ("admin", "It may hand on its privileges."),
     "MY.GRANT.ROLE": ("admin", "It may hand on a role."),
     "MY.PROXY.USER": ("admin", "It may act as another user."),

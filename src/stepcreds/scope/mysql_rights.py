@@ -22,11 +22,15 @@ class Rights:
         # A database -> what is held for something in it, and that -> what is held for it.
         self._in: dict[str, set[str]] = {}
         self._for: dict[tuple[str, str, str], set[str]] = {}
+        self._full: set[tuple[tuple[str, str, str], str]] = set()  # what is held for all columns of a table
         for power in powers:
             place = power.place
             if place.kind in ("table", "routine"):
                 self._in.setdefault(self._folded(place.database), set()).add(power.name)
-                self._for.setdefault(self._thing(place.database, place.name, place.routine), set()).add(power.name)
+                thing = self._thing(place.database, place.name, place.routine)
+                self._for.setdefault(thing, set()).add(power.name)
+                if not power.columns:
+                    self._full.add((thing, power.name))
 
     @property
     def everywhere(self) -> bool:
@@ -48,6 +52,11 @@ class Rights:
             and (power.place.kind == "server" or fits(power.place.database, database, fold=self._fold))
             for power in self._wide
         )
+
+    def table(self, names: Sequence[str], database: str, table: str) -> bool:
+        """Whether it holds any of `names` for this table or view, and all of its columns."""
+        thing = self._thing(database, table, "")
+        return self.whole(names, database) or any((thing, name) in self._full for name in (*names, *EVERYTHING))
 
     def anything(self, database: str, name: str) -> bool:
         """Whether it holds anything for this table or view, or for the database."""
