@@ -499,6 +499,20 @@ class TestNames:
             bench.vault.read("db/creds/cut")
 
     @pytest.mark.parametrize(
+        "more", [{"tables": ("hr.salaries",)}, {"columns": ("shop_a.orders.id", "hr.salaries.id")}]
+    )
+    def test_a_table_of_a_database_that_is_not_declared_is_refused(self, bench: Bench, more: dict[str, Any]) -> None:
+        """Measuring would find its rights there, and end every user that is issued."""
+        with pytest.raises(UnsupportedError) as refused:
+            mysql.role_statements(profile_of(bench.server, "p", "read-only", **more), answers_of(["p"]))
+        assert refused.value.what == (
+            "The profile 'p' names tables of the database 'hr', which is not among its databases."
+        )
+        assert refused.value.fix == "Add the database to `databases`, or take the tables away."
+        declared = profile_of(bench.server, "p", "read-only", **more, databases=("shop_a", "hr"))
+        assert "`hr`.`salaries`" in mysql.role_statements(declared, answers_of(["p"]))[0][-1]
+
+    @pytest.mark.parametrize(
         ("more", "what"),
         [
             ({"tables": ("orders",)}, "'orders' is not of the form database.table."),

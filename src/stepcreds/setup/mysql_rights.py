@@ -56,7 +56,17 @@ def grants(profile: Profile, *, guard: bool) -> tuple[Given, ...]:
     some = rights(profile.access, guard=guard)
     if not (profile.tables or profile.columns):
         return tuple(Given(some, f"{pattern(database)}.*", database) for database in databases)
-    return (*_tables(profile, some), *_columns(profile, some))
+    given = (*_tables(profile, some), *_columns(profile, some))
+    outside = [each.database for each in given if each.database not in databases]
+    if outside:
+        raise UnsupportedError(
+            f"The profile {profile.name!a} names tables of the database {outside[0]!a}, which is not among its"
+            " databases.",
+            cause="What a step's user can do outside of the declared databases is more than its profile declares.",
+            fix="Add the database to `databases`, or take the tables away.",
+            docs="configuration",
+        )
+    return given
 
 
 def _tables(profile: Profile, some: tuple[str, ...]) -> list[Given]:
