@@ -26,6 +26,7 @@ from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
+from stepcreds.scope.left_behind import CODES as LEFT
 from stepcreds.scope.mysql_codes import CODES as MYSQL_CODES
 from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
 from stepcreds.scope.token_paths import CODES as VAULT_CODES
@@ -270,6 +271,11 @@ def finding_codes() -> str:
     return "\n\n".join(tables)
 
 
+def left_codes() -> str:
+    """A table of what a command may have left in its database."""
+    return "\n".join(["| left behind | |", "|---|---|", *(f"| `{code}` | {means} |" for code, means in LEFT.items())])
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
@@ -285,6 +291,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/github.md", "action inputs"): action_inputs,
     ("docs/github.md", "action outputs"): action_outputs,
     ("docs/scope.md", "finding codes"): finding_codes,
+    ("docs/scope.md", "left codes"): left_codes,
     ("README.md", "exit codes"): exit_codes,
     ("docs/dependencies.md", "vendored"): vendored,
 }

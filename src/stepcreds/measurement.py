@@ -71,7 +71,7 @@ Measurement = Measured | NotMeasured
 class Change(NamedTuple):
     """One thing that a command left behind in the database and that outlives its credential."""
 
-    code: str  # "LEFT.ACL", "LEFT.OWNER", "LEFT.DEFINER", …
+    code: str  # "LEFT.GRANT", "LEFT.OWNER", "LEFT.DEFINER", …
     what: str  # "PUBLIC may SELECT app.customers"
     subject: str  # "app.customers"
-    notable: bool = True  # it widens somebody's power, or takes a protection or data away; else a migration's usual work
+    notable: bool = True  # it widens power, or takes a protection or data away; else a usual migration

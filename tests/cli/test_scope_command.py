@@ -107,13 +107,12 @@ def test_a_credential_within_its_profile(step: Step, normal: Callable[[str], str
     )
     assert after == (
         "Its Vault token (policies: app-verify):\n"
-        "  nothing could be seen of it: see below\n"
+        "  nothing beside its job\n"
         "\n"
         "Not examined:\n"
         "  - pg_hba.conf: who may log in from where, and without a password\n"
         "  - what functions, triggers and extensions do when they are called\n"
-        "  - Vault: what else the Vault token can do: its policies allow neither sys/capabilities-self nor "
-        "sys/internal/ui/resultant-acl, as they should\n"
+        "  - Vault: paths of the token's policies that nobody thought of asking about\n"
         "  - Vault: which other JWT roles this job can take, and policies as they are written: give VAULT_TOKEN a token "
         "that may read policies and JWT roles, or --operator (docs/scope.md has the policy)\n"
         "\n"
@@ -433,12 +432,21 @@ def test_a_token_with_the_default_policy_says_itself_what_it_can_do(step: Step, 
     assert token["not_examined"][0] == "paths with '+' in the token's policies: Vault's own list leaves them out"
 
 
+def test_a_token_tells_without_anybodys_help_that_it_can_issue_more(step: Step, odd: Oddities) -> None:
+    odd.profile("wide", access="read-only", policy=wide)
+    run = step("scope", "wide", "--json")
+    token = parsed(run)["token"]
+    assert (token["policies"], token["examined"], run.returncode) == (["app-wide"], True, 1)
+    assert names(token["findings"]) == {"VAULT.CREDS database/creds/*"}
+    assert "paths of the token's policies that nobody thought of asking about" in token["not_examined"]
+
+
 def test_an_operator_who_may_read_nothing_says_what_is_missing(stack: Stack, step: Step) -> None:
     with stack.client() as root:
         made = root.write_data("auth/token/create", data={"policies": ["default"], "ttl": "5m"})
     run = step("scope", "verify", "--json", VAULT_TOKEN=made["auth"]["client_token"])
     token = parsed(run)["token"]
-    assert (token["findings"], token["examined"], run.returncode) == ([], False, 0)
+    assert (token["findings"], token["examined"], run.returncode) == ([], True, 0)
     assert [line.partition(": your token may not use ")[2] for line in token["not_examined"]] == [
         "",  # what the token itself was not told
         "sys/mounts",

@@ -101,6 +101,12 @@ def test_a_quiet_step_leaves_nothing(leaves: Leaves) -> None:
             "app_ro has UPDATE on the column app.orders.note",
             "app.orders.note",
         ),
+        (
+            ["ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC"],
+            "LEFT.DEFAULT",
+            "PUBLIC will have SELECT, UPDATE, USAGE on what app_owner makes (sequences)",
+            "what app_owner makes (sequences)",
+        ),
         (["GRANT CREATE ON SCHEMA app TO PUBLIC"], "LEFT.GRANT", "PUBLIC has CREATE on the schema app", "app"),
         (
             ["ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO PUBLIC"],
@@ -244,11 +250,11 @@ def test_what_others_do_meanwhile_is_found_too(leaves: Leaves) -> None:
     )
     told = [change for change in found if change.code not in ("LEFT.NEW", "LEFT.GRANT")]
     assert told == [
-        Change("LEFT.EVENT_TRIGGER", "a new event trigger watching, owned by postgres", "watching"),
-        Change("LEFT.MEMBER", "a new membership app_ro in app_owner", "app_ro in app_owner"),
-        Change("LEFT.OWNER", "app_ro owns the table app.orders, formerly app_owner's", "app.orders"),
         Change("LEFT.ROLE", "a new role mighty: CREATEROLE LOGIN", "mighty"),
         Change("LEFT.ROLE", "the role app_ro is LOGIN now, and was without", "app_ro"),
+        Change("LEFT.MEMBER", "a new membership app_ro in app_owner", "app_ro in app_owner"),
+        Change("LEFT.OWNER", "app_ro owns the table app.orders, formerly app_owner's", "app.orders"),
+        Change("LEFT.EVENT_TRIGGER", "a new event trigger watching, owned by postgres", "watching"),
     ]
     assert Change("LEFT.NEW", "a new extension pg_trgm, owned by postgres", "pg_trgm", notable=False) in found
 
@@ -267,11 +273,11 @@ def test_a_role_behind_a_profile_is_not_taken_for_an_issued_user(leaves: Leaves)
         )
     )
     assert [change for change in found if change.notable] == [
+        Change("LEFT.ROLE", "the role app_owner is CREATEDB LOGIN now, and was without", "app_owner"),
+        Change("LEFT.MEMBER", "new memberships app_ro in app_owner, manager in app_owner", "app_ro in app_owner"),
+        Change("LEFT.GRANT", "PUBLIC has USAGE on the new foreign server there", "there"),
         Change("LEFT.FOREIGN", "a new foreign server there, owned by postgres", "there"),
         Change("LEFT.FOREIGN", "a new user mapping public at there", "public at there"),
-        Change("LEFT.GRANT", "PUBLIC has USAGE on the new foreign server there", "there"),
-        Change("LEFT.MEMBER", "new memberships app_ro in app_owner, manager in app_owner", "app_ro in app_owner"),
-        Change("LEFT.ROLE", "the role app_owner is CREATEDB LOGIN now, and was without", "app_owner"),
     ]
 
 

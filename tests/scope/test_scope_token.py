@@ -91,7 +91,7 @@ def test_whether_two_patterns_meet(one: str, other: str, meet: bool) -> None:
 
 def test_the_policy_of_a_step_gives_nothing_else() -> None:
     rules = [Rule(path, capabilities, "policy app-verify") for path, capabilities in read_policy(policy(VERIFY))]
-    assert len(rules) == 7
+    assert len(rules) == 8
     assert judge(rules, PLACE) == ()
 
 

@@ -35,3 +35,8 @@ path "auth/token/revoke-self" {
 path "auth/token/revoke-accessor" {
   capabilities = ["update"]
 }
+
+# See what the token may do, so that `stepcreds scope` finds whether it is more than this.
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}

@@ -41,6 +41,25 @@ class _Trace(NamedTuple):
     name: str
 
 
+# Every code and what it says, the gravest first.
+CODES: Final = {
+    "LEFT.DEFINER": "code that runs with the rights of another than its caller is new, or was changed",
+    "LEFT.ROLE": "a role is new, or has other attributes",
+    "LEFT.MEMBER": "somebody is a member of a role, and was not",
+    "LEFT.OWNER": "something belongs to somebody else than before",
+    "LEFT.EVENT_TRIGGER": "an event trigger is new, or was changed",
+    "LEFT.GRANT": "somebody has privileges that were not there, or on something new",
+    "LEFT.DEFAULT": "somebody will have privileges on what is made from now on",
+    "LEFT.FOREIGN": "a foreign server or a user mapping is new, or was changed",
+    "LEFT.PUBLICATION": "a publication is new, or was changed",
+    "LEFT.TRIGGER": "a trigger, a rule or a trigger's function is new, or was changed",
+    "LEFT.ALTERED": "a view, a policy, row security or a function was changed",
+    "LEFT.RENAMED": "something has a new name",
+    "LEFT.NEW": "something else is new",
+    "LEFT.GONE": "something is not there any more",
+}
+CODES_BY_GRAVITY: Final = tuple(CODES)
+
 # What acts with its owner's power, or is power itself.
 _POWERFUL: Final = {
     "SECURITY DEFINER function": "LEFT.DEFINER",
@@ -66,15 +85,18 @@ def left_behind(before: State, after: State) -> tuple[Change, ...]:
     traces = [trace for key, thing in after.items() for trace in _compared(before.get(key), thing)]
     traces += [_gone(thing) for key, thing in before.items() if key not in after and thing.kind not in _WITH_PRIVILEGES]
     together: dict[tuple[int, str, str, str, str], list[str]] = {}
-    for trace in sorted(traces):
+    for trace in sorted(traces, key=lambda trace: (trace.rank, CODES_BY_GRAVITY.index(trace.code), trace)):
         together.setdefault(trace[:5], []).append(trace.name)
     return tuple(_change(*alike, names) for alike, names in together.items())
 
 
 def _compared(was: Thing | None, thing: Thing) -> Iterator[_Trace]:
-    for grantee, privilege in thing.grants - (was.grants if was is not None else frozenset()):
+    granted: dict[str, list[str]] = {}
+    for grantee, privilege in sorted(thing.grants - (was.grants if was is not None else frozenset())):
         if not _is_default(thing, was, grantee, privilege):
-            yield _granted(thing, was, grantee, privilege)
+            granted.setdefault(grantee, []).append(privilege)
+    for grantee, privileges in granted.items():
+        yield _granted(thing, was, grantee, ", ".join(privileges))
     if was is None:
         yield from _appeared(thing)
         return
@@ -87,15 +109,15 @@ def _compared(was: Thing | None, thing: Thing) -> Iterator[_Trace]:
         yield _altered(was, thing)
 
 
-def _granted(thing: Thing, was: Thing | None, grantee: str, privilege: str) -> _Trace:
+def _granted(thing: Thing, was: Thing | None, grantee: str, privileges: str) -> _Trace:
     if thing.kind == "default privileges":
-        return _Trace(0, "LEFT.DEFAULT", f"{grantee} will have {privilege} on ", "", "", thing.name)
+        return _Trace(0, "LEFT.DEFAULT", f"{grantee} will have {privileges} on ", "", "", thing.name)
     # A new table in the hands of a group is what default privileges are for.
     fresh = was is None and thing.kind not in _WITH_PRIVILEGES
-    expected = fresh and grantee != "PUBLIC" and not privilege.endswith("OPTION")
+    expected = fresh and grantee != "PUBLIC" and "OPTION" not in privileges
     new = "new " if fresh else ""
     return _Trace(
-        2 if expected else 0, "LEFT.GRANT", f"{grantee} has {privilege} on the {new}", thing.kind, "", thing.name
+        2 if expected else 0, "LEFT.GRANT", f"{grantee} has {privileges} on the {new}", thing.kind, "", thing.name
     )
 
 

@@ -67,6 +67,10 @@ def policy(*profiles: Profile, ledger_key: str | None = None) -> str:
         "# The token itself; and by its accessor that of a step that was killed between asking and recording.\n"
         + "".join(_path(f"auth/token/{call}", "update") for call in ("renew-self", "revoke-self", "revoke-accessor"))
     )
+    parts.append(
+        "# See what the token may do, so that `stepcreds scope` finds whether it is more than this.\n"
+        + _path("sys/capabilities-self", "update")
+    )
     if ledger_key is not None:
         mount, _, name = _plain(ledger_key).rpartition("/keys/")
         parts.append("# Sign the ledger's checkpoints.\n" + _path(f"{mount}/sign/{name}", "update"))

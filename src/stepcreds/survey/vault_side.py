@@ -9,6 +9,7 @@ from stepcreds.clock import Clock
 from stepcreds.config.model import Config, Profile
 from stepcreds.errors import VaultError
 from stepcreds.scope import token, token_paths
+from stepcreds.scope.allowances import day
 from stepcreds.scope.token import Rule
 from stepcreds.scope.token_paths import Place
 from stepcreds.survey.asking import Asking, Job
@@ -27,7 +28,8 @@ def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Ask
     Raises nothing: what Vault would not tell is in `not_examined`.
     """
     engine, _, _ = profile.creds.rpartition("/creds/")
-    place = Place(profile, config.profiles, engines=(engine,) if engine else (), key=config.ledger.key or "")
+    engines = (engine,) if engine else ()
+    place = Place(profile, config.profiles, day(clock.now()), engines=engines, key=config.ledger.key or "")
     rules: list[Rule] = []
     unseen: list[str] = []
     if job.own:
@@ -71,7 +73,7 @@ def _by_itself(vault: Asking, place: Place) -> tuple[list[Rule], list[str]]:
         return rules, ["paths with '+' in the token's policies: Vault's own list leaves them out"]
     if asked:
         return rules, ["paths of the token's policies that nobody thought of asking about"]
-    why = "its policies allow neither sys/capabilities-self nor " + RESULTANT + ", as they should"
+    why = "its policies allow neither sys/capabilities-self nor " + RESULTANT
     return [], [f"what else the Vault token can do: {why}"]
 
 
