@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 from pg8000.exceptions import DatabaseError as ServerError
 from postgresql_case import Case, Clean, role, statements
-from postgresql_clean import CLEAN
+from postgresql_clean import CLEAN as ALONE
+from postgresql_clean_code import CODE_IN_PLACE
+from postgresql_clean_shown import SHOWN_IN_PLACE
 from postgresql_fixtures_attributes import ATTRIBUTES
+from postgresql_fixtures_behind import BEHIND
 from postgresql_fixtures_code import CODE
 from postgresql_fixtures_definers import DEFINERS
 from postgresql_fixtures_foreign import FOREIGN
@@ -26,7 +29,9 @@ from postgresql_fixtures_predefined import PREDEFINED
 from postgresql_fixtures_relations import RELATIONS
 from postgresql_fixtures_sequences import SEQUENCES
 from postgresql_fixtures_settings import SETTINGS
+from postgresql_fixtures_shown import SHOWN
 from postgresql_fixtures_tables import TABLES
+from postgresql_fixtures_writers import WRITERS
 from postgresql_majors import Lab, lab
 
 from stepcreds.measurement import LEVELS, Finding
@@ -41,15 +46,19 @@ CASES = [
     *RELATIONS,
     *SEQUENCES,
     *OUTSIDE,
+    *SHOWN,
     *PLACES,
     *OBJECTS,
     *FUTURE_POWER,
     *DEFINERS,
+    *BEHIND,
+    *WRITERS,
     *CODE,
     *FOREIGN,
     *SETTINGS,
     *HOSTILE,
 ]
+CLEAN = [*ALONE, *CODE_IN_PLACE, *SHOWN_IN_PLACE]
 
 __all__ = ["lab", "pytest_generate_tests", "test_no_more_than_declared", "test_power_beyond_the_profile"]
 

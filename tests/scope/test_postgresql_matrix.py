@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from postgresql_case import Case, role
-from postgresql_clean import CLEAN
 from postgresql_majors import Lab, lab
-from postgresql_matrix import CASES, on, test_power_beyond_the_profile
+from postgresql_matrix import CASES, CLEAN, on, test_power_beyond_the_profile
 
 from manual_clock import ManualClock
 from postgresql_programs import MAJORS
@@ -90,7 +89,8 @@ def allowed(lab: Lab) -> str:
     """A credential that may run code of another owner; the name of the finding."""
     lab.issue(role("allowed"))
     lab.do(
-        "CREATE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "CREATE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER"
+        " SET search_path = pg_catalog AS 'SELECT 1'",
         "ALTER FUNCTION app.allowed() OWNER TO app_owner",
     )
     (finding,) = lab.measure(role("allowed")).excess
@@ -118,8 +118,10 @@ def test_what_is_allowed_under_another_name_is_excess(lab: Lab, allowed: str) ->
     ("change", "back"),
     [
         (
-            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 2'",
-            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER"
+            " SET search_path = pg_catalog AS 'SELECT 2'",
+            "CREATE OR REPLACE FUNCTION app.allowed() RETURNS int LANGUAGE sql SECURITY DEFINER"
+            " SET search_path = pg_catalog AS 'SELECT 1'",
         ),
         ("ALTER FUNCTION app.allowed() OWNER TO hr_owner", "ALTER FUNCTION app.allowed() OWNER TO app_owner"),
         (
@@ -127,8 +129,9 @@ def test_what_is_allowed_under_another_name_is_excess(lab: Lab, allowed: str) ->
             " LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN 1; END'; ALTER FUNCTION app.allowed() OWNER TO app_owner",
             "DROP FUNCTION app.allowed(); ALTER FUNCTION app.allowed_before() RENAME TO allowed",
         ),
+        ("ALTER FUNCTION app.allowed() RESET search_path", "ALTER FUNCTION app.allowed() SET search_path = pg_catalog"),
     ],
-    ids=["another body", "another owner", "another function"],
+    ids=["another body", "another owner", "another function", "another search_path"],
 )
 def test_what_is_allowed_has_to_stay_as_it_was(lab: Lab, allowed: str, change: str, back: str) -> None:
     lab.do(change)

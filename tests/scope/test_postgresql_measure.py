@@ -418,7 +418,7 @@ def test_a_grant_on_one_relation_is_revoked_on_that_one(lab: Lab, other: str) ->
     lab.do(writing.fix, "REVOKE USAGE ON SCHEMA hr FROM PUBLIC")
 
 
-def test_a_changed_body_or_owner_is_another_subject(lab: Lab) -> None:
+def test_a_change_of_what_is_run_is_another_subject(lab: Lab) -> None:
     lab.do(
         "CREATE FUNCTION app.close_month(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
         "ALTER FUNCTION app.close_month(int) OWNER TO hr_owner",
@@ -428,19 +428,27 @@ def test_a_changed_body_or_owner_is_another_subject(lab: Lab) -> None:
         "SELECT",
         "CREATE OR REPLACE FUNCTION app.close_month(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 2'",
         "ALTER FUNCTION app.close_month(int) OWNER TO postgres",
-        "CREATE OR REPLACE FUNCTION app.close_month(int) RETURNS int LANGUAGE sql SECURITY DEFINER RETURN 2",
+        "ALTER FUNCTION app.close_month(int) SET search_path = app",
+        "ALTER FUNCTION app.close_month(int) SET search_path = pg_temp",
+        "CREATE OR REPLACE FUNCTION app.close_month(n int DEFAULT app.total()) RETURNS int LANGUAGE sql SECURITY DEFINER"
+        " SET search_path = pg_temp AS 'SELECT 2'",
+        "CREATE OR REPLACE FUNCTION app.close_month(n int DEFAULT app.total()) RETURNS int LANGUAGE sql SECURITY DEFINER"
+        " SET search_path = pg_temp RETURN 2",
     ):
         lab.do(change)
         (finding,) = (each for each in found(lab, "reader").values() if each.schema == "app" and "DEFINER" in each.code)
         subjects.append(finding.subject)
     lab.do("DROP FUNCTION app.close_month")
-    first, second = (hashlib.sha256(body).hexdigest()[:16] for body in (b"SELECT 1", b"SELECT 2"))
+    first, second = (
+        hashlib.sha256(f'["sql", "{body}", null, null, null]'.encode()).hexdigest()[:32]
+        for body in ("SELECT 1", "SELECT 2")
+    )
     assert subjects[:3] == [
         f"app.close_month(integer) owner=hr_owner body={first}",
         f"app.close_month(integer) owner=hr_owner body={second}",
         f"app.close_month(integer) owner=postgres body={second}",
     ]
-    assert len(set(subjects)) == 4
+    assert len(set(subjects)) == 7
 
 
 def test_a_standby_says_that_it_is_one() -> None:

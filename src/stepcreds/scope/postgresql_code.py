@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from stepcreds.scope.postgresql_named import CALLED, MAKES_TABLES
 from stepcreds.scope.postgresql_reach import ASKED, HELD, PROBE, grants, masks, rows
 
 # Extensions whose functions leave the database: the network, files, programs, other sessions. With the functions that
@@ -24,64 +25,16 @@ REACHING: Final = {
     "pljava": ".",
     "orafce": "^(fopen|fcopy|fremove|frename|put|put_line|get_line)$",
 }
-# Whoever may not use a function's schema may still call it where something names it for him: an operator, a cast; a
-# view or rule; a table whose defaults, checks and indexes CREATE TEMP TABLE … (LIKE …) copies, or whose policies ask
-# it; a domain; another function's default arguments and body.
-_MAKES_TABLES: Final = """(has_database_privilege(p.oid, current_database(), 'TEMPORARY')
-  OR EXISTS (SELECT FROM pg_namespace w WHERE has_schema_privilege(p.oid, w.oid, 'CREATE')))"""
-_NAMED_ELSEWHERE: Final = f"""(
-  EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid AND has_schema_privilege(p.oid, o.oprnamespace, 'USAGE'))
-  OR EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = f.oid)
-  OR EXISTS (
-    WITH RECURSIVE ruled(oid, event) AS (
-      SELECT r.ev_class, r.ev_type FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
-      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_rewrite'::regclass
-      UNION
-      SELECT r.ev_class, r.ev_type FROM ruled s
-      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid AND s.event = '1'
-      JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> s.oid
-    )
-    SELECT FROM ruled s JOIN pg_class t ON t.oid = s.oid
-    WHERE has_schema_privilege(p.oid, t.relnamespace, 'USAGE') AND CASE s.event
-      WHEN '1' THEN has_any_column_privilege(p.oid, t.oid, 'SELECT')
-      WHEN '2' THEN has_any_column_privilege(p.oid, t.oid, 'UPDATE')
-      WHEN '3' THEN has_any_column_privilege(p.oid, t.oid, 'INSERT')
-      ELSE has_table_privilege(p.oid, t.oid, 'DELETE') END)
-  OR EXISTS (
-    SELECT FROM pg_depend d
-    LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
-    LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-    LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-    LEFT JOIN pg_statistic_ext x ON d.classid = 'pg_statistic_ext'::regclass AND x.oid = d.objid
-    LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND y.oid = d.objid
-    LEFT JOIN pg_class t ON t.oid = coalesce(a.adrelid, nullif(k.conrelid, 0), i.indrelid, x.stxrelid, y.polrelid)
-    LEFT JOIN pg_type m ON m.oid = nullif(k.contypid, 0) OR (d.classid = 'pg_type'::regclass AND m.oid = d.objid)
-    LEFT JOIN pg_proc g ON d.classid = 'pg_proc'::regclass AND g.oid = d.objid
-    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
-      AND (has_schema_privilege(p.oid, m.typnamespace, 'USAGE')
-        OR has_schema_privilege(p.oid, g.pronamespace, 'USAGE') AND has_function_privilege(p.oid, g.oid, 'EXECUTE')
-        OR has_schema_privilege(p.oid, t.relnamespace, 'USAGE')
-          AND (has_any_column_privilege(p.oid, t.oid, 'INSERT, UPDATE')
-            OR (y.oid IS NOT NULL AND t.relrowsecurity AND has_any_column_privilege(p.oid, t.oid, 'SELECT'))
-            OR (y.oid IS NULL AND has_table_privilege(p.oid, t.oid, 'SELECT') AND {_MAKES_TABLES}))))
-)"""  # noqa: S608 - words of our own, here and below
-# The functions an aggregate is made of are called with the right of the aggregate's owner to do so.
-_AGGREGATED: Final = """EXISTS (
-  SELECT FROM pg_aggregate g JOIN pg_proc a ON a.oid = g.aggfnoid
-  WHERE f.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
-                  g.aggminvtransfn, g.aggmfinalfn)
-    AND has_function_privilege(p.oid, a.oid, 'EXECUTE') AND has_schema_privilege(p.oid, a.pronamespace, 'USAGE')
-    AND has_function_privilege(a.proowner, f.oid, 'EXECUTE'))"""
 
 
 def functions() -> str:
     """Each function with why it is here. `why`: definer, reaching, opened, untrusted."""
     reaching = " OR ".join(f"(e.extname = '{name}' AND f.proname ~ '{which}')" for name, which in REACHING.items())
     bits = masks(
-        f"CASE WHEN f.prorettype = 'event_trigger'::regtype THEN {_MAKES_TABLES} ELSE"
-        " has_function_privilege(p.oid, f.oid, 'EXECUTE') AND"
-        f" (has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {_NAMED_ELSEWHERE})"
-        f" OR (f.why = 'definer' AND {_AGGREGATED}) END"
+        f"CASE WHEN f.prorettype = 'event_trigger'::regtype THEN {MAKES_TABLES}"
+        " WHEN has_function_privilege(p.oid, f.oid, 'EXECUTE') THEN"
+        f" has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {CALLED}"
+        f" WHEN f.why = 'definer' THEN {CALLED} ELSE false END"
     )
     # Written in SQL, it runs as its caller and calls what is in the list itself.
     reaching = f"l.lanname <> 'sql' AND ({reaching})"
@@ -92,7 +45,7 @@ WITH member AS MATERIALIZED (
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
 ), candidate AS MATERIALIZED (
   SELECT f.oid, f.proname, f.pronamespace, f.proowner, f.proacl, f.prosrc, f.probin, f.proconfig, f.prorettype,
-         f.prosqlbody, e.extname, l.lanname,
+         f.prosqlbody, f.proargdefaults, e.extname, l.lanname,
          CASE WHEN f.prosecdef AND f.oid >= 16384 AND NOT f.proowner = {HELD} THEN 'definer'
               WHEN {reaching} THEN 'reaching'
               WHEN (f.oid < 16384 OR e.extname IS NOT NULL) AND i.initprivs IS NOT NULL AND NOT EXISTS (
@@ -110,7 +63,7 @@ WITH member AS MATERIALIZED (
   WHERE {ASKED} AND (i.initprivs IS NOT NULL OR f.prosecdef OR NOT l.lanpltrusted OR e.extname IS NOT NULL)
     -- Of these, no user calls any but what is set off by all DDL, his own too.
     AND (f.prorettype <> 'event_trigger'::regtype OR f.prosecdef AND e.extname IS NULL AND EXISTS (
-      SELECT FROM pg_event_trigger v WHERE v.evtfoid = f.oid AND v.evtenabled IN ('O', 'A')))
+      SELECT FROM pg_event_trigger v WHERE v.evtfoid = f.oid AND v.evtenabled IN ('O', 'A') AND v.evtevent <> 'login'))
     AND f.prorettype NOT IN ('internal'::regtype, 'language_handler'::regtype,
       'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype, 'tsm_handler'::regtype)
     AND NOT 'internal'::regtype = ANY (f.proargtypes)
@@ -122,8 +75,10 @@ SELECT f.why, n.nspname AS schema, f.proname AS name, f.oid::regprocedure AS sig
            'pg_read_all_data', 'pg_write_all_data') AND pg_has_role(f.proowner, r.oid, 'USAGE')) AS mighty,
        f.prorettype = 'trigger'::regtype AS trigger, f.prorettype = 'event_trigger'::regtype AS event,
        coalesce(array_to_string(f.proconfig, ' ') ~ '(^| )search_path=', false) AS confined,
-       substr(encode(sha256(convert_to(CASE WHEN f.prosqlbody IS NULL THEN f.prosrc || coalesce(f.probin, '')
-         ELSE pg_get_function_sqlbody(f.oid) END, 'UTF8')), 'hex'), 1, 16) AS body,
+       -- All that decides what is run: by whoever wrote it, so no hash that two texts could be found for.
+       CASE WHEN f.why IN ('definer', 'untrusted') THEN substr(encode(sha256(convert_to(json_build_array(
+         f.lanname, CASE WHEN f.prosqlbody IS NULL THEN f.prosrc ELSE pg_get_function_sqlbody(f.oid) END, f.probin,
+         f.proconfig, pg_get_expr(f.proargdefaults, 0))::text, 'UTF8')), 'hex'), 1, 32) END AS body,
        v.masks, {grants("f.proacl", "f", "f.proowner")} AS grants
 FROM candidate f JOIN pg_namespace n ON n.oid = f.pronamespace JOIN pg_roles o ON o.oid = f.proowner
 CROSS JOIN LATERAL {bits} AS v

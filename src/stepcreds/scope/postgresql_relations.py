@@ -21,6 +21,15 @@ place AS MATERIALIZED (
   FROM pg_namespace n
 )"""  # noqa: S608 - words of our own, here and below
 _ACL_KIND: Final = "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END"
+# A function with a body of parsed SQL has found its relations: whoever calls it needs no USAGE of their schemas.
+_FOUND: Final = f"""
+found AS MATERIALIZED (
+  SELECT DISTINCT d.refobjid AS oid FROM pg_proc g JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
+    AND d.objid = g.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
+  WHERE g.oid >= 16384 AND g.prosqlbody IS NOT NULL AND EXISTS (SELECT FROM {PROBE}
+    WHERE has_function_privilege(p.oid, g.oid, 'EXECUTE') AND has_schema_privilege(p.oid, g.pronamespace, 'USAGE'))
+)"""  # noqa: S608
+_USABLE: Final = "(s.usable OR c.oid = ANY (ARRAY(SELECT oid FROM found))) AS usable"
 # What initdb made there is asked after with the catalogs.
 _OURS: Final = "(c.oid >= 16384 OR s.nspname NOT IN ('pg_catalog', 'information_schema'))"
 
@@ -44,13 +53,13 @@ def relations(major: int, *, named: bool) -> str:
     name = f"CASE WHEN s.nspname || '.' || c.relname = {NAMED} THEN c.relname END" if named else "NULL::name"
     return rows(
         f"""
-WITH {_PLACES}, supplied AS MATERIALIZED (
+WITH {_PLACES}, {_FOUND}, supplied AS MATERIALIZED (
   SELECT d.objid FROM pg_depend d JOIN pg_init_privs i
     ON i.classoid = d.classid AND i.objoid = d.objid AND i.objsubid = 0 JOIN pg_class c ON c.oid = d.objid
   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
     AND c.relacl IS NOT DISTINCT FROM i.initprivs
 ), alike AS (
-  SELECT s.nspname AS schema, s.usable, c.relkind, c.relowner, c.relacl,
+  SELECT s.nspname AS schema, {_USABLE}, c.relkind, c.relowner, c.relacl,
          {name} AS named,
          c.oid = ANY (ARRAY(SELECT objid FROM supplied)) AS supplied, count(*) AS number,
          count(*) FILTER (WHERE c.relrowsecurity) AS secured, min(c.oid::bigint)::oid AS sample,
@@ -86,13 +95,13 @@ def columns() -> str:
     )
     return rows(
         f"""
-WITH {_PLACES}, candidate AS MATERIALIZED (
+WITH {_PLACES}, {_FOUND}, candidate AS MATERIALIZED (
   SELECT a.attrelid, a.attnum, a.attname, a.attacl FROM pg_attribute a
   WHERE {ASKED} AND a.attacl IS NOT NULL AND NOT a.attisdropped
 )
 SELECT g.*, c.relowner::bigint AS owner, {grants("a.attacl", "c", "c.relowner")} AS grants
 FROM (
-  SELECT s.nspname AS schema, s.usable, c.oid, c.relname AS relation, v.masks,
+  SELECT s.nspname AS schema, {_USABLE}, c.oid, c.relname AS relation, v.masks,
          array_agg(a.attname ORDER BY a.attname) AS columns, min(a.attnum) AS sample
   FROM candidate a JOIN pg_class c ON c.oid = a.attrelid JOIN place s ON s.oid = c.relnamespace
   LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = a.attnum
