@@ -11,8 +11,8 @@ from stepcreds.secret import Secret
 
 Inherit = Literal["all", "clean"]
 
-# Tokens of Vault and OpenBao, and what one logs in with. Addresses and namespaces are no secrets. And what `setup apply`
-# reads beside a token: no step needs a database's administrator.
+# Tokens of Vault and OpenBao, and what one logs in with. Addresses and namespaces are no secrets. And what
+# `setup apply` reads beside a token: no step needs a database's administrator.
 VAULT_TOKENS = (
     *("VAULT_TOKEN", "BAO_TOKEN", "VAULT_SECRET_ID", "BAO_SECRET_ID", "VAULT_WRAPPING_TOKEN"),
     "STEPCREDS_DATABASE_ADMIN_URL",
