@@ -123,7 +123,7 @@ def _behind(rights: Rights, rows: Rows, views: Sequence[View]) -> Iterator[str]:
 
 
 def _routine(database: str, name: str, definer: str, kind: str, digest: str, altered: str) -> Finding:
-    state = f"sha256:{digest[:16]}" if digest else f"altered:{altered.replace(' ', 'T')}"
+    state = f"sha256:{digest[:32]}" if digest else f"altered:{altered.replace(' ', 'T')}"
     what = f"call the {kind.lower()} {database}.{name}, which runs with the rights of {definer}"
     subject = f"{database}.{name} {kind.lower().replace(' ', '-')} {definer} {state}"
     return Finding("MY.ROUTINE.DEFINER", "admin", what, subject, fix=_ROUTINE_FIX, database=database)
