@@ -73,4 +73,19 @@ SHOWN = [
         objects="ANALYZE hr.salaries; CREATE VIEW app.{case} AS SELECT starelid::regclass::text AS name,"
         " stavalues1::text AS most FROM pg_catalog.pg_statistic",
     ),
+    *(
+        Case(
+            name=f"setting_{name}",
+            level="admin",
+            code="PG.SECRET.OPTION",
+            about=f"app.{name}",
+            objects="",
+            grant=f"ALTER DATABASE shop SET \"app.{name}\" = 'in-clear'",
+            attack=f"SELECT current_setting('app.{name}', true)",
+            reads="in-clear",
+            refused="",
+            undo=f'ALTER DATABASE shop RESET "app.{name}"',
+        )
+        for name in ("jwt_secret", "service_role_key", "db_password", "api_token")
+    ),
 ]

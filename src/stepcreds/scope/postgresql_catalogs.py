@@ -16,7 +16,10 @@ _SECRETS = (
     ("pg_statistic_ext_data", "stxdmcv", False),
 )
 # By how they end: "token_lifetime" and "jwt_issuer" hold none.
-_SECRET_NAME = "(passw(or)?d|passphrase|secret|token|credentials?|(api|access|private|secret|signing|encryption)_?key)$"  # noqa: S105
+_SECRET_NAME = (  # noqa: S105
+    "(passw(or)?d|passphrase|secret|token|credentials?|jwt|secret_key_base"
+    "|(api|access|private|secret|signing|encryption|service|service_role)_?key)$"
+)
 
 
 def secrets() -> str:

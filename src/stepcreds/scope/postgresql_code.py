@@ -32,9 +32,9 @@ def functions() -> str:
     reaching = " OR ".join(f"(e.extname = '{name}' AND f.proname ~ '{which}')" for name, which in REACHING.items())
     bits = masks(
         f"CASE WHEN f.prorettype = 'event_trigger'::regtype THEN {MAKES_TABLES}"
-        " WHEN has_function_privilege(p.oid, f.oid, 'EXECUTE') THEN"
-        f" has_schema_privilege(p.oid, f.pronamespace, 'USAGE') OR {CALLED}"
-        f" WHEN f.why = 'definer' THEN {CALLED} ELSE false END"
+        " WHEN has_function_privilege(p.oid, f.oid, 'EXECUTE') AND"
+        " has_schema_privilege(p.oid, f.pronamespace, 'USAGE') THEN true"
+        f" WHEN f.why = 'definer' OR has_function_privilege(p.oid, f.oid, 'EXECUTE') THEN {CALLED} ELSE false END"
     )
     # Written in SQL, it runs as its caller and calls what is in the list itself.
     reaching = f"l.lanname <> 'sql' AND ({reaching})"

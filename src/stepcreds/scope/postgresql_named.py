@@ -85,6 +85,8 @@ _MAY_STEP: Final = """CASE WHEN s.class = 'pg_proc'::regclass AND d.classid <> '
 
 # Of the function f and the probe role p.
 CALLED: Final = f"""EXISTS (
+  SELECT FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid AND d.deptype <> 'e'
+) AND EXISTS (
   WITH RECURSIVE named(class, oid, event) AS (
     SELECT 'pg_proc'::regclass::oid, f.oid, 'x'
     UNION
