@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stepcreds.clock import SystemClock, rfc3339
 from stepcreds.config.json_schema import json_schema
 
 GOOD = """\
@@ -86,6 +88,7 @@ def test_a_good_one_as_json(tmp_path: Path) -> None:
             },
         },
         "problems": [],
+        "warnings": [],
     }
 
 
@@ -103,6 +106,39 @@ def test_a_bad_one_as_json(tmp_path: Path) -> None:
     assert (code, err) == (2, "")
     problems = [dict(zip(("where", "key", "what", "fix"), problem, strict=True)) for problem in PROBLEMS]
     assert json.loads(out) == {"problems": problems}
+
+
+def with_allowance(tmp_path: Path, day: str) -> None:
+    allow = f"    allow: [{{what: PG.TABLE.OWN app, reason: the vendor's, expires: {day}}}]\n"
+    (tmp_path / "stepcreds.yml").write_text(GOOD.replace("    max_ttl", f"{allow}    max_ttl"))
+
+
+def test_an_allowance_that_has_expired_is_a_problem(tmp_path: Path) -> None:
+    with_allowance(tmp_path, "2026-01-31")
+    assert run(tmp_path, "check") == (
+        2,
+        "",
+        "stepcreds: error: 1 problem in the configuration\n"
+        "stepcreds.yml:9:60: profiles.migrate.allow[0].expires: the allowance expired on 2026-01-31\n"
+        "  fix: Take the privilege away, or decide again and give a later day.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n",
+    )
+
+
+def test_an_allowance_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+    day = rfc3339(SystemClock().now() + 9 * 86400)[:10]
+    with_allowance(tmp_path, day)
+    code, out, error = run(tmp_path, "check")
+    # Midnight may pass between the two.
+    said = re.sub(r"in [89] days", "in N days", out.splitlines()[-1])
+    assert said == (
+        f'{tmp_path / "stepcreds.yml"}: warning: profile migrate: allow "PG.TABLE.OWN app" expires in N days ({day}): '
+        "take the privilege away, or decide again"
+    )
+    assert (code, error, len(out.splitlines())) == (0, "", 3)
+    _, out, _ = run(tmp_path, "check", "--json")
+    (warning,) = json.loads(out)["warnings"]
+    assert warning.startswith('profile migrate: allow "PG.TABLE.OWN app" expires in ')
 
 
 def test_the_variable_names_the_file(tmp_path: Path) -> None:

@@ -280,16 +280,6 @@ PROFILE: dict[str, tuple[str, tuple[str, str, str, str]]] = {
             'Write a path below it, for example: "{dir}/pgpass"',
         ),
     ),
-    "expired": (
-        "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    allow:\n"
-        "      - {what: x, reason: y, expires: 2026-11-21}",
-        (
-            "9:30",
-            "profiles.a.allow[0].expires",
-            "the allowance expired on 2026-11-21",
-            "Take the privilege away, or decide again and give a later day.",
-        ),
-    ),
     "no such day": (
         "creds: database/creds/a\n    database: mysql://db\n    access: ddl\n    allow:\n"
         "      - {what: x, reason: y, expires: 2027-02-29}",

@@ -203,13 +203,24 @@ print(len(config.profiles), *sorted(set(sys.modules) - before))
     assert HEAVY & set(modules) == set()
 
 
-def test_the_clock_decides_what_has_expired(tmp_path: Path) -> None:
+def test_an_allowance_that_has_expired_keeps_nobody_from_revoking(tmp_path: Path) -> None:
     text = VALID["allowance"].replace("2026-11-22", "2026-11-21")
-    assert load(tmp_path, VALID["allowance"]).profiles["a"].allow[0].expires == "2026-11-22"
-    with pytest.raises(ConfigError):
-        load(tmp_path, text)
-    with pytest.raises(ConfigError):
-        load_config(folder(tmp_path, VALID["allowance"]) / "stepcreds.yml", {}, tmp_path, Later())
+    assert load(tmp_path, text).profiles["a"].allow[0].expires == "2026-11-21"
+
+
+def test_the_clock_decides_what_has_expired_where_the_file_is_checked(tmp_path: Path) -> None:
+    path = folder(tmp_path, VALID["allowance"]) / "stepcreds.yml"
+    load_config(path, {}, tmp_path, FixedClock(), strict=True)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {}, tmp_path, Later(), strict=True)
+    assert caught.value.problems == (
+        Problem(
+            "stepcreds.yml:9:43",
+            "profiles.a.allow[0].expires",
+            "the allowance expired on 2026-11-22",
+            "Take the privilege away, or decide again and give a later day.",
+        ),
+    )
 
 
 class Later(SystemClock):

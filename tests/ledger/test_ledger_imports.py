@@ -14,7 +14,7 @@ def test_writing_is_light() -> None:
     modules = set(run.stdout.split())
     assert {name for name in modules if name.startswith("stepcreds.ledger.")} == {
         f"stepcreds.ledger.{name}"
-        for name in ("canonical", "credential", "faults", "file", "folder", "journal", "link", "record")
+        for name in ("canonical", "credential", "faults", "file", "folder", "journal", "link", "privileges", "record")
     }
     assert {name.partition(".")[0] for name in modules} & HEAVY == set()
     assert "urllib.request" not in modules

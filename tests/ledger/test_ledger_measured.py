@@ -11,7 +11,7 @@ from ledger_samples import NOW, OUTCOME, PROVEN, STEP, UIDS, issued, open_journa
 from test_ledger_cli import ledger
 
 from stepcreds.ledger import credential
-from stepcreds.ledger.credential import MOST_FINDINGS, measurement_of
+from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges
 from stepcreds.ledger.fields import KINDS, misfit
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.record import Event
@@ -129,7 +129,7 @@ def test_what_nobody_knows_is_null_and_says_why(tmp_path: Path) -> None:
 
 def test_an_endless_list_is_cut_and_counted() -> None:
     many = tuple(WRITES._replace(subject=f"app.t{n}") for n in range(70))
-    said = credential.privileges(MEASURED._replace(findings=many))
+    said = privileges(MEASURED._replace(findings=many))
     granted = said["granted"]
     assert isinstance(granted, dict)
     assert (len(granted["findings"]), granted["more"]) == (MOST_FINDINGS, 20)

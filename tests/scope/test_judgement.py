@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,9 +11,17 @@ from hypothesis import strategies as st
 
 from stepcreds.config.model import Allowance, DatabaseURL, Profile
 from stepcreds.measurement import LEVELS, Finding, Level
-from stepcreds.scope.judgement import DECLARED, declared, judge, unused
+from stepcreds.scope import judgement
+from stepcreds.scope.judgement import DECLARED, declared
 
 URL = DatabaseURL("postgresql", "postgresql", "db", 5432, "shop", "require", None)
+
+
+TODAY = "2026-11-22"
+
+
+def judge(findings: Iterable[Finding], of: Profile) -> tuple[Finding, ...]:
+    return judgement.judge(findings, of, TODAY)
 
 
 def profile(access: Any = "read-only", **more: Any) -> Profile:
@@ -150,19 +159,6 @@ def test_what_somebody_decided_to_accept_is_allowed_by_its_exact_name() -> None:
         assert judged.standing == "excess"
     (judged,) = judge([finding("admin", subject="", **SERVER)], profile(allow=(ALLOWED._replace(what="X"),)))
     assert judged.standing == "allowed"
-
-
-def test_an_entry_that_is_not_needed_is_named() -> None:
-    of = profile(allow=(ALLOWED, ALLOWED._replace(what="Y app"), ALLOWED._replace(what="Z app")))
-    judged = judge([finding("ddl"), finding("read", code="Z")], of)
-    assert unused(judged, of) == (
-        'allow "Y app" matches nothing that it can do: remove it',
-        'allow "Z app" accepts what the profile declares anyway: remove it',
-    )
-    # In one database it is needed, in the other declared.
-    both = judge([finding("ddl"), finding("ddl", database="other")], of)
-    assert unused(both, of)[0].startswith('allow "Y app"')
-    assert unused((), profile()) == ()
 
 
 def test_the_order_is_excess_first_and_the_worst_of_it() -> None:

@@ -17,7 +17,7 @@ from stepcreds.vault.policy_text import PolicyTextError, read_policy
 
 VERIFY = Profile("verify", "app-verify", "database/creds/app-verify", None, "read-only", ("app",))
 MIGRATE = VERIFY._replace(name="migrate", role="app-migrate", creds="database/creds/app-migrate", access="ddl")
-PLACE = Place(VERIFY, {"migrate": MIGRATE, "verify": VERIFY}, engines=("database",))
+PLACE = Place(VERIFY, {"migrate": MIGRATE, "verify": VERIFY}, "2026-11-22", engines=("database",))
 
 
 def rule(path: str, *capabilities: str, via: str = "policy wide", asked: bool = False) -> Rule:

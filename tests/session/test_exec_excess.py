@@ -165,6 +165,27 @@ def test_what_somebody_accepts_passes_and_what_is_accepted_for_nothing_is_named(
     }
 
 
+def test_what_somebody_accepted_until_yesterday_is_excess_again(sweep: Sweep) -> None:
+    ended = {"reason": "the vendor's", "expires": "2026-01-31"}
+    sweep.change(access="read-only", allow=[{"what": name, **ended} for name in EXCESS])
+    run = sweep.run()
+    sweep.check(run, code=125, ran=False, verdicts=[DEAD])
+    assert (
+        "app_owner [ddl, and the profile declares read-only; the allowance for PG.SCHEMA.OWN app expired on 2026-01-31]"
+    ) in run.stderr
+    (recorded,) = privileges(sweep)
+    assert recorded["excess"] == EXCESS
+
+
+def test_what_is_accepted_for_another_profile_and_has_expired_is_nobody_elses_matter(sweep: Sweep) -> None:
+    sweep.change(access="ddl", allow=[{"what": "X y", "reason": "the vendor's", "expires": "2026-01-31"}])
+    run = sweep.run()
+    sweep.check(run, code=7, ran=True, verdicts=[DEAD])
+    assert normalised(run.stderr).startswith(
+        'stepcreds: warning: migrate: allow "X y" expired on 2026-01-31: remove it\n'
+    )
+
+
 def test_a_database_that_cannot_be_reached_to_measure(sweep: Sweep) -> None:
     with Before(sweep, first("reset")):
         run = sweep.run()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from step_runs import audited, kinds, normalised, of_kind, root, said, token_is_gone, until, verdicts
+from step_runs import audited, kinds, normalised, of_kind, reconfigure, root, said, token_is_gone, until, verdicts
 
 from conftest import Step
 from stepcreds.ci.github import GitHub
@@ -114,6 +114,15 @@ def test_the_last_step_of_this_job_alone(stack: Stack, step: Step, config_file: 
         "stepcreds: verify: proven dead (lease lookup and a witness)",
     ]
     assert {earlier.user, other.user} & stack.issued_roles() == set()
+
+
+def test_an_allowance_that_has_expired_keeps_nobody_from_revoking(stack: Stack, step: Step, config_file: Path) -> None:
+    Left(stack, config_file)
+    allow = [{"what": "PG.SCHEMA.OWN app", "reason": "the vendor's", "expires": "2026-01-31"}]
+    reconfigure(config_file, lambda document: document["profiles"]["verify"].update(allow=allow))
+    run = step("revoke", "--all")
+    assert run.returncode == 0, run.stderr
+    assert normalised(run.stderr) == folded("stepcreds: migrate: proven dead (lease lookup and a witness)\n")
 
 
 def test_all_closes_the_chain_and_a_later_step_opens_another(stack: Stack, step: Step, config_file: Path) -> None:

@@ -13,6 +13,7 @@ from stepcreds.config.duration import in_words
 from stepcreds.config.model import Config, Profile
 from stepcreds.errors import ConfigError
 from stepcreds.printable import one_line
+from stepcreds.scope.allowances import day, ending
 
 
 @click.group("config")
@@ -27,17 +28,20 @@ def command() -> None:
 def check(context: click.Context, config_path: Path | None, as_json: bool) -> None:
     """Check the configuration, and say everything that is wrong with it at once.
 
-    No server is asked. Exits with 0, or with 2 where anything is wrong.
+    No server is asked. Exits with 0, or with 2 where anything is wrong. An entry of `allow` that has expired is wrong
+    here, and nowhere else: for a step it only does not count any more.
     """
+    clock = SystemClock()
     try:
-        config, _ = load(config_path, SystemClock())
+        config, _ = load(config_path, clock, strict=True)
     except ConfigError as error:
         if not as_json:
             raise
         problems = [{"where": p.where, "key": p.key, "what": p.what, "fix": p.fix} for p in error.problems]
         click.echo(json.dumps({"problems": problems}, indent=2))
         context.exit(error.exit_code)
-    click.echo(json.dumps(_summary(config), indent=2) if as_json else "\n".join(_lines(config)))
+    today = day(clock.now())
+    click.echo(json.dumps(_summary(config, today), indent=2) if as_json else "\n".join(_lines(config, today)))
 
 
 @command.command()
@@ -48,8 +52,15 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2))
 
 
-def _lines(config: Config) -> list[str]:
-    return [f"{one_line(str(config.source))}: {_profile(profile)}" for profile in config.profiles.values()]
+def _lines(config: Config, today: str) -> list[str]:
+    said = [*map(_profile, config.profiles.values()), *(f"warning: {text}" for text in _warnings(config, today))]
+    return [f"{one_line(str(config.source))}: {text}" for text in said]
+
+
+def _warnings(config: Config, today: str) -> list[str]:
+    """What will be wrong before long."""
+    ends = [(profile, ending(entry, today)) for profile in config.profiles.values() for entry in profile.allow]
+    return [one_line(f"profile {profile.name}: {text}", 1000) for profile, text in ends if text]
 
 
 def _profile(profile: Profile) -> str:
@@ -61,7 +72,7 @@ def _profile(profile: Profile) -> str:
     return one_line(", ".join(words), 1000)
 
 
-def _summary(config: Config) -> dict[str, object]:
+def _summary(config: Config, today: str) -> dict[str, object]:
     profiles = {
         profile.name: {
             "role": profile.role,
@@ -73,4 +84,4 @@ def _summary(config: Config) -> dict[str, object]:
         }
         for profile in config.profiles.values()
     }
-    return {"file": str(config.source), "profiles": profiles, "problems": []}
+    return {"file": str(config.source), "profiles": profiles, "problems": [], "warnings": _warnings(config, today)}

@@ -52,10 +52,10 @@ def as_seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     return duration
 
 
-def load(path: Path | None, clock: Clock) -> tuple[Config, Mapping[str, str]]:
-    """The configuration, and the environment it was read in."""
+def load(path: Path | None, clock: Clock, *, strict: bool = False) -> tuple[Config, Mapping[str, str]]:
+    """The configuration, and the environment it was read in; `strict` as `load_config` has it."""
     variables = environment()
-    return load_config(path, variables, working_folder(), clock), variables
+    return load_config(path, variables, working_folder(), clock, strict=strict), variables
 
 
 def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:

@@ -27,12 +27,14 @@ def load_config(
     *,
     data: bytes | None = None,
     vault: VaultSettings | None = None,
+    strict: bool = False,
     kept: Mapping[Path, Path] = NOTHING_KEPT,
 ) -> Config:
     """The configuration of `path`, or of the file that `find_config` finds; `data` is what it said at another time.
 
     `vault`: the settings that were made of it at that time, which count whatever it and the environment say. `kept`:
-    where the files that the profiles name are now, for those that were kept.
+    where the files that the profiles name are now, for those that were kept. `strict`: an allowance that has expired
+    is a problem; else it only does not count, which must keep nobody from revoking.
 
     Reads the file, and looks whether the files that it names exist; asks no server. Raises `ConfigError` with every
     problem, in the order of the file.
@@ -49,7 +51,7 @@ def load_config(
         _section(given, "vault"), problems, environment=environment, base_folder=base_folder, cwd=cwd
     )
     ledger = _ledger(_section(given, "ledger"), environment, base_folder)
-    today = rfc3339(clock.now())[:10]
+    today = rfc3339(clock.now())[:10] if strict else None
     profiles: dict[str, Profile] = {}
     for name, values in _section(given, "profiles").items():
         if isinstance(values, dict):

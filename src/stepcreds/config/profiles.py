@@ -25,12 +25,13 @@ def read_profile(
     problems: Problems,
     *,
     base_folder: Path,
-    today: str,
+    today: str | None = None,
     kept: Mapping[Path, Path] = NOTHING_KEPT,
 ) -> Profile:
     """The profile `name`. What is wrong with it goes to `problems`.
 
-    `today` is the UTC date, YYYY-MM-DD; `kept` is as `parse_database_url` has it.
+    `today` is the UTC date, YYYY-MM-DD, where what expired before is a problem; `kept` is as `parse_database_url` has
+    it.
     """
     reader = _Reader(f"profiles.{name}", given, problems)
     database = reader.database(base_folder, kept)
@@ -162,7 +163,7 @@ class _Reader:
                 if schemas and not any(name.startswith(f"{schema}.") for schema in schemas):
                     self.wrong(f"{key}[{index}]", "it is in none of the schemas", "Add its schema to the key schemas.")
 
-    def allow(self, today: str) -> tuple[Allowance, ...]:
+    def allow(self, today: str | None) -> tuple[Allowance, ...]:
         entries = self.given.get("allow")
         allowances: list[Allowance] = []
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -173,7 +174,7 @@ class _Reader:
                 self.wrong(f"allow[{index}].what", "the same is in the list already", "Remove one of the two.")
             if expires and not _is_date(expires):
                 self.wrong(f"allow[{index}].expires", "there is no such day")
-            elif expires and expires < today:
+            elif expires and today is not None and expires < today:
                 what = f"the allowance expired on {expires}"
                 fix = "Take the privilege away, or decide again and give a later day."
                 self.wrong(f"allow[{index}].expires", what, fix)

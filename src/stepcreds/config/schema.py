@@ -144,7 +144,7 @@ _ALLOW = (
     Key(
         "expires",
         "text",
-        "The last day (UTC) on which it is accepted; after it the configuration is refused.",
+        "The last day (UTC) on which it is accepted; after it the finding is excess again.",
         required=True,
         example="2027-01-31",
         pattern="^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",

@@ -24,9 +24,8 @@ from stepcreds.model import Ending, Holding, Identity
 from stepcreds.printable import one_line
 from stepcreds.scope import report
 from stepcreds.secret import Secret
-from stepcreds.session import words
+from stepcreds.session import measuring, words
 from stepcreds.session.acquire import acquire, log_in
-from stepcreds.session.acquire import look as look_at
 from stepcreds.session.begin import begin
 from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Keeper, Surroundings
@@ -189,11 +188,11 @@ class OneProfile:
             raise NotLookedAtError("nothing was issued")
         if (nobody := scope.not_measured(self.profile)) is not None:
             raise NotLookedAtError(nobody.reason)
-        self.credential = look_at(self.credential, self.of.keeper, self.around.clock)
+        self.credential = measuring.look(self.credential, self.of.keeper, self.around.clock)
         measured = self.credential.holding.measurement
         assert isinstance(measured, Measured)  # noqa: S101 - it raises otherwise
         found = f"{report.verdict(self.profile, measured)}, by {measured.server}"
-        found += "".join(f"; {text}" for text in scope.unused(measured.findings, self.profile))
+        found += "".join(f"; {text}" for text in scope.remarks(measured.findings, self.profile, measured.time))
         if not measured.excess:
             return Link("scope", "ok", found)
         error = report.refusal(self.profile, measured)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stepcreds.config.model import LedgerSettings, Profile
 from stepcreds.errors import LedgerError, UsageError
-from stepcreds.ledger.credential import measurement_of, server_of
+from stepcreds.ledger.credential import server_of
+from stepcreds.ledger.privileges import measurement_of
 from stepcreds.ledger.reading import CredentialView, chains_of, unclosed, with_lease
 from stepcreds.ledger.record import new_uid
 from stepcreds.ledger.view import text_of

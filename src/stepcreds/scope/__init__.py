@@ -15,11 +15,12 @@ from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.errors import DatabaseError, UnmeasuredError
 from stepcreds.measurement import Finding, Measured, Measurement, NotMeasured
 from stepcreds.model import Grant, Lease
+from stepcreds.scope.allowances import day, remarks
 from stepcreds.scope.interface import Engine, Examination
-from stepcreds.scope.judgement import judge, unused
+from stepcreds.scope.judgement import judge
 from stepcreds.secret import Secret
 
-__all__ = ["engine_for", "grant", "held_against", "measure", "merged", "named", "not_measured", "places", "unused"]
+__all__ = ["engine_for", "grant", "held_against", "measure", "merged", "named", "not_measured", "places", "remarks"]
 
 TIMEOUT = 30.0  # seconds, for one look at one database
 # Too many connections, also of this user; starting up. MySQL's numbers for the first two are 1040, 1203 and 1226.
@@ -114,7 +115,7 @@ def merged(looks: Mapping[str, Examination]) -> Examination:
 
 def held_against(profile: Profile, examination: Examination, seconds: float, time: float) -> Measured:
     """`examination` as a measurement: every finding judged, excess first."""
-    findings = judge(examination.findings, profile)
+    findings = judge(examination.findings, profile, day(time))
     doubt = (f"not to be relied on: {examination.experimental}",) if examination.experimental else ()
     return Measured(
         findings,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from stepcreds.config.model import Access, Allowance, Profile
+from stepcreds.config.model import Access, Profile
 from stepcreds.measurement import LEVELS, Finding, Level
+from stepcreds.scope.allowances import stand
 
 DECLARED: Final[dict[Access, Level]] = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _STANDINGS: Final = ("excess", "allowed", "within")
@@ -19,25 +20,12 @@ _GRAVEST: Final = ("SUPERUSER", "DATABASE.OWN", "SCHEMA.OWN", "TABLE.OWN", "TABL
 _SHOWN: Final = 3  # of the declared relations and columns, in a sentence
 
 
-def judge(findings: Iterable[Finding], profile: Profile) -> tuple[Finding, ...]:
-    """Each finding with its standing: excess first, and within one standing the worst first."""
-    allowances = {entry.what: entry for entry in profile.allow}
-    judged = [_judged(finding, profile, allowances.get(finding.name)) for finding in findings]
-    return tuple(sorted(judged, key=_rank))
+def judge(findings: Iterable[Finding], profile: Profile, today: str) -> tuple[Finding, ...]:
+    """Each finding with its standing: excess first, and within one standing the worst first.
 
-
-def unused(findings: Sequence[Finding], profile: Profile) -> tuple[str, ...]:
-    """What `allow` of the profile says for nothing, in words. A list that nobody prunes rots."""
-    allowed = {finding.name for finding in findings if finding.standing == "allowed"}
-    others = {finding.name for finding in findings} - allowed
-    return tuple(
-        f'allow "{entry.what}" '
-        + ("accepts what the profile declares anyway" if entry.what in others else "matches nothing that it can do")
-        + ": remove it"
-        for entry in profile.allow
-        # What Vault's side is allowed, `stepcreds scope` knows: a step does not ask.
-        if entry.what not in allowed and not entry.what.startswith("VAULT.")
-    )
+    `today` is the UTC date, YYYY-MM-DD, which decides over what is allowed.
+    """
+    return tuple(sorted((_judged(finding, profile, today) for finding in findings), key=_rank))
 
 
 def declared(profile: Profile) -> str:
@@ -53,14 +41,9 @@ def _rank(finding: Finding) -> tuple[int, int, int, tuple[str, ...]]:
     return _STANDINGS.index(finding.standing), -LEVELS.index(finding.level), grave, names
 
 
-def _judged(finding: Finding, profile: Profile, allowance: Allowance | None) -> Finding:
+def _judged(finding: Finding, profile: Profile, today: str) -> Finding:
     because = _excess(finding, profile)
-    if not because:
-        return finding._replace(standing="within", because="")
-    if allowance is not None:
-        accepted = f"allowed until {allowance.expires}: {allowance.reason}"
-        return finding._replace(standing="allowed", because=accepted)
-    return finding._replace(standing="excess", because=because)
+    return stand(finding, because, profile, today) if because else finding._replace(standing="within", because="")
 
 
 def _excess(finding: Finding, profile: Profile) -> str:

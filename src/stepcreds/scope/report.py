@@ -8,6 +8,7 @@ from stepcreds.config.model import Profile
 from stepcreds.errors import ExcessError
 from stepcreds.measurement import LEVELS, Finding, Measured
 from stepcreds.printable import one_line
+from stepcreds.scope.allowances import entry_of
 from stepcreds.scope.judgement import declared
 
 MOST = 8  # findings in a message; `stepcreds scope` shows all
@@ -48,7 +49,7 @@ def refusal(profile: Profile, measured: Measured) -> ExcessError:
                 *_fixes(excess[:MOST]),
                 f"Or accept one of them for a while, under profiles.{profile.name}:",
                 "  allow:",
-                f'    - {{what: "{one_line(excess[0].name, LONGEST)}", reason: "…", expires: YYYY-MM-DD}}',
+                f"    - {entry_of(excess[0])}",
                 "Or have a warning of it: on_excess: warn",
             ]
         ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from stepcreds.config.model import Profile
 from stepcreds.measurement import LEVELS, Finding, Level
+from stepcreds.scope import allowances
 from stepcreds.scope.judgement import DECLARED
 from stepcreds.scope.token_paths import CHANGING, CODES, READING, Place, families, is_harmless, overlaps
 
@@ -39,18 +39,15 @@ def judge(rules: Iterable[Rule], place: Place) -> tuple[Finding, ...]:
             found[finding.name] = _joined(found.get(finding.name), finding)
             if not rule.asked:
                 read.append(finding)
-    return in_order(stand(finding, place.profile) for finding in found.values())
+    return in_order(stand(finding, place) for finding in found.values())
 
 
-def stand(finding: Finding, profile: Profile) -> Finding:
+def stand(finding: Finding, place: Place) -> Finding:
     """`finding` with its standing: whatever is more than worth knowing is excess, unless `allow` names it."""
     if finding.level == "info":
         return finding
-    for entry in profile.allow:
-        if entry.what == finding.name:
-            return finding._replace(standing="allowed", because=f"allowed until {entry.expires}: {entry.reason}")
-    because = finding.because or f"of Vault the profile needs {profile.creds} and nothing else"
-    return finding._replace(standing="excess", because=because)
+    because = finding.because or f"of Vault the profile needs {place.profile.creds} and nothing else"
+    return allowances.stand(finding, because, place.profile, place.today)
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

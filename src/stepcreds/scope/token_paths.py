@@ -43,6 +43,7 @@ class Place(NamedTuple):
 
     profile: Profile
     profiles: Mapping[str, Profile]  # all of the configuration, by name
+    today: str  # the UTC date, YYYY-MM-DD: until when something is allowed depends on it
     engines: tuple[str, ...] = ()  # paths of database engines, without a slash at the end
     stores: tuple[str, ...] = ()  # of kv
     transits: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ import math
 import os
 
 from stepcreds import scope
-from stepcreds.clock import Clock
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
 from stepcreds.deliver.fields import is_secret
@@ -17,12 +16,13 @@ from stepcreds.errors import ExcessError, LostAnswerError, UnmeasuredError, Vaul
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import new_uid
-from stepcreds.measurement import Measured, Measurement, NotMeasured
+from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
 from stepcreds.session.lifetime import shorten, stretch
-from stepcreds.session.step import Credential, Ended, Keeper, Step, Surroundings
+from stepcreds.session.measuring import measure
+from stepcreds.session.step import Credential, Ended, Step, Surroundings
 from stepcreds.session.words import ended
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.client import Vault
@@ -34,7 +34,7 @@ def acquire(
     """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`, and measured.
 
     `lasting`: of `profile.max_ttl` instead, and not less, because nobody will renew it. `unmeasured` is why nobody is
-    to look at this one, or not yet: see `look`.
+    to look at this one, or not yet: see `measuring.look`.
 
     Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
     what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
@@ -48,15 +48,6 @@ def acquire(
             raise
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
         return _Attempt(step, profile, lasting, unmeasured).run()
-
-
-def look(credential: Credential, keeper: Keeper, clock: Clock) -> Credential:
-    """The credential with what it can do; refused to nobody here. Raises `UnmeasuredError`; the credential is alive."""
-    profile, holding = credential.profile, credential.holding
-    measured = scope.measure(profile, holding.username, holding.password, clock)
-    holding = holding._replace(measurement=measured)
-    keeper.hold(holding)
-    return credential._replace(grant=scope.grant(profile, credential.grant.lease, measured), holding=holding)
 
 
 def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Vault) -> Login:
@@ -117,7 +108,9 @@ class _Attempt:
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
             lease = self.obtain(login)
-            measurement = self.measure()
+            measurement = measure(
+                step, profile, self.holding, self.found, lasting=self.lasting, unmeasured=self.unmeasured
+            )
         except BaseException as error:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
             self.tell(self.ending, error)
@@ -204,43 +197,10 @@ class _Attempt:
         elif (end := shorten(self.vault, self.profile, lease, self.clock)) is not None:
             self.hold(expire_time=min(end, login.time + login.ttl))
 
-    def measure(self) -> Measurement:
-        """What it can do, known to both halves and, where nobody will remember it at the end, on record at once.
-
-        Excess ends it, unless the profile is content with a warning.
-        """
-        step, profile, holding = self.step, self.profile, self.holding
-        measurement: Measurement | None = self.unmeasured or scope.not_measured(profile)
-        if measurement is None:
-            try:
-                with step.keeper.cancellation.interruptible():
-                    measurement = scope.measure(profile, holding.username, holding.password, self.clock)
-            except UnmeasuredError as error:
-                self.found(NotMeasured(error.reason))
-                raise
-        self.found(measurement)
-        if self.lasting:
-            step.journal.append(
-                record.measured(step.around.step_uid, holding.credential_uid, profile.name, measurement)
-            )
-        if isinstance(measurement, Measured):
-            self.judge(measurement)
-        return measurement
-
     def found(self, measurement: Measurement) -> None:
+        """What it can do is known to both halves, whatever becomes of it."""
         self.holding = self.holding._replace(measurement=measurement)
         self.step.keeper.hold(self.holding)
-
-    def judge(self, measured: Measured) -> None:
-        profile, voice = self.profile, self.step.around.voice
-        if measured.excess:
-            from stepcreds.scope import report
-
-            if profile.on_excess == "fail":
-                raise report.refusal(profile, measured)
-            voice.warn(report.warning(profile, measured))
-        for text in scope.unused(measured.findings, profile):
-            voice.warn(f"{profile.name}: {text}")
 
     def tell(self, ending: Ending, error: BaseException) -> None:
         """What was issued, and ended before it was handed over: a row of the summary, and for one refused a line."""
