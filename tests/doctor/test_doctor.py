@@ -456,6 +456,12 @@ def test_a_token_of_the_operator_that_may_not_read_the_role(stack: Stack, step: 
     assert done.returncode == 0
 
 
+def test_a_token_of_the_operator_that_vault_does_not_know(step: Step) -> None:
+    done = step("doctor", "verify", VAULT_TOKEN="s.nobody")
+    assert under(done.stdout, "role") == ("– role        not read: Vault does not know your token (any longer)\n")
+    assert done.returncode == 0
+
+
 def test_operator_without_a_token(step: Step, tmp_path: Path) -> None:
     done = step("doctor", "--operator", HOME=str(tmp_path))
     assert unannotated(done.stderr) == (

@@ -1,18 +1,18 @@
-"""Reads a JWT role with the operator's own Vault token, through hvac; it changes nothing and keeps nothing."""
+"""Reads a JWT role with the operator's own Vault token; it changes nothing and keeps nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
 from stepcreds.doctor.link import NotLookedAtError
+from stepcreds.errors import VaultError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
-from stepcreds.vault.transport import Transport
+from stepcreds.setup.live.operator import ForbiddenError, Live
 
-TIMEOUT = 10.0  # seconds
+TIMEOUT = 10.0  # seconds for one call: somebody waits for the answer
 
 
 def read_role(
@@ -22,51 +22,24 @@ def read_role(
 
     Raises `NotLookedAtError` with the reason where the role cannot be read.
     """
-    try:
-        import hvac
-    except ImportError:
-        raise NotLookedAtError("not read: hvac is not installed (pip install 'stepcreds[operator]')") from None
-    transport = Transport(settings, clock)
-    try:
-        client = hvac.Client(
-            url=address,
-            token=token.reveal(),
-            namespace=settings.namespace,
-            timeout=TIMEOUT,
-            proxies={address.partition("://")[0]: settings.proxies[address]} if address in settings.proxies else {},
-            # hvac follows redirects with the token in hand, and takes certificates from the environment.
-            allow_redirects=False,
-            session=transport.session(address),
-            verify=not settings.skip_verify,
-            cert="",
-        )
-        found = _read(client, f"auth/{settings.mount}/role/{role}")
+    there = settings._replace(addresses=(address,), timeout=min(settings.timeout or TIMEOUT, TIMEOUT))
+    with Live(there, token, clock) as vault:
+        found = _read(vault, f"auth/{settings.mount}/role/{role}")
         try:
-            issuer = _read(client, f"auth/{settings.mount}/config").get("bound_issuer")
+            issuer = _read(vault, f"auth/{settings.mount}/config").get("bound_issuer")
         except NotLookedAtError:
             issuer = None
-        return found, issuer
-    finally:
-        transport.close()
+    return found, issuer
 
 
-def _read(client: Any, path: str) -> Mapping[str, object]:
-    import hvac
-    import requests
-
-    reason = ""
+def _read(vault: Live, path: str) -> Mapping[str, object]:
     try:
-        # Not auth.jwt.read_role: that one tells a role which is not there by an exception, this one by None.
-        answer = client.read(path)
-    except hvac.exceptions.Forbidden:
-        reason = f"not read: your Vault token may not read {path}"
-    except (hvac.exceptions.VaultError, requests.RequestException, OSError, ValueError) as error:
-        reason = f"not read: {one_line(type(error).__name__)} at {path}"
-    if reason:
-        raise NotLookedAtError(reason)
-    if answer is None:
+        found = vault.read(path)
+    except ForbiddenError:
+        raise NotLookedAtError(f"not read: your Vault token may not read {path}") from None
+    except VaultError as error:
+        unknown = "Vault does not know your token (any longer)"
+        raise NotLookedAtError(f"not read: {unknown if error.status == 403 else one_line(error.what)}") from None
+    if found is None:
         raise NotLookedAtError(f"not read: there is no {path}")
-    data = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(data, dict):
-        raise NotLookedAtError(f"not read: {path} answered something else than a role")
-    return data
+    return found
