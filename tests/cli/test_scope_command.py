@@ -154,6 +154,69 @@ def test_what_is_allowed_is_no_excess(step: Step, config_file: Path, loose: str)
     assert run.returncode == 0
 
 
+def test_what_is_allowed_for_nothing_or_not_for_long_is_said(step: Step, config_file: Path, loose: str) -> None:
+    excess = sorted(names(parsed(step("scope", loose, "--json"))["findings"]))
+    allow = [{"what": name, "reason": "moving it", "expires": "2999-12-31"} for name in ("PG.TABLE.OWM app", *excess)]
+    allow[1]["expires"] = "2026-01-31"
+    reconfigure(config_file, lambda document: document["profiles"][loose].update(allow=allow))
+    run = step("scope", loose)
+    mistyped = 'allow "PG.TABLE.OWM app" matches nothing that it can do: remove it'
+    assert (
+        "\n"
+        "To accept one of them for a while, under profiles.loose.allow:\n"
+        f'  - {{what: "{excess[0]}", reason: "…", expires: YYYY-MM-DD}}\n'
+        "\n"
+        f"{mistyped}\n"
+        "\n"
+        "Not examined:\n"
+    ) in run.stdout
+    assert (
+        f"         because: ddl, and the profile declares read-only; the allowance for {excess[0]} expired on 2026-01-31\n"
+    ) in run.stdout
+    assert run.returncode == 1
+    assert parsed(step("scope", loose, "--json"))["remarks"] == [mistyped]
+    assert f"\nloose: {mistyped}\n" in step("scope", "--all").stdout
+
+
+def test_an_operators_token_that_vault_does_not_know(step: Step) -> None:
+    run = step("scope", "verify", VAULT_TOKEN="s.nobody")
+    said = [line for line in run.stdout.splitlines() if "only an operator sees" in line or "your token" in line]
+    assert said == [
+        "  - Vault: what only an operator sees: Vault does not know the token that you gave (any longer): it has expired "
+        "or was revoked. Log in again: vault login (or bao login)"
+    ]
+    assert run.returncode == 0
+
+
+def test_why_nobody_looked_is_json_as_well(step: Step, config_file: Path) -> None:
+    run = step("scope", "nobody", "--json")
+    assert parsed(run) == {
+        "version": 1,
+        "error": {
+            "what": f"There is no profile nobody in {config_file}",
+            "cause": "",
+            "fix": "The profiles there are: migrate, verify.",
+            "docs": "configuration",
+        },
+    }
+    assert unannotated(run.stderr).startswith("stepcreds: error: There is no profile nobody in ")
+    assert run.returncode == 2
+    config_file.write_text(config_file.read_text().replace("version: 1", "version: 2"))
+    broken = step("scope", "--all", "--json")
+    (problem,) = parsed(broken)["problems"]
+    assert (problem["key"], broken.returncode) == ("version", 2)
+    unset = step("scope", "--as-user", "NOT_SET", "--json")
+    assert (parsed(unset)["error"]["what"], unset.returncode) == ("The variable NOT_SET is not set", 2)
+
+
+def test_no_identity_is_json_as_well(step: Step) -> None:
+    run = step("scope", "verify", "--json", ACTIONS_ID_TOKEN_REQUEST_URL="", ACTIONS_ID_TOKEN_REQUEST_TOKEN="")
+    told = parsed(run)
+    assert sorted(told) == ["error", "version"]
+    assert unannotated(run.stderr).startswith(f"stepcreds: error: {told['error']['what']}\n")
+    assert run.returncode == 1
+
+
 def test_as_json(step: Step, loose: str) -> None:
     run = step("scope", loose, "--json")
     told = parsed(run)
@@ -296,7 +359,9 @@ def test_what_changed(stack: Stack, step: Step, tmp_path: Path, normal: Callable
         earlier.write_text(step("scope", "verify", "--json").stdout)
     finally:
         stack.sql("REVOKE INSERT ON app.orders FROM app_ro")
-    assert "\n+ write  PG.TABLE.WRITE app  EXCESS\n         it can INSERT into 1 table of app: app.orders" in more.stdout
+    assert (
+        "\n+ write  PG.TABLE.WRITE app  EXCESS\n         it can INSERT into 1 table of app: app.orders" in more.stdout
+    )
     assert more.returncode == 1
     assert [finding["name"] for finding in told["changes"]["new"]] == ["PG.TABLE.WRITE app"]
     less = step("scope", "verify", "--compare", str(earlier))
@@ -437,7 +502,11 @@ def test_a_token_tells_without_anybodys_help_that_it_can_issue_more(step: Step, 
     run = step("scope", "wide", "--json")
     token = parsed(run)["token"]
     assert (token["policies"], token["examined"], run.returncode) == (["app-wide"], True, 1)
-    assert names(token["findings"]) == {"VAULT.CREDS database/creds/*"}
+    assert names(token["findings"]) == {
+        "VAULT.CREDS database/creds/*",
+        "VAULT.CREDS database/creds/app-migrate",
+        "VAULT.CREDS database/creds/app-verify",
+    }
     assert "paths of the token's policies that nobody thought of asking about" in token["not_examined"]
 
 
@@ -592,13 +661,48 @@ def test_the_other_databases_of_the_server(elsewhere: Step, stack: Stack, databa
     assert (deletes["code"], deletes["database"], deletes["because"]) == (
         "PG.TABLE.WRITE",
         "beside",
-        "the profile does not declare the database beside",
+        "you do not declare the database beside",
     )
     assert [text for text in there["not_examined"] if "database" in text] == [
         f'the database shut: {where} said: too many connections for database "shut"'
     ]
     beyond = [each for each in there["findings"] if each["code"].startswith(("PG.ELSEWHERE", "PG.DATABASE.CONNECT"))]
     assert [(each["name"], each["objects"]) for each in beyond] == [("PG.DATABASE.CONNECT", ["shut"])]
+
+
+def test_nothing_speaks_of_vault_or_a_profile_where_there_is_none(
+    elsewhere: Step, database: Callable[..., str]
+) -> None:
+    url = database(
+        *TABLE,
+        "CREATE ROLE pool",
+        "GRANT pool TO pipeline WITH ADMIN OPTION",
+        "ALTER ROLE pipeline CREATEDB",
+        "CREATE SCHEMA other",
+        "GRANT USAGE, CREATE ON SCHEMA other TO pipeline",
+    )
+    try:
+        run = elsewhere("scope", "--as-user", "U", U=url)
+        narrow = elsewhere("scope", "--as-user", "U", "--access", "ddl", "--schemas", "nowhere", U=url)
+    finally:
+        database("ALTER ROLE pipeline NOCREATEDB", "DROP SCHEMA other", "DROP ROLE pool")
+    shown = run.stdout + narrow.stdout
+    assert re.findall("Vault|profile", shown) == []
+    said = dict(re.findall(r"  (PG\S+)[^\n]*  EXCESS\n(?: {9}[^f].*\n)+ {9}fix: (.*)\n", run.stdout))
+    assert said["PG.ROLE.CREATEDB"] == 'Take it from "pipeline".'
+    assert said["PG.ROLE.ADMIN_OPTION"] == 'REVOKE ADMIN OPTION FOR "pool" FROM "pipeline";'
+    assert said["PG.SCHEMA.CREATE"] == 'REVOKE CREATE ON SCHEMA "other" FROM "pipeline";'
+    assert "         because: ddl, and you declare read-only\n" in run.stdout
+    assert "         because: you do not declare the schema other\n" in narrow.stdout
+
+
+def test_a_database_that_nobody_reaches_is_no_profiles(elsewhere: Step) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as shut:
+        port = shut.getsockname()[1]
+    run = elsewhere("scope", "--as-user", "U", U=f"postgresql://a:hunter2@127.0.0.1:{port}/shop?sslmode=disable")
+    assert re.findall("Vault|profile|hunter2", run.stdout) == []
+    assert "  fix: check that this machine can reach the database\n" in run.stdout
+    assert (run.stderr, run.returncode) == ("", 1)
 
 
 def test_what_a_pipeline_holds_at_mariadb(elsewhere: Step, mariadb: MariaDB, account: Account) -> None:
@@ -777,7 +881,7 @@ def test_what_was_issued_is_ended_when_the_look_is_interrupted(
             output, problems = process.communicate(timeout=60)
     assert output == ""
     assert unannotated(problems) == (
-        f"stepcreds: error: Ended by {number.name} before every profile was looked at\n  see: {SEE}#cancelled\n"
+        f"stepcreds: error: Ended by {number.name} before the profile was looked at\n  see: {SEE}#cancelled\n"
     )
     assert process.returncode == 1
     assert [record["verdict"] for record in of_kind(config_file, "credential.closed")] == ["proven dead"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,19 +11,16 @@ import click
 
 from stepcreds.cli.operator import VARIABLES, operator_option, operator_token
 from stepcreds.cli.options import config_option, id_token_option, load, profiles_of, working_folder
-from stepcreds.cli.scope_table import Progress, print_json, table
-from stepcreds.cli.scope_text import Page
+from stepcreds.cli.scope_report import Report
+from stepcreds.cli.scope_table import Progress
 from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
 from stepcreds.config.model import Access
-from stepcreds.errors import UsageError
+from stepcreds.errors import StepcredsError, UsageError
 from stepcreds.ledger.record import new_uid
-from stepcreds.printable import one_line
 from stepcreds.survey import existing, looking
-from stepcreds.survey.comparison import Changes, Earlier
-from stepcreds.survey.document import document
-from stepcreds.survey.result import Survey
+from stepcreds.survey.comparison import Earlier
 
 EPILOG = """\b
 Examples:
@@ -98,96 +94,57 @@ def command(
     is the verdict; then comes the worst that it can do, each thing it can do and why, and what nobody looked at.
     """
     _check(profile, everything, as_user, access, (*schemas, *databases), operator or as_operator)
-    earlier = Earlier.read(earlier_file) if earlier_file is not None else None
-    clock = SystemClock()
-    report = _Report(earlier, str(earlier_file or ""), as_json, everything)
-    if as_user is not None:
+    report = Report(str(earlier_file or ""), as_json, everything)
+    try:
+        earlier = report.earlier = Earlier.read(earlier_file) if earlier_file is not None else None
+        if as_user is None:
+            names = None if everything else (str(profile),)
+            return _issued(report, names, everywhere, id_token_file, operator, as_operator, config_path)
         if earlier is not None:
             earlier.check(as_user)
         survey = existing.look(
             as_user,
             environment(),
             working_folder(),
-            clock,
+            SystemClock(),
             access=cast("Access", access or "read-only"),
             schemas=_names(schemas),
             databases=_names(databases),
             everywhere=everywhere,
         )
-        return report.conclude([survey], True)
+    except StepcredsError as error:
+        report.refuse(error)
+        raise
+    return report.conclude([survey], True)
+
+
+def _issued(
+    report: Report,
+    names: tuple[str, ...] | None,
+    everywhere: bool,
+    id_token_file: Path | None,
+    operator: bool,
+    as_operator: bool,
+    config_path: Path | None,
+) -> int:
+    """Look at what is issued for each profile of these `names`, by default for all. Raises `StepcredsError`."""
+    clock = SystemClock()
     config, variables = load(config_path, clock)
-    names = tuple(config.profiles) if everything else (str(profile),)
-    profiles = profiles_of(config, names)
-    if earlier is not None:
-        for name in names:
-            earlier.check(name)
+    profiles = profiles_of(config, names or tuple(config.profiles))
+    if report.earlier is not None:
+        for profile in profiles:
+            report.earlier.check(profile.name)
     own = operator_token(variables) if as_operator else None
     given = operator or any(variables.get(name) for name in VARIABLES)
-    progress = Progress(sys.stderr, len(profiles))
-    report.progress = progress
+    report.progress = progress = Progress(sys.stderr, len(profiles))
+    asking = own or (operator_token(variables, "--operator") if given else None)
     return looking.look(
-        looking.Order(
-            profiles,
-            everywhere,
-            id_token_file,
-            own or (operator_token(variables, "--operator") if given else None),
-        ),
+        looking.Order(profiles, everywhere, id_token_file, asking),
         surroundings(config, variables, clock, new_uid(), quiet=True, started_by=os.getppid(), operator_token=own),
         lambda next_one: progress.next(next_one.name),
         report.conclude,
+        report.refuse,
     )
-
-
-class _Report:
-    """Prints what was found, in the form that was asked for, and decides over the exit code."""
-
-    def __init__(self, earlier: Earlier | None, file: str, as_json: bool, several: bool) -> None:
-        self.earlier = earlier
-        self.file = file
-        self.as_json = as_json
-        self.several = several
-        self.progress: Progress | None = None
-
-    def conclude(self, surveys: Sequence[Survey], complete: bool) -> int:
-        if self.progress is not None:
-            self.progress.clear()
-        changes = [self.earlier.changes(survey) if self.earlier is not None else None for survey in surveys]
-        try:
-            self.write(surveys, changes)
-        except OSError:  # nobody reads it (any longer), or it cannot be written; what was issued is dead by now
-            with Path(os.devnull).open("w") as nowhere:
-                os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
-            return 1
-        clean = all(survey.clean for survey in surveys) and all(each is None or each.is_clean for each in changes)
-        return 0 if complete and clean else 1
-
-    def write(self, surveys: Sequence[Survey], changes: Sequence[Changes | None]) -> None:
-        if not self.as_json:
-            self.print(surveys)
-            return
-        documents = [document(*pair) for pair in zip(surveys, changes, strict=True)]
-        if self.several or documents:
-            print_json(sys.stdout, documents if self.several else documents[0])
-
-    def print(self, surveys: Sequence[Survey]) -> None:
-        page = Page(sys.stdout)
-        if self.several:
-            table(page, surveys)
-        for survey in surveys:
-            if self.earlier is not None:
-                self.compare(page, survey, self.earlier.changes(survey))
-            elif not self.several:
-                page.report(survey)
-
-    def compare(self, page: Page, survey: Survey, changes: Changes) -> None:
-        """Of several those alone of which there is something to tell."""
-        if not self.several:
-            page.changes(survey, changes, self.file)
-        elif not changes.is_empty:
-            page.line("")
-            page.changes(survey, changes, self.file)
-        elif survey.measured is not None:
-            page.line(f"{one_line(survey.profile.name)}: nothing changed")
 
 
 def _check(

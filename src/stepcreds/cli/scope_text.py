@@ -12,6 +12,7 @@ from stepcreds.cli.messages import coloured, render_error
 from stepcreds.databases.stream import place
 from stepcreds.measurement import Finding
 from stepcreds.printable import one_line, printable
+from stepcreds.scope.allowances import entry_of
 from stepcreds.survey.comparison import Changes
 from stepcreds.survey.result import Survey
 
@@ -47,6 +48,7 @@ class Page:
                 seen = survey.token.examined
                 self.line("  nothing beside its job" if seen else "  nothing could be seen of it: see below")
             self._findings(survey, survey.token.findings)
+        self._accept(survey)
         self._listed("Not examined:", words.unseen(survey))
         self._listed("Notes:", survey.measured.notes if survey.measured is not None else ())
         self._end(survey)
@@ -70,7 +72,13 @@ class Page:
         self._more(len(changes.gone))
         if survey.measured is not None and changes.is_empty:
             self.line("  nothing changed")
+        self.remarks(survey)
         self._end(survey)
+
+    def remarks(self, survey: Survey, before: str = "") -> None:
+        """What is to be done about the profile's `allow`."""
+        for text in survey.remarks:
+            self._wrapped(f"{before}{one_line(text, LONGEST)}", colour=_YELLOW)
 
     def line(self, text: str, colour: str = "") -> None:
         """One line, whatever is in it."""
@@ -141,6 +149,17 @@ class Page:
             self._wrapped(f"{_DEEP}was: {was}", len(_DEEP))
         for number, line in enumerate(finding.fix.splitlines() if finding.standing == "excess" else ()):
             self._wrapped(f"{_DEEP}{'     ' if number else 'fix: '}{one_line(line, LONGEST)}", len(_DEEP) + 5)
+
+    def _accept(self, survey: Survey) -> None:
+        """How one of the findings could be accepted, and what is to be done about those that were."""
+        excess = [finding for finding in survey.findings if finding.standing == "excess"]
+        if excess and survey.profile.creds:
+            self.line("")
+            self._wrapped(f"To accept one of them for a while, under profiles.{one_line(survey.profile.name)}.allow:")
+            self.line(f"  - {entry_of(excess[0])}")
+        if survey.remarks:
+            self.line("")
+            self.remarks(survey)
 
     def _more(self, count: int, what: str = "") -> None:
         if count > MOST:

@@ -6,7 +6,7 @@ from typing import Final
 
 from stepcreds.clock import rfc3339
 from stepcreds.databases.stream import place
-from stepcreds.errors import StepcredsError
+from stepcreds.errors import ConfigError, StepcredsError
 from stepcreds.measurement import Finding
 from stepcreds.survey.comparison import Changes
 from stepcreds.survey.result import Survey
@@ -44,6 +44,7 @@ def document(survey: Survey, changes: Changes | None = None) -> dict[str, object
         "digest": measured.digest if measured else None,
         "token": None,
         "ended": ended._asdict() if ended is not None else None,
+        "remarks": list(survey.remarks),
         "error": _error(survey.error),
     }
     if token is not None:
@@ -62,6 +63,14 @@ def document(survey: Survey, changes: Changes | None = None) -> dict[str, object
                 {"finding": finding_json(change.finding), "was": dict(change.was)} for change in changes.changed
             ],
         }
+    return said
+
+
+def failure(error: StepcredsError) -> dict[str, object]:
+    """Why nobody looked at anything, in the place of what was found."""
+    said: dict[str, object] = {"version": VERSION, "error": _error(error)}
+    if isinstance(error, ConfigError):
+        said["problems"] = [problem._asdict() for problem in error.problems]
     return said
 
 

@@ -11,6 +11,7 @@ from stepcreds.config.database_url import DatabaseURLError
 from stepcreds.config.login_url import parse_login_url
 from stepcreds.config.model import Access, Profile
 from stepcreds.errors import StepcredsError, UsageError
+from stepcreds.survey import plain_words
 from stepcreds.survey.measuring import measure, without_way_out
 from stepcreds.survey.result import Survey
 
@@ -62,6 +63,5 @@ def look(
     try:
         measured = measure(profile, login.user, login.password, clock, everywhere=everywhere)
     except StepcredsError as error:
-        error.what = error.what.replace("The credential of profile", "The credential in", 1)
-        return survey._replace(error=without_way_out(error))
-    return survey._replace(measured=measured)
+        return survey._replace(error=plain_words.of_error(without_way_out(error)))
+    return survey._replace(measured=plain_words.of_user(measured, login.user))

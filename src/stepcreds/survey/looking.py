@@ -49,14 +49,15 @@ def look(
     around: Surroundings,
     progress: Callable[[Profile], None],
     conclude: Callable[[Sequence[Survey], bool], int],
+    refuse: Callable[[StepcredsError], None],
 ) -> int:
     """Look at each profile in turn; what `conclude` makes of it, in the worker, is the code to exit with.
 
-    `conclude` is told whether every profile was looked at: an interruption leaves some out. Raises `StepcredsError`
-    where nothing can be looked at: no identity, no ledger, no such machine.
+    `conclude` is told whether every profile was looked at: an interruption leaves some out. `refuse` is told instead
+    why nothing could be looked at: no identity, no ledger. Raises `StepcredsError` where no step could run at all.
     """
     return run_pair(
-        lambda worker: _Looks(order, around, worker, progress).run(conclude),
+        lambda worker: _Looks(order, around, worker, progress).run(conclude, refuse),
         partial(take_over, around=around, argv=None),
         clock=around.clock,
     )
@@ -73,7 +74,7 @@ class _Looks:
         config, token = around.config, order.operator
         self.operator = Asking(config.vault, token, around.clock) if token is not None else None
 
-    def run(self, conclude: Callable[[Sequence[Survey], bool], int]) -> int:
+    def run(self, conclude: Callable[[Sequence[Survey], bool], int], refuse: Callable[[StepcredsError], None]) -> int:
         surveys: list[Survey] = []
         try:
             with self.worker.cancellation.interruptible():
@@ -83,10 +84,12 @@ class _Looks:
                 self.progress(profile)
                 surveys.append(self.one(step, profile))
         except Cancelled as cancelled:
-            what = f"Ended by {cancelled.signal_name} before every profile was looked at"
+            which = "every profile" if len(self.order.profiles) > 1 else "the profile"
+            what = f"Ended by {cancelled.signal_name} before {which} was looked at"
             self.around.voice.fail(CancelledError(what, docs="cancelled"))
         except StepcredsError as error:
             self.around.voice.fail(error)
+            refuse(error)
             return error.exit_code
         finally:
             if self.operator is not None:

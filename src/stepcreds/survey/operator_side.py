@@ -12,10 +12,15 @@ from stepcreds.printable import one_line
 from stepcreds.scope import token, token_paths
 from stepcreds.scope.token import Rule
 from stepcreds.scope.token_paths import Place
+from stepcreds.setup.live.operator import ForbiddenError
 from stepcreds.survey.asking import Asking, Job
 from stepcreds.vault.jwt_role import compare
 from stepcreds.vault.policy_text import PolicyTextError, read_policy
 
+UNKNOWN = (
+    "what only an operator sees: Vault does not know the token that you gave (any longer): it has expired or was "
+    "revoked. Log in again: vault login (or bao login)"
+)
 MOST_ROLES = 500  # of one auth mount
 # What Vault's own engines are; every other kind is taken for one that issues credentials.
 _STORES, _TRANSITS = ("kv", "generic"), ("transit",)
@@ -57,6 +62,9 @@ class Operator:
         return {path: str(mount.get("type")) for path, mount in found.items() if isinstance(mount, dict)}
 
     def miss(self, what: str, path: str, error: VaultError) -> None:
+        if error.status == 403 and not isinstance(error, ForbiddenError):
+            self.unseen.append(UNKNOWN)
+            return
         reason = f"your token may not use {path}" if error.status == 403 else one_line(error.what)
         self.unseen.append(f"{what}: {reason}")
 
@@ -151,7 +159,7 @@ class Operator:
             )
             policies = _policies(role)
             gives = token.judge(self.rules(policies), place.of_another())
-            found.append(token.stand(token.other_role(path, policies, gives, place, note=note), place.profile))
+            found.append(token.stand(token.other_role(path, policies, gives, place, note=note), place))
         return found
 
 

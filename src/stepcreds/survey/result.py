@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from stepcreds.config.model import Profile
 from stepcreds.errors import StepcredsError
 from stepcreds.measurement import LEVELS, Finding, Level, Measured
+from stepcreds.scope import allowances
 
 Verdict = Literal["within", "excess", "unmeasurable"]
 
@@ -46,6 +47,14 @@ class Survey(NamedTuple):
     def findings(self) -> tuple[Finding, ...]:
         """All of them, the database's first."""
         return (*(self.measured.findings if self.measured else ()), *(self.token.findings if self.token else ()))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the profile's `allow`; nothing where nobody knows what the credential can do."""
+        if self.measured is None:
+            return ()
+        vault = self.token is not None and not self.token.not_examined
+        return allowances.remarks(self.findings, self.profile, self.time, vault=vault)
 
     @property
     def verdict(self) -> Verdict:
