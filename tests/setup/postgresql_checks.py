@@ -281,6 +281,14 @@ class Guard:
                 ("DROP OWNED", "DROP OWNED BY app_owner"),
             ):
                 assert message(lambda: session.run(statement)) == f"{may_not} run {command}"  # noqa: B023
+            # What stands in CREATE SCHEMA has no start of its own.
+            site.run("GRANT CREATE ON DATABASE shop TO app_owner")
+            for statement in (
+                "CREATE SCHEMA s GRANT ALL ON app.old TO PUBLIC",
+                "CREATE SCHEMA s CREATE TABLE t (id int) GRANT USAGE ON SCHEMA app TO PUBLIC",
+            ):
+                assert message(lambda: session.run(statement)) == f"{may_not} run GRANT"  # noqa: B023
+            site.run("REVOKE CREATE ON DATABASE shop FROM app_owner")
             definer = "RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
             for name, statement in (
                 ("app.back_door()", f"CREATE FUNCTION app.back_door() {definer}"),

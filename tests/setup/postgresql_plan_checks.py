@@ -197,6 +197,17 @@ class Plan(PlanLab):
                 "stepcreds: 5 relation(s) do not belong to pl_owner: app.by_hand of postgres, app.customers of "
                 "pl_legacy, app.customers_id_seq of pl_legacy"
             )
+            assert admin.run(first.refused) == [
+                [
+                    "5 relation(s) do not belong to pl_owner: app.by_hand of postgres, app.customers of pl_legacy, "
+                    "app.customers_id_seq of pl_legacy\n"
+                    "A migration could not alter them. Where they belong to one role that cannot log in, name that one: "
+                    "--owner m=NAME\n"
+                    "Else give them to pl_owner, once, as a superuser, in this database, in a quiet moment (each is "
+                    "locked). Who has them now goes on as before, as a member of the new owner; what it makes later is "
+                    "its own again, unless it says SET ROLE:"
+                ]
+            ]
             assert first.why == (
                 "Stops here if relations in app belong to another role than pl_owner: only their owner can alter them, "
                 "and to whom they belong is yours to decide. It changes nothing."
@@ -204,10 +215,50 @@ class Plan(PlanLab):
             # Either way out: membership with what the role may do, or another owner.
             admin.run("CREATE ROLE pl_owner; GRANT pl_legacy TO pl_owner", "ALTER TABLE app.by_hand OWNER TO pl_owner")
             assert admin.run(first.done) == [[True]]
+            assert admin.run(first.refused) == [[None]]
             admin.run(first.sql)
             run_plan(admin, rest)
             with closing(self.member(site, "ddl")) as session:
                 session.run("ALTER TABLE app.orders ADD COLUMN made int", "ALTER TABLE app.by_hand ADD COLUMN made int")
+
+    def test_the_tables_of_who_logs_in_become_an_owners_by_the_statement_that_is_shown(self, site: Site) -> None:
+        with site.database("pl", SHOP) as admin:
+            admin.run(
+                f"ALTER ROLE pl_legacy LOGIN PASSWORD '{PASSWORD.reveal()}'",
+                "CREATE EXTENSION hstore",
+                "CREATE TABLE app.by_hand (id int) PARTITION BY LIST (id)",
+                "CREATE TABLE app.part PARTITION OF app.by_hand DEFAULT",
+                "CREATE VIEW app.seen AS SELECT note FROM app.orders",
+                "CREATE MATERIALIZED VIEW app.kept AS SELECT note FROM app.orders",
+                "CREATE SEQUENCE app.alone",
+                'ALTER SEQUENCE app.alone OWNER TO pl_legacy; ALTER TABLE app.orders RENAME TO "or\'d%ers"',
+                'CREATE TABLE "b%b".others (id int)',
+            )
+            statements = plan(site, "pl", site.profile("m", "ddl", database="pl"))
+            first = statements[0]
+            assert admin.run(first.done) == [[False]]
+            admin.run(first.remedy)
+            assert admin.run(first.done) == [[True]]
+            elsewhere = "SELECT tableowner FROM pg_tables WHERE schemaname = 'b%b'"
+            assert admin.run(elsewhere) == [["postgres"], ["postgres"]]
+            admin.run(first.remedy)  # and again
+            run_plan(admin, statements)
+            with closing(self.member(site, "ddl")) as session:
+                session.run(
+                    'ALTER TABLE app."or\'d%ers" ADD COLUMN made int',
+                    "ALTER TABLE app.by_hand ADD COLUMN made int",
+                    "DROP MATERIALIZED VIEW app.kept",
+                    "ALTER SEQUENCE app.alone RESTART",
+                )
+            with closing(site.login("pl_legacy", PASSWORD, "pl")) as application:
+                application.run(
+                    "INSERT INTO app.\"or'd%ers\" (note) VALUES ('as before')",
+                    "INSERT INTO app.customers (email) VALUES ('a@b')",
+                    "SELECT * FROM app.seen",
+                    "SELECT nextval('app.alone')",
+                )
+            profile = site.profile("m", "ddl", database="pl")
+            assert measure(profile, "pl_member", PASSWORD, SystemClock()).excess == ()
 
     def test_a_role_that_is_more_than_a_group_is_refused(self, site: Site) -> None:
         with site.database("pl", SHOP) as admin:
@@ -218,6 +269,12 @@ class Plan(PlanLab):
             assert message(lambda: admin.run(group.sql)) == (
                 "stepcreds: pl_ro owns objects, so it is no group of users who read or write rows"
             )
+            assert admin.run(group.refused) == [
+                [
+                    "pl_ro owns objects, so it is no group of users who read or write rows\n"
+                    "Name a role that owns nothing: --group r=NAME"
+                ]
+            ]
             admin.run("DROP TABLE app.mine")
             for power in ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS"):
                 admin.run(f"ALTER ROLE pl_ro {power}")
@@ -225,8 +282,53 @@ class Plan(PlanLab):
                 assert message(lambda: admin.run(group.sql)) == (
                     "stepcreds: pl_ro is a superuser, or makes roles or databases, replicates or bypasses row security"
                 )
+                assert admin.run(group.refused) == [
+                    [
+                        "pl_ro is a superuser, or makes roles or databases, replicates or bypasses row security\n"
+                        "So could every member of it: name another role for the profile: --group r=NAME"
+                    ]
+                ]
                 admin.run(f"ALTER ROLE pl_ro NO{power}")
             assert admin.run(group.done) == [[True]]
+            assert admin.run(group.refused) == [[None]]
+
+    @pytest.mark.parametrize("power", ["LOGIN", "NOLOGIN CREATEDB"])
+    def test_nor_one_that_is_a_member_of_what_is(self, site: Site, power: str) -> None:
+        with site.database("pl", SHOP) as admin:
+            admin.run(f"CREATE ROLE pl_app {power}", "CREATE ROLE pl_job", "CREATE ROLE pl_ro")
+            admin.run("GRANT pl_app TO pl_job; GRANT pl_job TO pl_ro")
+            group = plan(site, "pl", site.profile("r", "read-only", database="pl"))[0]
+            told = "pl_ro is a member of what can log in, or has power of its own: pl_app"
+            assert admin.run(group.done) == [[False]]
+            assert message(lambda: admin.run(group.sql)) == f"stepcreds: {told}"
+            assert admin.run(group.refused) == [
+                [
+                    f'{told}\nTake it out there, REVOKE … FROM "pl_ro"; or name another role for the profile: --group r=NAME'
+                ]
+            ]
+            admin.run("REVOKE pl_app FROM pl_job")
+            assert (admin.run(group.done), admin.run(group.refused)) == ([[True]], [[None]])
+
+    def test_a_group_of_another_database_stands_behind_no_profile(self, site: Site) -> None:
+        """Its members would have the rights of both: a server has one set of roles."""
+        with site.database("pl", SHOP) as admin:
+            admin.run("CREATE ROLE pl_ro")
+            with site.database('pl "2"', "CREATE TABLE mine (id int); GRANT SELECT ON mine TO pl_ro"):
+                group = plan(site, "pl", site.profile("r", "read-only", database="pl"))[0]
+                told = 'pl_ro is another group already: it has rights in "pl ""2"""'
+                assert admin.run(group.done) == [[False]]
+                assert message(lambda: admin.run(group.sql)) == f"stepcreds: {told}"
+                assert admin.run(group.refused) == [
+                    [
+                        f"{told}\n"
+                        "A server has one set of roles for all its databases, so each's users would have the rights of "
+                        "both. Name another: --group r=NAME"
+                    ]
+                ]
+                profile = site.profile("r", "read-only", database="pl", databases=("pl", 'pl "2"'))
+                declared = plan(site, "pl", profile)[0]
+                assert (admin.run(declared.done), admin.run(declared.refused)) == ([[True]], [[None]])
+            assert (admin.run(group.done), admin.run(group.refused)) == ([[True]], [[None]])
 
     def test_a_role_that_logs_in_stands_behind_no_profile(self, site: Site) -> None:
         """Its members could set its password, and go on when their own user is gone."""
@@ -238,6 +340,13 @@ class Plan(PlanLab):
             assert message(lambda: admin.run(owner.sql)) == (
                 "stepcreds: pl_owner can log in: its members could set its password, and go on as it"
             )
+            assert admin.run(owner.refused) == [
+                [
+                    "pl_owner can log in: its members could set its password, and go on as it\n"
+                    "Name a role that cannot, and that need not be there yet: --owner m=NAME\n"
+                    "Where the tables belong to one that can, setup then shows the way to give them to the new one."
+                ]
+            ]
             # Its way out: the tables go to a role that cannot log in, and the application is a member of that.
             admin.run("ALTER ROLE pl_owner RENAME TO pl_app", "CREATE ROLE pl_owner", "GRANT pl_owner TO pl_app")
             admin.run(f"ALTER ROLE pl_app PASSWORD '{PASSWORD.reveal()}'", "REASSIGN OWNED BY pl_app TO pl_owner")

@@ -19,6 +19,7 @@ DATABASE = 'acme "x" $(id) ${y} %{z} `w`'
 SCHEMA = "b'oo\"k\\s ü:x--"
 ENVIRONMENT = 'prod ${x} %{y} "z"\'s'
 PASSWORD = "one pass\"word\\ ${x}'s"
+OWNER, GROUP = f"{SCHEMA}_owner", f"{SCHEMA}_ro"
 TICKED = SCHEMA.replace('"', '""')
 
 
@@ -78,7 +79,7 @@ class Site:
     def write(self, form: str, *more: str) -> list[Path]:
         """`setup --format FORM`, as files."""
         answers = ["--ci", "github", "--issuer", self.stack.issuer.url, "--repository-id", "71717171"]
-        answers += ["--environment", f"migrate={ENVIRONMENT}", *more]
+        answers += ["--environment", f"migrate={ENVIRONMENT}", "--owner", OWNER, "--group", GROUP, *more]
         done = self.stepcreds("setup", "--format", form, "--out", form, *answers)
         assert (done.returncode, done.stderr) == (0, "")
         return [self.folder / line.removeprefix("Written: ") for line in done.stdout.splitlines()]

@@ -24,6 +24,7 @@ from stepcreds.devstack.issuer import Issuer
 from stepcreds.devstack.openbao import OpenBao
 from stepcreds.devstack.postgresql import PostgreSQL
 from stepcreds.devstack.stack import Stack
+from stepcreds.secret import Secret
 
 # ruff: noqa: F811, S608 - pytest hands a fixture in under the name it was imported with; the names in SQL are ours
 
@@ -197,14 +198,137 @@ class TestBeforeAnythingIsChanged:
             f"CREATE ROLE {shop.name}_somebody",
             f"ALTER TABLE {shop.name}.customers OWNER TO {shop.name}_somebody",
         )
+        # Nobody can ask whether this will be so.
+        shop.sql(
+            "CREATE FUNCTION public.no_grant() RETURNS event_trigger LANGUAGE plpgsql"
+            " AS $$BEGIN RAISE EXCEPTION 'not here'; END$$",
+            "CREATE EVENT TRIGGER no_grant ON ddl_command_start WHEN TAG IN ('GRANT') EXECUTE FUNCTION public.no_grant()",
+            f"ALTER TABLE {shop.name}.customers OWNER TO {shop.owner}",
+        )
         run = shop.setup("apply", "--yes")
         assert run.returncode == 1
         lines = run.stdout.splitlines()
         assert f"not done auth/{shop.mount}/config" in lines
         assert lines[-1] == "What was done stays; the next `stepcreds setup apply` does the rest."
         assert not [line for line in lines if line.startswith("done ")]
-        assert f"{shop.name}.customers" in run.stderr
+        assert (
+            "said: not here. All statements for this database are one transaction: nothing of it is there."
+            in run.stderr
+        )
         assert run.stderr.endswith(f"{SEE}setup-statement\n")
+
+
+class TestTheUsualShop:
+    """The tables are the application's own, which logs in."""
+
+    @pytest.fixture
+    def usual(self, shop: Shop) -> Shop:
+        shop.sql(
+            f"ALTER ROLE {shop.owner} RENAME TO app_{shop.name}", f"ALTER ROLE app_{shop.name} LOGIN PASSWORD 'l0g'"
+        )
+        return shop
+
+    def test_it_is_told_before_anything_is_changed_how_the_tables_get_an_owner(self, usual: Shop) -> None:
+        shop, place = usual, f"127.0.0.1:{usual.servers.postgresql.port}/{usual.name}"
+        told = (
+            f"2 relation(s) do not belong to {shop.owner}: {shop.name}.customers of app_{shop.name}, {shop.name}.orders of "
+            f"app_{shop.name}"
+        )
+        run = shop.setup("apply", "--yes")
+        assert run.returncode == 1
+        assert f" ! it would fail: {told}." in " ".join(run.stdout.split())
+        head, _, statement = run.stderr.partition("unless it says SET ROLE:\n")
+        assert head == (
+            f"stepcreds: error: {place} is not ready, and nothing was changed: {told}\n"
+            "  fix: A migration could not alter them. Where they belong to one role that cannot log in, name that one: "
+            "--owner migrate=NAME\n"
+            f"    Else give them to {shop.owner}, once, as a superuser, in this database, in a quiet moment (each is "
+            "locked). Who has them now goes on as before, as a member of the new owner; what it makes later is its own "
+            "again, "
+        )
+        statement, see, _ = statement.partition(f"{SEE}setup-not-ready\n")
+        assert see
+        assert shop.sql(f"SELECT FROM pg_roles WHERE rolname = '{shop.manager}'") == []
+        drift = json.loads(shop.setup("check", "--json").stdout)["drift"]
+        (refused,) = [each for each in drift if each["code"] == "database.refused"]
+        assert (refused["place"], refused["what"]) == (place, f"{told}.")
+        assert refused["fix"].splitlines()[2:] == [line[4:] for line in statement.splitlines()]
+        # As it stands there.
+        shop.sql(statement)
+        done = shop.setup("apply", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        migrate = shop.step("exec", "migrate", "--", sys.executable, "-c", MIGRATION, f"{shop.name}.invoices")
+        assert migrate.returncode == 0, migrate.stderr
+        assert shop.step("exec", "verify", "--", "true").returncode == 0
+        with closing(shop.servers.postgresql.connect(f"app_{shop.name}", Secret("l0g"), shop.name)) as application:
+            application.run(f"INSERT INTO {shop.name}.orders VALUES (99, 'as before')")
+
+    def test_the_application_itself_is_no_owner(self, usual: Shop) -> None:
+        """Nor what is a member of it: the measurement would refuse what setup had granted."""
+        shop, place = usual, f"127.0.0.1:{usual.servers.postgresql.port}/{usual.name}"
+        run = shop.setup("apply", "--yes", "--owner", f"app_{shop.name}")
+        assert (run.returncode, run.stderr) == (
+            1,
+            f"stepcreds: error: {place} is not ready, and nothing was changed: app_{shop.name} can log in: its members "
+            "could set its password, and go on as it\n"
+            "  fix: Name a role that cannot, and that need not be there yet: --owner migrate=NAME\n"
+            "    Where the tables belong to one that can, setup then shows the way to give them to the new one.\n"
+            f"{SEE}setup-not-ready\n",
+        )
+        shop.sql(f"CREATE ROLE {shop.owner} NOLOGIN", f"GRANT app_{shop.name} TO {shop.owner}")
+        run = shop.setup("apply", "--yes")
+        assert (run.returncode, run.stderr) == (
+            1,
+            f"stepcreds: error: {place} is not ready, and nothing was changed: {shop.owner} is a member of what can log "
+            f"in, or has power of its own: app_{shop.name}\n"
+            f'  fix: Take it out there, REVOKE … FROM "{shop.owner}"; or name another role for the profile: --owner '
+            "migrate=NAME\n"
+            f"{SEE}setup-not-ready\n",
+        )
+
+
+class TestTwoConfigurationsOfOneServer:
+    @pytest.fixture
+    def two(self, stack: Stack, tmp_path: Path) -> Iterator[tuple[Shop, Shop]]:
+        """Two shops that nobody has set up, both with the tables in a schema `app`."""
+        shops = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            made = Shop(stack, tmp_path / name)
+            shops.append(made)
+            config = tmp_path / name / "stepcreds.yml"
+            config.write_text(config.read_text().replace(f"[{made.name}]", "[app]"))
+            made.sql(
+                f"ALTER SCHEMA {made.name} RENAME TO app", f"ALTER ROLE {made.owner} RENAME TO {made.name}_app_owner"
+            )
+        yield shops[0], shops[1]
+        for each in shops:
+            each.remove()
+
+    def test_each_has_roles_of_its_own(self, two: tuple[Shop, Shop]) -> None:
+        for each in two:
+            run = each.setup("apply", "--yes")
+            assert run.returncode == 0, run.stdout + run.stderr
+        for each in two:
+            for profile in ("migrate", "verify"):
+                step = each.step("exec", profile, "--", "true")
+                assert step.returncode == 0, step.stderr
+            assert each.sql(f"SELECT count(*) FROM pg_roles WHERE rolname = '{each.name}_app_ro'") == [[1]]
+
+    def test_a_group_is_not_taken_from_the_other(self, two: tuple[Shop, Shop]) -> None:
+        first, second = two
+        group = f"{first.name}_ours"
+        assert first.setup("apply", "--yes", "--group", group).returncode == 0
+        run = second.setup("apply", "--yes", "--group", group)
+        assert (run.returncode, run.stderr) == (
+            1,
+            f"stepcreds: error: 127.0.0.1:{second.servers.postgresql.port}/{second.name} is not ready, and nothing was "
+            f"changed: {group} is another group already: it has rights in {first.name}\n"
+            "  fix: A server has one set of roles for all its databases, so each's users would have the rights of both. "
+            "Name another: --group verify=NAME\n"
+            f"{SEE}setup-not-ready\n",
+        )
+        assert first.step("exec", "verify", "--", "true").returncode == 0
 
 
 @pytest.mark.parametrize(("answer", "code", "there"), [("n", 1, False), ("y", 0, True)])

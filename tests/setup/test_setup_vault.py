@@ -14,6 +14,7 @@ from stepcreds.errors import UnsupportedError, UsageError
 from stepcreds.secret import Secret
 from stepcreds.setup import vault
 from stepcreds.setup.given import Given
+from stepcreds.setup.questions import complete
 from stepcreds.setup.vault import USERNAME_TEMPLATE
 
 POLICY = Path(__file__).with_name("policy.hcl")
@@ -251,9 +252,37 @@ def test_a_long_schema_makes_no_name_that_postgresql_would_cut(tmp_path: Path) -
     bodies = settings(plan(config(tmp_path, profiles)))
     groups = [str(bodies[f"database/roles/app-{name}"].body["creation_statements"][1]) for name in "ab"]  # type: ignore[index]
     assert groups == [
-        f'GRANT "{"ü" * 27}_90a85b4c" TO "{{{{name}}}}"',
-        f'GRANT "{"ü" * 27}_a784616d" TO "{{{{name}}}}"',
+        f'GRANT "app_{"ü" * 25}_40a3b056" TO "{{{{name}}}}"',
+        f'GRANT "app_{"ü" * 25}_2591bbcd" TO "{{{{name}}}}"',
     ]
+
+
+def test_a_role_is_called_after_its_database_and_schemas(tmp_path: Path) -> None:
+    """A server has one set of roles, so another database's must not have the same name."""
+    of = {"shop": DATABASE.replace("/app", "/shop"), "odd": DATABASE.replace("/app", "/sh%3Bop")}
+    profiles = {
+        "same": profile("same"),
+        "other": profile("other", database=of["shop"]),
+        "two": profile("two", database=of["shop"], schemas=["app", "hr"]),
+        "all": profile("all", database=of["shop"], schemas=[]),
+        "writer": profile("writer", database=of["shop"], access="read-write"),
+        "one-table": profile("one-table", database=of["shop"], tables=["app.t"]),
+        "ddl": profile("ddl", database=of["shop"], access="ddl", schemas=["app", "hr"]),
+        "taken": profile("taken", schemas=[]),
+        "odd": profile("odd", database=of["odd"]),
+    }
+    answers = complete(config(tmp_path, profiles), given({"no_environment": True}))
+    assert {name: answer.role for name, answer in answers.profiles.items()} == {
+        "same": "app_ro",
+        "other": "shop_app_ro",
+        "two": "shop_app_hr_ro",
+        "all": "shop_ro",
+        "writer": "shop_app_rw",
+        "one-table": "shop_app_one-table_ro",
+        "ddl": "shop_app_owner",
+        "taken": "app_taken_ro",
+        "odd": "0efb6c10_app_ro",
+    }
 
 
 def test_a_connection_has_the_name_that_was_answered(tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 
 PAGE = (Path(__file__).parents[2] / "docs" / "vault.md").read_text(encoding="utf-8")
-# Of the page's names only this one must not be another test's as well.
-MANAGER, PASSWORD = "docs_mgr", "a-password-of-the-docs"
+# A server has one set of roles for all its databases: these must not be another test's as well.
+MANAGER, OWNER, GROUP, PASSWORD = "docs_mgr", "docs_owner", "docs_ro", "a-password-of-the-docs"
 
 
 def generated(name: str) -> str:
     found = re.search(rf"<!-- generated: {name} -->\n\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found is not None
-    return found[1].replace("stepcreds_vault", MANAGER)
+    return found[1].replace("stepcreds_vault", MANAGER).replace("app_owner", OWNER).replace("app_ro", GROUP)
 
 
 @pytest.fixture
@@ -36,8 +36,9 @@ def database(stack: Stack, tmp_path: Path) -> Iterator[str]:
         server.run("CREATE DATABASE app")
         try:
             with closing(stack.postgresql.connect(SUPERUSER, stack.postgresql.password, "app")) as connection:
-                connection.run("CREATE SCHEMA app AUTHORIZATION app_owner")
-                connection.run("SET ROLE app_owner")
+                connection.run(f"CREATE ROLE {OWNER} NOLOGIN")
+                connection.run(f"CREATE SCHEMA app AUTHORIZATION {OWNER}")
+                connection.run(f"SET ROLE {OWNER}")
                 connection.run("CREATE TABLE app.orders AS SELECT 1 AS id")
             script = tmp_path / "app.sql"
             script.write_text(generated("database setup"))
@@ -55,8 +56,10 @@ def database(stack: Stack, tmp_path: Path) -> Iterator[str]:
             yield "app"
         finally:
             server.run("DROP DATABASE app WITH (FORCE)")
-            server.run(f"DROP OWNED BY {MANAGER}")
-            server.run(f"DROP ROLE {MANAGER}")
+            for role in (MANAGER, GROUP, OWNER):
+                if server.run("SELECT FROM pg_roles WHERE rolname = :name", name=role):
+                    server.run(f"DROP OWNED BY {role}")
+                    server.run(f"DROP ROLE {role}")
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def test_the_page_gives_two_credentials_that_can_what_it_says_and_end(stack: Sta
     migrate, verify = (vault.read(f"database/creds/docs-{name}") for name in ("migrate", "verify"))
     with closing(connect(stack, migrate)) as session:
         session.run("CREATE TABLE app.notes (id int)")
-        assert session.run("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == [["app_owner"]]
+        assert session.run("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == [[OWNER]]
     with closing(connect(stack, verify)) as session:
         # What the migration made is readable at once, and nothing can be changed.
         assert session.run("SELECT count(*) FROM app.notes, app.orders") == [[0]]

@@ -48,12 +48,14 @@ _OPTIONS = (
         help="Any other claim. An empty value takes a claim out again.",
     ),
     click.option("--user-claim", metavar="NAME", help="What makes jobs one entity at Vault; it fixes the repository."),
-    click.option("--owner", multiple=True, metavar="[PROFILE=]ROLE", help="The tables' owner. Default: SCHEMA_owner."),
+    click.option(
+        "--owner", multiple=True, metavar="[PROFILE=]ROLE", help="The tables' owner. Default: DATABASE_SCHEMA_owner."
+    ),
     click.option(
         "--group",
         multiple=True,
         metavar="[PROFILE=]ROLE",
-        help="For the others. Default: SCHEMA_ro, SCHEMA_rw.",
+        help="For the others. Default: DATABASE_SCHEMA_ro, DATABASE_SCHEMA_rw.",
     ),
     click.option(
         "--connection",

@@ -69,8 +69,13 @@ class Text:
                 "      Nobody knows whether it has what it needs: have its administrator run what",
                 "      `stepcreds setup --format sql` prints.",
             ]
+        reasons = {statement: reason.partition("\n")[0] for statement, reason in state.refused}
         for statement in state.missing:
-            lines += self._statement(statement)
+            if statement in reasons:
+                first, *others = _wrapped(f"it would fail: {reasons[statement]}.")
+                lines += [self._marked("!", first), *(f"    {line}" for line in others)]
+            else:
+                lines += self._statement(statement)
         for statement, reason in state.left:
             first, *others = _wrapped(f"left as it is, {reason}: {statement.why}")
             lines += [self._marked(".", first), *(f"    {line}" for line in others)]

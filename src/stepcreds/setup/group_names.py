@@ -9,7 +9,7 @@ from stepcreds.config.model import Profile
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
 from stepcreds.setup.connections import has_connection, server
-from stepcreds.setup.postgresql_names import LONGEST_NAME
+from stepcreds.setup.postgresql_names import LONGEST_NAME, NOT_FOR_THE_ENGINE
 
 _SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
 
@@ -17,9 +17,10 @@ _SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
 def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[str, str]:
     """The role of each profile with a PostgreSQL: `given` (by profile), or a name made of its schemas; "" for others.
 
-    `app_ro` and `app_rw` are groups, made for nothing else; `app_owner` owns the tables and is there already. With
-    `tables` or `columns` a group is the profile's own. A server has one set of roles for all its databases, so a name
-    that a profile of another database has already gets the database before it.
+    `shop_app_ro` and `shop_app_rw` are groups, made for nothing else, `shop_app_owner` owns the tables, of the schema
+    app in the database shop; of the schema app in the database app they are `app_ro`, …: a server has one set of roles
+    for all its databases, so the name has the database in it. With `tables` or `columns`, and where a profile that
+    declares something else has the name already, a group is the profile's own.
 
     Raises `UsageError` where one group would have to be two.
     """
@@ -33,7 +34,7 @@ def role_names(profiles: Sequence[Profile], given: Mapping[str, str]) -> dict[st
         name = given.get(profile.name) or _short(_name(profile))
         holder = taken.get((where, name))
         if holder is not None and holder[1] != kind and profile.name not in given and not _owns(profile):
-            name = _short(f"{profile.database.database}_{_name(profile)}")
+            name = _short(_name(profile, own=True))
             holder = taken.get((where, name))
         if holder is not None and holder[1] != kind:
             raise UsageError(
@@ -60,19 +61,26 @@ def _kind(profile: Profile) -> object:
     return (profile.access, profile.database.database, *limits)
 
 
-def _name(profile: Profile) -> str:
+def _name(profile: Profile, *, own: bool = False) -> str:
     assert profile.database is not None  # noqa: S101 - the caller has looked
-    names = [*profile.schemas] or [profile.database.database or "database"]
-    if _owns(profile):
-        return f"{names[0]}_owner"
-    if profile.tables or profile.columns:
+    schemas = profile.schemas[:1] if _owns(profile) else profile.schemas
+    names = [*dict.fromkeys([_safe(profile.database.database), *schemas])]
+    if own or ((profile.tables or profile.columns) and not _owns(profile)):
         names.append(profile.name)
     return "_".join([*names, _SUFFIX[profile.access or "read-only"]])
+
+
+def _safe(database: str) -> str:
+    """`database` for a part of a name; a database may be called what no role in a statement of Vault's engine may."""
+    return _digest(database) if any(part in database for part in NOT_FOR_THE_ENGINE) else database or "database"
 
 
 def _short(name: str) -> str:
     """PostgreSQL cuts a name after 63 bytes, and it may then be another role's."""
     if len(name.encode()) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"
+    return f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{_digest(name)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]

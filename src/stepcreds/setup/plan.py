@@ -40,6 +40,11 @@ class Statement(NamedTuple):
     # A query of one text: why it would leave things as they are, whoever asks being who runs it; null where it would
     # not. "" for what always does its work or fails.
     unless: str = ""
+    # A query of one text, asked before anything is run: why it would fail, a line, and how to mend that, in lines; null
+    # where it would not. The statement itself refuses the same.
+    refused: str = ""
+    # SQL that mends it, which is shown and never run: what it changes is not stepcreds' to change.
+    remedy: str = ""
 
 
 class DatabasePlan(NamedTuple):

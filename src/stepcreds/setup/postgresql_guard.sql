@@ -32,6 +32,12 @@ BEGIN
     END LOOP;
   ELSIF tg_event = 'ddl_command_end' THEN
     FOR made IN SELECT * FROM pg_event_trigger_ddl_commands() LOOP
+      -- CREATE SCHEMA runs what stands in it, and no start of that is told.
+      IF made.command_tag IN ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES') AND NOT made.in_extension THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+          MESSAGE = format('stepcreds guard: %s may not run %s', session_user, made.command_tag),
+          HINT = 'Rights are changed by hand, or by a profile without the guard.';
+      END IF;
       IF made.classid = 'pg_proc'::regclass
         AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = made.objid AND p.prosecdef) THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',

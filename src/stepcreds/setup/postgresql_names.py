@@ -9,12 +9,12 @@ from stepcreds.printable import one_line
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without an error, and it may then name another role
 # `;` and `{{` mean something to Vault's engine even inside quotes; `$sc$` would end the body of our DO statements.
-_NOT_FOR_THE_ENGINE = (";", "{{", "}}", "$sc$")
+NOT_FOR_THE_ENGINE = (";", "{{", "}}", "$sc$")
 
 
 def identifier(name: str) -> str:
     """`name` quoted for a statement that Vault's engine runs. Raises `UnsupportedError` for one it would misread."""
-    if not _fits(name) or any(part in name for part in _NOT_FOR_THE_ENGINE):
+    if not _fits(name) or any(part in name for part in NOT_FOR_THE_ENGINE):
         raise UnsupportedError(
             f"{name!a} cannot stand in a statement for Vault's database engine.",
             cause="A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte.",

@@ -36,14 +36,16 @@ def database_plan(url: DatabaseURL, profiles: Sequence[Profile], answers: Answer
     _check_roles(profiles, answers)
     owners = {profile.name: answers.profiles[profile.name].role for profile in profiles if profile.access == "ddl"}
     groups = {profile.name: answers.profiles[profile.name].role for profile in profiles if profile.name not in owners}
+    flags = _flags(profiles, answers)
     guarded = any(answers.profiles[name].guard for name in owners)
     statements: list[Statement] = []
     for profile in profiles:
         if profile.name in owners:
-            statements += _for_owner(url.database, profile, owners[profile.name])
+            statements += _for_owner(url.database, profile, owners[profile.name], flags[profile.name])
     for profile in profiles:
         if profile.name in groups:
-            statements += _for_group(profile, groups[profile.name], tuple(dict.fromkeys(owners.values())))
+            makers = tuple(dict.fromkeys(owners.values()))
+            statements += _for_group(profile, groups[profile.name], makers, flags[profile.name])
     statements += _for_manager(url.database, profiles, answers.manager, owners, groups)
     if guarded:
         statements += [*guard.installation(), roles.handed_on(answers.manager, guard.GUARDED, owner=False)]
@@ -52,21 +54,30 @@ def database_plan(url: DatabaseURL, profiles: Sequence[Profile], answers: Answer
     return DatabasePlan(url, tuple(dict.fromkeys(statements)), answers.manager)
 
 
-def _for_owner(database: str, profile: Profile, owner: str) -> list[Statement]:
+def _flags(profiles: Sequence[Profile], answers: Answers) -> dict[str, str]:
+    """By profile, the flag that names another role; profiles that share one role have that of the first."""
+    first: dict[str, str] = {}
+    for profile in profiles:
+        flag = "--owner" if profile.access == "ddl" else "--group"
+        first.setdefault(answers.profiles[profile.name].role, f"{flag} {profile.name}=NAME")
+    return {profile.name: first[answers.profiles[profile.name].role] for profile in profiles}
+
+
+def _for_owner(database: str, profile: Profile, owner: str, flag: str) -> list[Statement]:
     within = reach(profile)
     return [
-        owner_of.owns_what_is_there(owner, within),
-        roles.owner(owner),
+        owner_of.owns_what_is_there(owner, within, flag),
+        roles.owner(owner, flag),
         *owner_of.rights(owner, database, within),
         owner_of.temporary(database, owner),
     ]
 
 
-def _for_group(profile: Profile, group: str, owners: Sequence[str]) -> list[Statement]:
+def _for_group(profile: Profile, group: str, owners: Sequence[str], flag: str) -> list[Statement]:
     access = str(profile.access)
     why = f"Members of {shown(group)} may log in, also when PUBLIC may not."
     return [
-        roles.group(group, access=access),
+        roles.group(group, access=access, databases=databases(profile), flag=flag),
         *(roles.connect(database, group, why) for database in databases(profile)),
         *groups_of.rights(group, access, reach(profile), owners),
     ]

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from stepcreds.setup.plan import Statement
 from stepcreds.setup.postgresql_groups import usage
 from stepcreds.setup.postgresql_names import do, literal, quoted, refusal, shown
-from stepcreds.setup.postgresql_reach import OURS, RELATIONS, Reach, exists, holds_on_schemas, in_each_schema
+from stepcreds.setup.postgresql_reach import (
+    OURS,
+    RELATIONS,
+    Reach,
+    exists,
+    holds_on_schemas,
+    in_each_schema,
+    percent,
+)
 
 
 def rights(owner: str, database: str, within: Reach) -> Iterator[Statement]:
@@ -39,32 +47,30 @@ def rights(owner: str, database: str, within: Reach) -> Iterator[Statement]:
         )
 
 
-def owns_what_is_there(owner: str, within: Reach) -> Statement:
+def owns_what_is_there(owner: str, within: Reach, flag: str) -> Statement:
     """Refuses what would fail later: PostgreSQL lets only the owner of a table alter it.
 
-    A role that `owner` is a member of, with its rights inherited, counts as `owner`.
+    A role that `owner` is a member of, with its rights inherited, counts as `owner`. `flag` names another owner:
+    "--owner a=NAME".
     """
     theirs = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
     WHERE c.relkind IN ({RELATIONS}, 'S') AND {within.where_table} AND {OURS} AND o.rolname <> {literal(owner)}
       AND NOT EXISTS (SELECT FROM pg_roles r
         WHERE r.rolname = {literal(owner)} AND pg_has_role(r.oid, o.oid, 'USAGE'))"""
-    told = f"format('stepcreds: %s do not belong to %s: %s', number, {literal(shown(owner))}, examples)"
-    hint = literal(
-        "A migration could not alter them. Give them to this role, REASSIGN OWNED BY … TO … or ALTER TABLE … OWNER TO "
-        "…; or, where the one that they belong to cannot log in, name that one as the role of the profile, or make "
-        "this one a member of it, GRANT … TO …."
-    )
-    body = f"""DECLARE
-  number text;
-  examples text;
-BEGIN
-  SELECT count(*) || ' relation(s)', string_agg(x.said, ', ') FILTER (WHERE x.place <= 3)
-  INTO number, examples
+    listed = f"""SELECT format('%s relation(s) do not belong to %s: %s', count(*), {literal(shown(owner))},
+    string_agg(x.said, ', ') FILTER (WHERE x.place <= 3))
   FROM (SELECT format('%I.%I of %I', n.nspname, c.relname, o.rolname) AS said,
     row_number() OVER (ORDER BY n.nspname, c.relname) AS place
-    {theirs}) x;
-  IF examples IS NOT NULL THEN
-    {refusal(told, hint)}
+    {theirs}) x HAVING count(*) > 0"""
+    hint = (
+        f"{_other(flag)}\nElse give them to {shown(owner)}, which is yours to decide: `stepcreds setup --format sql` "
+        "has the statement, as a comment."
+    )
+    body = f"""DECLARE
+  found text := ({listed});
+BEGIN
+  IF found IS NOT NULL THEN
+    {refusal("'stepcreds: ' || found", literal(hint))}
   END IF;
 END"""
     return Statement(
@@ -72,7 +78,49 @@ END"""
         f"SELECT NOT EXISTS (SELECT {theirs})",
         f"Stops here if relations in {within.words} belong to another role than {shown(owner)}: only their owner can "
         "alter them, and to whom they belong is yours to decide. It changes nothing.",
+        refused=f"SELECT replace(x.told, E'\\n', ' ') || E'\\n' || {literal(_how(owner, flag))}"
+        f" FROM (VALUES (({listed}))) x (told)",
+        remedy=_taken_over(owner, theirs),
     )
+
+
+def _other(flag: str) -> str:
+    return f"A migration could not alter them. Where they belong to one role that cannot log in, name that one: {flag}"
+
+
+def _how(owner: str, flag: str) -> str:
+    return (
+        f"{_other(flag)}\n"
+        f"Else give them to {shown(owner)}, once, as a superuser, in this database, in a quiet moment (each is locked)."
+        " Who has them now goes on as before, as a member of the new owner; what it makes later is its own again,"
+        " unless it says SET ROLE:"
+    )
+
+
+def _taken_over(owner: str, theirs: str) -> str:
+    """The tables, views and sequences become `owner`'s, and who had them its member. Functions and types stay."""
+    # The sequence of a column goes with its table, and cannot go alone.
+    linked = (
+        "EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
+        " AND c.relkind = 'S' AND d.deptype IN ('a', 'i'))"
+    )
+    body = f"""DECLARE
+  found record;
+BEGIN
+  IF NOT {exists(owner)} THEN
+    CREATE ROLE {quoted(owner)} NOLOGIN;
+  END IF;
+  FOR found IN SELECT c.oid::regclass AS relation, o.oid AS had, o.rolname
+    {theirs}
+      AND NOT {linked}
+  LOOP
+    IF NOT pg_has_role(found.had, {literal(owner)}, 'MEMBER') THEN
+      EXECUTE format({literal(f"GRANT {percent(quoted(owner))} TO %I")}, found.rolname);
+    END IF;
+    EXECUTE format({literal(f"ALTER TABLE %s OWNER TO {percent(quoted(owner))}")}, found.relation);
+  END LOOP;
+END"""
+    return f"{do(body)};"
 
 
 def temporary(database: str, owner: str) -> Statement:

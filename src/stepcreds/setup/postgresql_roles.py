@@ -3,46 +3,67 @@
 from __future__ import annotations
 
 # ruff: noqa: S608 - every name in a statement is quoted by postgresql_names
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.postgresql_names import do, literal, quoted, refusal, shown
+from stepcreds.setup.postgresql_names import array, do, literal, quoted, refusal, shown
+from stepcreds.setup.postgresql_reach import percent
 
 MANAGER_PASSWORD = "{{manager_password}}"  # noqa: S105 - the place of one, between '…', in a Statement with `secret`
 
-# What no role behind a profile may have: its members can become it, and have it too.
-_POWERS = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+# What no role behind a profile may have, nor one that it is a member of: its members can become it, and have it too.
+_POWERS = "g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls"
 
 
-def group(name: str, *, access: str) -> Statement:
-    """The group of the users who read, or read and write."""
-    owns = f"""EXISTS (
-    SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
-    WHERE r.rolname = {literal(name)} AND d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
-  )"""
-    # A member of the group could take over what the group owns, and DROP OWNED would then drop it at the revocation.
-    told = literal(f"stepcreds: {shown(name)} owns objects, so it is no group of users who read or write rows")
-    owner = f"""
-  IF {owns} THEN
-    {refusal(told, "'Name a role that owns nothing.'")}
-  END IF;"""
-    return Statement(
-        _role(name, owner),
-        f"SELECT {_exists_without_powers(name)} AND NOT {owns}",
+class _Refusal(NamedTuple):
+    """Why a role cannot stand behind a profile; conditions and what is told are SQL."""
+
+    condition: str
+    told: str  # an expression of text
+    mended: str  # in words
+
+
+def group(name: str, *, access: str, databases: Sequence[str], flag: str) -> Statement:
+    """The group of the users who read, or read and write, in `databases`; `flag` names another: "--group a=NAME"."""
+    holds = f"pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid AND r.rolname = {literal(name)}"
+    owns = f"EXISTS (SELECT FROM {holds} WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype = 'o')"
+    elsewhere = (
+        f"FROM {holds} JOIN pg_database d ON d.oid = s.dbid"
+        f" WHERE s.refclassid = 'pg_authid'::regclass AND d.datname <> ALL ({array(databases)})"
+    )
+    refusals = [
+        # A member of the group could take over what it owns, and DROP OWNED would then drop that at the revocation.
+        _Refusal(
+            owns,
+            literal(f"{shown(name)} owns objects, so it is no group of users who read or write rows"),
+            f"Name a role that owns nothing: {flag}",
+        ),
+        _Refusal(
+            f"EXISTS (SELECT {elsewhere})",
+            f"format({literal(percent(shown(name)) + ' is another group already: it has rights in %s')},"
+            f" (SELECT string_agg(DISTINCT quote_ident(d.datname), ', ') {elsewhere}))",
+            "A server has one set of roles for all its databases, so each's users would have the rights of both. Name "
+            f"another: {flag}",
+        ),
+    ]
+    return _role(
+        name,
         f"The group of users with {access} access: rights are given to it once, and users come and go as its members.",
+        flag,
+        refusals,
     )
 
 
-def owner(name: str) -> Statement:
-    """The role that owns what migrations make."""
+def owner(name: str, flag: str) -> Statement:
+    """The role that owns what migrations make; `flag` names another: "--owner a=NAME"."""
     # An administrator who is no superuser makes schemas for the owner, and its default privileges, as a member of it.
     member = f"""
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
       GRANT {quoted(name)} TO CURRENT_USER;
     END IF;"""
-    return Statement(
-        _role(name, made=member),
-        f"SELECT {_exists_without_powers(name)}",
-        f"The owner that users with ddl access work as: what they make belongs to {shown(name)}, and stays.",
-    )
+    why = f"The owner that users with ddl access work as: what they make belongs to {shown(name)}, and stays."
+    return _role(name, why, flag, made=member)
 
 
 def manager(name: str) -> Statement:
@@ -128,29 +149,48 @@ def _membership(role: str, member: str) -> str:
     )
 
 
-def _exists_without_powers(name: str) -> str:
-    return f"EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND NOT rolcanlogin AND NOT ({_POWERS}))"
+def _ours(told: str) -> str:
+    return f"'stepcreds: ' || {told}"
 
 
-def _role(name: str, refusals: str = "", made: str = "") -> str:
-    told = literal(
-        f"stepcreds: {shown(name)} is a superuser, or makes roles or databases, replicates or bypasses row security"
-    )
+def _role(name: str, why: str, flag: str, more: Sequence[_Refusal] = (), made: str = "") -> Statement:
+    # Membership of any kind counts: with ADMIN OPTION alone it can give itself the rest.
+    becomes = f"pg_roles r JOIN pg_roles g ON pg_has_role(r.oid, g.oid, 'MEMBER') WHERE r.rolname = {literal(name)}"
+    named = f"(SELECT string_agg(quote_ident(g.rolname), ', ' ORDER BY g.rolname) FROM {becomes}"
+    own = f"EXISTS (SELECT FROM pg_roles g WHERE g.rolname = {literal(name)}"
+    other = f"So could every member of it: name another role for the profile: {flag}"
     # ALTER ROLE CURRENT_USER PASSWORD, after SET ROLE: a member of a role that logs in may stay as that role.
-    stays = literal(f"stepcreds: {shown(name)} can log in: its members could set its password, and go on as it")
-    instead = literal(
-        "Name a role that cannot. If it owns the tables, give them to that one: REASSIGN OWNED BY … TO …; and make it "
-        "a member of that one, GRANT … TO …, so that it can use them as before."
+    stay = "its members could set its password, and go on as it"
+    instead = f"Name a role that cannot, and that need not be there yet: {flag}"
+    if made:
+        instead += "\nWhere the tables belong to one that can, setup then shows the way to give them to the new one."
+    refusals = [
+        _Refusal(
+            f"{own} AND ({_POWERS}))",
+            literal(f"{shown(name)} is a superuser, or makes roles or databases, replicates or bypasses row security"),
+            other,
+        ),
+        _Refusal(f"{own} AND g.rolcanlogin)", literal(f"{shown(name)} can log in: {stay}"), instead),
+        _Refusal(
+            f"EXISTS (SELECT FROM {becomes} AND ({_POWERS} OR g.rolcanlogin))",
+            f"format({literal(percent(shown(name)) + ' is a member of what can log in, or has power of its own: %s')},"
+            f" {named} AND ({_POWERS} OR g.rolcanlogin)))",
+            f"Take it out there, REVOKE … FROM {quoted(name)}; or name another role for the profile: {flag}",
+        ),
+        *more,
+    ]
+    checks = "".join(
+        f"\n  IF {each.condition} THEN\n    {refusal(_ours(each.told), literal(each.mended))}\n  END IF;"
+        for each in refusals
     )
     body = f"""BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)}) THEN
+  IF NOT {own}) THEN
     CREATE ROLE {quoted(name)} NOLOGIN;{made}
-  END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND ({_POWERS})) THEN
-    {refusal(told, "'So could every member of it: name another role for the profile.'")}
-  END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(name)} AND rolcanlogin) THEN
-    {refusal(stays, instead)}
-  END IF;{refusals}
+  END IF;{checks}
 END"""
-    return do(body)
+    refused = " ".join(
+        f"WHEN {each.condition} THEN replace({each.told}, E'\\n', ' ') || E'\\n' || {literal(each.mended)}"
+        for each in refusals
+    )
+    none = " AND ".join(f"NOT {each.condition}" for each in refusals)
+    return Statement(do(body), f"SELECT {own}) AND {none}", why, refused=f"SELECT CASE {refused} END")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 
 from stepcreds.config.model import VaultSettings
-from stepcreds.printable import one_line
+from stepcreds.printable import one_line, printable
 from stepcreds.setup.connections import server
 from stepcreds.setup.forms import File, comment, names
-from stepcreds.setup.plan import MANAGER_PASSWORD, DatabasePlan, Plan
+from stepcreds.setup.plan import MANAGER_PASSWORD, DatabasePlan, Plan, Statement
 from stepcreds.setup.postgresql_names import literal, quoted
 
 _MARK = "--"
@@ -44,7 +44,7 @@ def _psql(database: DatabasePlan) -> str:
     user = database.manager  # letters, digits, '_' and '-'
     fresh = f"NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(user)})"
     statements = [
-        comment(each.why, _MARK) + f"{each.sql.replace(literal(MANAGER_PASSWORD), 'NULL')};\n"
+        comment(each.why, _MARK) + _remedy(each) + f"{each.sql.replace(literal(MANAGER_PASSWORD), 'NULL')};\n"
         for each in database.statements
     ]
     # \password hides what is typed, and sends the server what cannot be used to log in (a SCRAM verifier).
@@ -60,6 +60,16 @@ def _psql(database: DatabasePlan) -> str:
         f"{password}COMMIT;\n",
     ]
     return "\n".join(parts)
+
+
+def _remedy(statement: Statement) -> str:
+    """What mends a refusal, as a comment: whoever wants it takes the marks away, and runs it before the rest."""
+    if not statement.remedy:
+        return ""
+    head = "If it stops: this gives them to it, and lets who had them go on, as a member. Run it alone, by hand."
+    return comment(head, _MARK) + "".join(
+        f"{_MARK}   {printable(line, 4000)}\n" for line in statement.remedy.splitlines()
+    )
 
 
 def _mysql(database: DatabasePlan) -> str:

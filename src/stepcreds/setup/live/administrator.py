@@ -43,6 +43,7 @@ class Found(NamedTuple):
     has_manager: bool  # whether the user that Vault logs in as is there,
     manager_in_use: bool  # and whether somebody uses it
     left: tuple[tuple[Statement, str], ...] = ()  # what this administrator cannot change, and why
+    refused: tuple[tuple[Statement, str], ...] = ()  # what would fail, and why, line by line
 
 
 class Session:
@@ -69,7 +70,18 @@ class Session:
         # Whoever may only look is not told what others would leave as it is.
         left = self._left(missing) if administers else []
         needed = tuple(each for each in missing if each not in [statement for statement, _ in left])
-        return Found(needed if any(each.done for each in needed) else (), exists is True, in_use is True, tuple(left))
+        return Found(
+            needed if any(each.done for each in needed) else (),
+            exists is True,
+            in_use is True,
+            tuple(left),
+            tuple(self._refused(needed)),
+        )
+
+    def _refused(self, needed: Sequence[Statement]) -> list[tuple[Statement, str]]:
+        asked = [statement for statement in needed if statement.refused]
+        reasons = self.console.texts([statement.refused for statement in asked])
+        return [(each, reason) for each, reason in zip(asked, reasons, strict=True) if reason]
 
     def _left(self, missing: Sequence[Statement]) -> list[tuple[Statement, str]]:
         asked = [statement for statement in missing if statement.unless]

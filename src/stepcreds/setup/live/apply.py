@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stepcreds.clock import Clock
-from stepcreds.errors import VaultError
+from stepcreds.errors import DatabaseError, VaultError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 from stepcreds.setup.live import permissions
@@ -21,6 +21,7 @@ from stepcreds.setup.live.permissions import Capabilities
 from stepcreds.setup.live.rotation import OPEN_FOR, Rotation
 from stepcreds.setup.live.rotation import require as require_rotation
 from stepcreds.setup.live.survey import DatabaseState, Survey
+from stepcreds.setup.plan import Statement
 
 
 class Step(NamedTuple):
@@ -44,6 +45,9 @@ def require(survey: Survey, rotated: Sequence[Rotation]) -> None:
     """Raises `UsageError` or `VaultError` unless everything can be done, so that nothing is left half done."""
     for rotation in rotated:
         require_rotation(rotation)
+    for state in survey.databases:
+        for statement, reason in state.refused:
+            raise _refused(state, statement, reason)
     for conflict in survey.conflicts:
         raise VaultError(
             f"{conflict.setting.path} cannot become what the plan wants: {conflict.reason}",
@@ -64,6 +68,16 @@ def require(survey: Survey, rotated: Sequence[Rotation]) -> None:
             + "The whole policy that `setup apply` needs: stepcreds setup apply --print-policy",
             docs="setup-capabilities",
         )
+
+
+def _refused(state: DatabaseState, statement: Statement, reason: str) -> DatabaseError:
+    what, _, mended = reason.partition("\n")
+    remedy = "".join(f"\n  {line}" for line in statement.remedy.splitlines())
+    return DatabaseError(
+        f"{where(state.plan)} is not ready, and nothing was changed: {one_line(what, 600)}",
+        fix=mended + remedy,
+        docs="setup-not-ready",
+    )
 
 
 def steps(survey: Survey, rotated: Sequence[Rotation], live: Live, clock: Clock) -> tuple[Step, ...]:

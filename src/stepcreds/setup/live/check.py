@@ -161,8 +161,14 @@ def _of_vault(difference: Difference) -> list[Drift]:
 
 
 def _of_database(state: DatabaseState) -> list[Drift]:
-    return [
-        Drift("database.statement", where(state.plan), f"Needed: {statement.why}", "", "stepcreds setup apply")
-        for statement in state.missing
-        if statement.done
-    ]
+    drift = []
+    reasons = dict(state.refused)
+    for statement in state.missing:
+        what, _, mended = reasons.get(statement, "").partition("\n")
+        if what:
+            fix = mended + "".join(f"\n  {line}" for line in statement.remedy.splitlines())
+            drift.append(Drift("database.refused", where(state.plan), f"{what}.", "", fix))
+        elif statement.done:
+            what = f"Needed: {statement.why}"
+            drift.append(Drift("database.statement", where(state.plan), what, "", "stepcreds setup apply"))
+    return drift

@@ -27,6 +27,7 @@ class DatabaseState(NamedTuple):
     has_manager: bool = True
     manager_in_use: bool = False
     left: tuple[tuple[Statement, str], ...] = ()  # what this administrator cannot change, and why
+    refused: tuple[tuple[Statement, str], ...] = ()  # of `missing`, what would fail, and why, line by line
 
 
 class Survey(NamedTuple):
