@@ -11,7 +11,7 @@ import click
 from stepcreds.cli.doctor_text import JsonReport, TextReport
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.operator import VARIABLES, operator_token
-from stepcreds.cli.options import config_option, id_token_option, load, profiles_of
+from stepcreds.cli.options import complete_profile, config_option, id_token_option, load, profiles_of
 from stepcreds.cli.surroundings import surroundings
 from stepcreds.clock import SystemClock
 from stepcreds.doctor.examination import examine
@@ -29,7 +29,7 @@ Exit codes: 0 every link holds; 1 one is broken; 2 usage or configuration.
 
 
 @click.command("doctor", epilog=EPILOG)
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=complete_profile)
 @click.option(
     "--operator",
     is_flag=True,

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from stepcreds.cli.operator import operator_option, operator_token
-from stepcreds.cli.options import as_seconds, config_option, id_token_option, load, profiles_of
+from stepcreds.cli.options import as_seconds, complete_profile, config_option, id_token_option, load, profiles_of
 from stepcreds.clock import SystemClock
 from stepcreds.ledger.record import new_uid
 from stepcreds.session.request import Order, Request
@@ -52,9 +52,15 @@ class CommandAfterProfile(click.Command):
 
 
 @click.command(cls=CommandAfterProfile, epilog=EPILOG, name="exec")
-@click.argument("profile")
+@click.argument("profile", shell_complete=complete_profile)
 @click.argument("command_line", metavar="COMMAND...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--also", multiple=True, metavar="PROFILE", help="A further profile, for a command that needs two.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="PROFILE",
+    shell_complete=complete_profile,
+    help="A further profile, for a command that needs two.",
+)
 @click.option(
     "--inherit",
     type=click.Choice(["all", "clean"]),

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import click
 
-from stepcreds.clock import Clock
+from stepcreds.clock import Clock, SystemClock
 from stepcreds.config.duration import seconds
 from stepcreds.config.environment import environment
 from stepcreds.config.load import load_config
 from stepcreds.config.model import Config, Profile
-from stepcreds.errors import UsageError
+from stepcreds.errors import StepcredsError, UsageError
 from stepcreds.printable import one_line
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -56,6 +56,15 @@ def load(path: Path | None, clock: Clock, *, strict: bool = False) -> tuple[Conf
     """The configuration, and the environment it was read in; `strict` as `load_config` has it."""
     variables = environment()
     return load_config(path, variables, working_folder(), clock, strict=strict), variables
+
+
+def complete_profile(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The profiles whose names begin so, for the shell; none where the configuration cannot be read."""
+    try:
+        config, _ = load(context.params.get("config_path"), SystemClock())
+    except StepcredsError:
+        return []
+    return [name for name in config.profiles if name.startswith(incomplete)]
 
 
 def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:

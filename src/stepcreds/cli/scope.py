@@ -10,7 +10,7 @@ from typing import cast
 import click
 
 from stepcreds.cli.operator import VARIABLES, operator_option, operator_token
-from stepcreds.cli.options import config_option, id_token_option, load, profiles_of, working_folder
+from stepcreds.cli.options import complete_profile, config_option, id_token_option, load, profiles_of, working_folder
 from stepcreds.cli.scope_report import Report
 from stepcreds.cli.scope_table import Progress
 from stepcreds.cli.surroundings import surroundings
@@ -37,7 +37,7 @@ than worth knowing, or something that became worse); 2 usage or configuration. d
 
 
 @click.command("scope", epilog=EPILOG)
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=complete_profile)
 @click.option("--all", "everything", is_flag=True, help="Every profile, as a table.")
 @click.option(
     "--as-user",
