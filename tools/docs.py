@@ -29,7 +29,7 @@ from stepcreds.config.schema import ROOT
 from stepcreds.scope.left_behind import CODES as LEFT
 from stepcreds.scope.mysql_codes import CODES as MYSQL_CODES
 from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
-from stepcreds.scope.token_paths import CODES as VAULT_CODES
+from stepcreds.scope.token_families import CODES as VAULT_CODES
 from stepcreds.setup.building import build
 from stepcreds.setup.given import Given
 from stepcreds.setup.issuers import SYSTEMS

@@ -9,12 +9,12 @@ import pytest
 
 import stepcreds.scope
 from stepcreds.measurement import LEVELS
-from stepcreds.scope import mysql_codes, postgresql_codes, token_paths
+from stepcreds.scope import mysql_codes, postgresql_codes, token_families
 from stepcreds.scope.mysql_findings import findings
 from stepcreds.scope.mysql_power import Held, Power, Server
 from stepcreds.scope.mysql_privileges import DATA, SERVER
 
-TABLES = {"PG": postgresql_codes.CODES, "MY": mysql_codes.CODES, "VAULT": token_paths.CODES}
+TABLES = {"PG": postgresql_codes.CODES, "MY": mysql_codes.CODES, "VAULT": token_families.CODES}
 SOURCES = sorted(Path(stepcreds.scope.__file__).parent.glob("*.py"))
 # Whole codes; the parts of which some are put together end without a second dot.
 CODE = re.compile(r'"((?:PG|MY|VAULT)\.[A-Z]+(?:\.[A-Z_]+)?)"')
@@ -22,7 +22,7 @@ CODE = re.compile(r'"((?:PG|MY|VAULT)\.[A-Z]+(?:\.[A-Z_]+)?)"')
 
 @pytest.mark.parametrize("engine", TABLES)
 def test_every_code_of_the_sources_is_explained(engine: str) -> None:
-    tables = [path for path in SOURCES if path.name.endswith(("_codes.py", "token_paths.py"))]
+    tables = [path for path in SOURCES if path.name.endswith(("_codes.py", "token_families.py"))]
     texts = [path.read_text() for path in SOURCES if path not in tables]
     named = {code for text in texts for code in CODE.findall(text) if code.startswith(engine)}
     if engine == "MY":  # begun here, and ended with a level

@@ -10,8 +10,10 @@ import pytest
 from stepcreds.config.model import Allowance, Profile
 from stepcreds.devstack.stack import Stack
 from stepcreds.measurement import Finding
+from stepcreds.scope.path_patterns import overlaps
 from stepcreds.scope.token import Rule, judge, other_role
-from stepcreds.scope.token_paths import CODES, Place, overlaps, probes
+from stepcreds.scope.token_families import CODES, Place
+from stepcreds.scope.token_paths import probes
 from stepcreds.setup.vault import policy
 from stepcreds.vault.policy_text import PolicyTextError, read_policy
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from stepcreds.measurement import LEVELS, Finding, Level
 from stepcreds.scope import allowances
 from stepcreds.scope.judgement import DECLARED
-from stepcreds.scope.token_paths import CHANGING, CODES, READING, Place, families, is_harmless, overlaps
+from stepcreds.scope.path_patterns import overlaps
+from stepcreds.scope.token_families import CHANGING, CODES, READING, Place, families
+from stepcreds.scope.token_paths import is_harmless
 
 _EXAMPLES = 3
 _COUNTS = CHANGING | READING | {"list", "scan", "sudo", "root"}  # what a finding may be about

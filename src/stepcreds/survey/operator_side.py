@@ -11,7 +11,7 @@ from stepcreds.measurement import Finding
 from stepcreds.printable import one_line
 from stepcreds.scope import token, token_paths
 from stepcreds.scope.token import Rule
-from stepcreds.scope.token_paths import Place
+from stepcreds.scope.token_families import Place
 from stepcreds.setup.live.operator import ForbiddenError
 from stepcreds.survey.asking import Asking, Job
 from stepcreds.vault.jwt_role import compare

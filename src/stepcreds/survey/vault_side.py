@@ -11,7 +11,7 @@ from stepcreds.errors import VaultError
 from stepcreds.scope import token, token_paths
 from stepcreds.scope.allowances import day
 from stepcreds.scope.token import Rule
-from stepcreds.scope.token_paths import Place
+from stepcreds.scope.token_families import Place
 from stepcreds.survey.asking import Asking, Job
 from stepcreds.survey.operator_side import Operator
 from stepcreds.survey.result import TokenLook
