@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +9,8 @@ from postgresql_case import Case, role
 from postgresql_majors import Lab, lab
 from postgresql_matrix import CASES, CLEAN, on, test_power_beyond_the_profile
 
-from manual_clock import ManualClock
 from postgresql_programs import MAJORS
-from stepcreds.config.load import load_config
 from stepcreds.config.model import Allowance
-from stepcreds.errors import ConfigError
 from stepcreds.measurement import Measured
 from stepcreds.scope.postgresql_codes import CODES
 
@@ -143,23 +138,10 @@ def test_what_is_allowed_has_to_stay_as_it_was(lab: Lab, allowed: str, change: s
     assert measured(lab, allowed).excess == ()
 
 
-def test_what_was_allowed_until_yesterday_is_no_configuration(lab: Lab, allowed: str, tmp_path: Path) -> None:
-    def write(expires: str) -> None:
-        entry = {"what": allowed, "reason": "reviewed", "expires": expires}
-        profile = {"creds": "database/creds/verify", "database": "postgresql://db/shop", "access": "read-only"}
-        whole = {
-            "version": 1,
-            "vault": {"address": "https://vault"},
-            "profiles": {"verify": {**profile, "allow": [entry]}},
-        }
-        (tmp_path / "stepcreds.yml").write_text(json.dumps(whole))
-
-    write("2026-11-22")
-    clock = ManualClock()  # which is at that day
-    assert load_config(None, {}, tmp_path, clock).profiles["verify"].allow == (
-        Allowance(allowed, "reviewed", "2026-11-22"),
+def test_what_was_allowed_until_some_day_is_excess_again(lab: Lab, allowed: str) -> None:
+    over = (Allowance(allowed, "reviewed", "2001-01-01"),)
+    (finding,) = lab.measure(role("allowed"), allow=over).excess
+    assert (finding.name, finding.because) == (
+        allowed,
+        f"admin, and the profile declares read-only; the allowance for {allowed} expired on 2001-01-01",
     )
-    write("2026-11-21")
-    with pytest.raises(ConfigError) as refusal:
-        load_config(None, {}, tmp_path, clock)
-    assert [problem.what for problem in refusal.value.problems] == ["the allowance expired on 2026-11-21"]
