@@ -749,6 +749,7 @@ def test_a_wrong_password_is_not_repeated(elsewhere: Step, stack: Stack) -> None
     run = elsewhere("scope", "--as-user", "U", U=f"postgresql://postgres:hunter2@{where}/shop?sslmode=disable")
     assert run.stdout == (
         f'stepcreds scope: U: UNMEASURABLE: {where} said: password authentication failed for user "postgres"\n'
+        "  fix: look at the URL in U: user, password, host, port and database\n"
         f"  see: {SEE}#not-measured\n"
     )
     assert (run.stderr, run.returncode) == ("", 1)

@@ -63,5 +63,5 @@ def look(
     try:
         measured = measure(profile, login.user, login.password, clock, everywhere=everywhere)
     except StepcredsError as error:
-        return survey._replace(error=plain_words.of_error(without_way_out(error)))
+        return survey._replace(error=plain_words.of_error(without_way_out(error), variable))
     return survey._replace(measured=plain_words.of_user(measured, login.user))

@@ -29,10 +29,11 @@ def of_user(measured: Measured, user: str) -> Measured:
     return measured._replace(findings=tuple(_finding(each, user) for each in measured.findings))
 
 
-def of_error(error: StepcredsError) -> StepcredsError:
-    """`error`, which is about no step and no profile."""
+def of_error(error: StepcredsError, variable: str) -> StepcredsError:
+    """`error`, which is about no step and no profile, but the URL in `variable`."""
     error.what = error.what.replace("The credential of profile", "The credential in", 1)
-    error.fix = error.fix.replace("this step can", "this machine can").replace("the profile's database", "the database")
+    fix = error.fix.replace("this step can", "this machine can").replace("the profile's database", "the database")
+    error.fix = fix or f"look at the URL in {variable}: user, password, host, port and database"
     return error
 
 
