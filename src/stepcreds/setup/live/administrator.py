@@ -17,8 +17,7 @@ from stepcreds.secret import Secret
 from stepcreds.setup.live.console import Console, StatementError
 from stepcreds.setup.plan import DatabasePlan, Statement
 
-# PostgreSQL's invalid_catalog_name, and ER_BAD_DB_ERROR of MariaDB and MySQL.
-_NO_DATABASE = ("3D000", "1049")
+_NO_DATABASE = "3D000"  # PostgreSQL; at MariaDB and MySQL an administrator logs in to no database
 PATIENCE = 120.0  # seconds for all statements of one database: GRANT ON ALL TABLES may have many to go through
 
 
@@ -127,7 +126,7 @@ def open_session(plan: DatabasePlan, administrator: Administrator, clock: Clock)
 
         return Session(MySQLConsole(url, administrator.login, deadline), plan)
     except DatabaseError as error:
-        if error.sqlstate in _NO_DATABASE:
+        if error.sqlstate == _NO_DATABASE:
             raise _no_database(plan, error) from None
         unreachable = isinstance(error, UnreachableError)
         raise DatabaseError(
@@ -145,10 +144,7 @@ def where(plan: DatabasePlan) -> str:
 
 
 def _no_database(plan: DatabasePlan, error: DatabaseError) -> DatabaseError:
-    if plan.url.engine == "postgresql":
-        name = f'"{plan.url.database.replace(chr(34), chr(34) * 2)}"'
-    else:
-        name = f"`{plan.url.database.replace('`', '``')}`"
+    name = '"' + plan.url.database.replace('"', '""') + '"'
     return DatabaseError(
         f"There is no database {one_line(plan.url.database, 80)} at {place(plan.url.host, plan.url.port)}",
         sqlstate=error.sqlstate,
