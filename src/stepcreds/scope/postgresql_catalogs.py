@@ -16,8 +16,8 @@ _SECRETS = (
     ("pg_statistic_ext_data", "stxdmcv", False),
 )
 # By how they end: "token_lifetime" and "jwt_issuer" hold none.
-_SECRET_NAME = (  # noqa: S105
-    "(passw(or)?d|passphrase|secret|token|credentials?|jwt|secret_key_base"
+_SECRET_NAME = (
+    "(passw(or)?d|passphrase|secret|token|credentials?|jwt|secret_key_base"  # noqa: S105
     "|(api|access|private|secret|signing|encryption|service|service_role)_?key)$"
 )
 
