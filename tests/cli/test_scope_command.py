@@ -902,9 +902,17 @@ def test_what_was_issued_is_ended_when_the_look_is_killed(stack: Stack, config_f
 
 
 @pytest.mark.parametrize(
-    "arguments", [("scope", "verify"), ("scope", "--all", "--json"), ("scope", "--as-user", "U", "--json")]
+    ("arguments", "problem"),
+    [
+        (("scope", "verify"), ""),
+        (("scope", "--all", "--json"), ""),
+        (("scope", "--as-user", "U", "--json"), ""),
+        (("scope", "nobody", "--json"), "stepcreds: error: There is no profile nobody in {file}"),
+    ],
 )
-def test_whoever_stops_reading_sees_no_traceback(stack: Stack, config_file: Path, arguments: tuple[str, ...]) -> None:
+def test_whoever_stops_reading_sees_no_traceback(
+    stack: Stack, config_file: Path, arguments: tuple[str, ...], problem: str
+) -> None:
     near, far = os.pipe()
     os.close(near)
     run = subprocess.run(
@@ -919,5 +927,7 @@ def test_whoever_stops_reading_sees_no_traceback(stack: Stack, config_file: Path
         check=False,
     )
     os.close(far)
-    assert (run.stderr, run.returncode) == ("", 1)
+    first, *others = unannotated(run.stderr).split("\n")
+    assert (first, run.returncode) == (problem.format(file=config_file), 2 if problem else 1)
+    assert [line for line in others if "Traceback" in line or "ignored" in line] == []
     assert {record["verdict"] for record in of_kind(config_file, "credential.closed")} <= {"proven dead"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from stepcreds.cli.scope_table import Progress, print_json, table
@@ -33,9 +32,8 @@ class Report:
         changes = [self.earlier.changes(survey) if self.earlier is not None else None for survey in surveys]
         try:
             self.write(surveys, changes)
-        except OSError:  # nobody reads it (any longer), or it cannot be written; what was issued is dead by now
-            with Path(os.devnull).open("w") as nowhere:
-                os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
+        except OSError:  # what was issued is dead by now
+            _give_up()
             return 1
         clean = all(survey.clean for survey in surveys) and all(each is None or each.is_clean for each in changes)
         return 0 if complete and clean else 1
@@ -43,8 +41,10 @@ class Report:
     def refuse(self, error: StepcredsError) -> None:
         """Nobody could look at anything: whoever reads JSON is told so in JSON, beside the message."""
         if self.as_json:
-            with suppress(OSError):
+            try:
                 print_json(sys.stdout, failure(error))
+            except OSError:
+                _give_up()
 
     def write(self, surveys: Sequence[Survey], changes: Sequence[Changes | None]) -> None:
         if not self.as_json:
@@ -75,3 +75,9 @@ class Report:
             page.changes(survey, changes, self.file)
         elif survey.measured is not None:
             page.line(f"{one_line(survey.profile.name)}: nothing changed")
+
+
+def _give_up() -> None:
+    """Nobody reads it (any longer), or it cannot be written: let what is still in the buffer go nowhere."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
