@@ -265,6 +265,18 @@ def test_answers_that_cannot_be_are_refused(setup: Setup, arguments: list[str], 
     assert done.stderr.splitlines()[0] == f"stepcreds: error: {what}"
 
 
+def test_a_name_that_no_statement_can_hold_is_the_configurations(setup: Setup, tmp_path: Path) -> None:
+    write(tmp_path, {"verify": profile("verify", schemas=["a;b"])})
+    done = setup(*GITHUB)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "stepcreds: error: 'app_a;b_ro' cannot stand in a statement for Vault's database engine.\n"
+        "  cause: A name has 1 to 63 bytes, and none of ';', '{{', '}}', '$sc$' and the zero byte.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#database-names\n",
+    )
+
+
 def test_the_repository_cannot_be_taken_out(setup: Setup) -> None:
     done = setup(*GITHUB, "--no-environment", "migrate", "--claim", "verify=repository_id=")
     assert done.returncode == 2
