@@ -11,8 +11,8 @@ from ledger_samples import NOW, OUTCOME, PROVEN, STEP, UIDS, issued, open_journa
 from test_ledger_cli import ledger
 
 from stepcreds.ledger import credential
-from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges
 from stepcreds.ledger.fields import KINDS, misfit
+from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.record import Event
 from stepcreds.ledger.verify import verify
