@@ -27,15 +27,15 @@ from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
 from stepcreds.scope.left_behind import CODES as LEFT
-from stepcreds.scope.mysql_codes import CODES as MYSQL_CODES
-from stepcreds.scope.postgresql_codes import CODES as POSTGRESQL_CODES
+from stepcreds.scope.mysql.codes import CODES as MYSQL_CODES
+from stepcreds.scope.postgresql.codes import CODES as POSTGRESQL_CODES
 from stepcreds.scope.token_families import CODES as VAULT_CODES
+from stepcreds.setup.answers.given import Given
+from stepcreds.setup.answers.issuers import SYSTEMS
+from stepcreds.setup.answers.questions import complete
 from stepcreds.setup.building import build
-from stepcreds.setup.given import Given
-from stepcreds.setup.issuers import SYSTEMS
+from stepcreds.setup.forms.sql import script
 from stepcreds.setup.plan import Plan
-from stepcreds.setup.questions import complete
-from stepcreds.setup.sql import script
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATABASE, VAULT = "app", "https://vault.example.com:8200"  # the README's

@@ -25,7 +25,7 @@ from relay import Relay
 from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack
 from stepcreds.setup import postgresql
-from stepcreds.setup.postgresql_names import identifier, literal
+from stepcreds.setup.postgresql.names import identifier, literal
 
 # ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
 

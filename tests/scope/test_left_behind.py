@@ -13,7 +13,7 @@ from stepcreds.devstack.postgresql import SUPERUSER, PostgreSQL
 from stepcreds.errors import DatabaseError
 from stepcreds.measurement import Change
 from stepcreds.scope.left_behind import State, left_behind
-from stepcreds.scope.postgresql_state import look
+from stepcreds.scope.postgresql.state import look
 from stepcreds.secret import Secret
 
 PASSWORD = Secret("c4n4ry-left")

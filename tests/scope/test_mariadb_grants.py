@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepcreds.measurement import Finding
-from stepcreds.scope.mysql_findings import findings
-from stepcreds.scope.mysql_grants import read_line
-from stepcreds.scope.mysql_places import closed, fits, is_pattern, literal
-from stepcreds.scope.mysql_power import Held, Line, Place, Power, Server, quoted
+from stepcreds.scope.mysql.findings import findings
+from stepcreds.scope.mysql.grants import read_line
+from stepcreds.scope.mysql.places import closed, fits, is_pattern, literal
+from stepcreds.scope.mysql.power import Held, Line, Place, Power, Server, quoted
 
 HASH = "*7B9EBEED26AA52ED10C0F549FA863F13C39E0209"
 SHOP = Place("database", "shop")

@@ -11,7 +11,7 @@ from mariadb_server import Account, url_of
 
 from stepcreds.clock import SystemClock
 from stepcreds.measurement import Change
-from stepcreds.scope.mysql_left import definer_objects
+from stepcreds.scope.mysql.left import definer_objects
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mariadb_case import Lab, lab_of
 
-from stepcreds.scope.mysql_text import Reading, read
+from stepcreds.scope.mysql.text import Reading, read
 
 FUNCTION = "CREATE FUNCTION {}(x INT) RETURNS INT RETURN x"
 OBJECTS = (

@@ -12,7 +12,7 @@ from postgresql_matrix import CASES, CLEAN, on, test_power_beyond_the_profile
 from postgresql_programs import MAJORS
 from stepcreds.config.model import Allowance
 from stepcreds.measurement import Measured
-from stepcreds.scope.postgresql_codes import CODES
+from stepcreds.scope.postgresql.codes import CODES
 
 __all__ = ["lab"]
 

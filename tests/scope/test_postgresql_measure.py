@@ -19,7 +19,7 @@ from postgresql_majors import Lab, Session, running
 
 from stepcreds import scope
 from stepcreds.errors import DatabaseError
-from stepcreds.scope import postgresql_codes
+from stepcreds.scope.postgresql import codes as postgresql_codes
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 

@@ -9,10 +9,12 @@ import pytest
 
 import stepcreds.scope
 from stepcreds.measurement import LEVELS
-from stepcreds.scope import mysql_codes, postgresql_codes, token_families
-from stepcreds.scope.mysql_findings import findings
-from stepcreds.scope.mysql_power import Held, Power, Server
-from stepcreds.scope.mysql_privileges import DATA, SERVER
+from stepcreds.scope import token_families
+from stepcreds.scope.mysql import codes as mysql_codes
+from stepcreds.scope.mysql.findings import findings
+from stepcreds.scope.mysql.power import Held, Power, Server
+from stepcreds.scope.mysql.privileges import DATA, SERVER
+from stepcreds.scope.postgresql import codes as postgresql_codes
 
 TABLES = {"PG": postgresql_codes.CODES, "MY": mysql_codes.CODES, "VAULT": token_families.CODES}
 SOURCES = sorted(Path(stepcreds.scope.__file__).parent.glob("*.py"))

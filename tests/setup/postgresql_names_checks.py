@@ -12,7 +12,7 @@ from postgresql_site import PASSWORD, Site, run_plan
 
 from stepcreds.setup import postgresql
 from stepcreds.setup.answers import Answers, ProfileAnswers
-from stepcreds.setup.postgresql_names import literal, quoted
+from stepcreds.setup.postgresql.names import literal, quoted
 
 HOSTILE = {
     "quotes": """"'" `'""",

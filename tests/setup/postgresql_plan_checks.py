@@ -18,7 +18,7 @@ from stepcreds.scope import measure
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD
+from stepcreds.setup.postgresql.roles import MANAGER_PASSWORD
 
 TABLES = ("app.orders", "app.orders_id_seq")
 ROLE = {"ddl": "pl_owner", "read-only": "pl_ro", "read-write": "pl_rw"}

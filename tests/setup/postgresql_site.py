@@ -24,8 +24,8 @@ from stepcreds.secret import Secret
 from stepcreds.setup import postgresql, vault
 from stepcreds.setup.answers import Answers, ProfileAnswers
 from stepcreds.setup.plan import Statement
-from stepcreds.setup.postgresql_names import quoted
-from stepcreds.setup.postgresql_roles import MANAGER_PASSWORD
+from stepcreds.setup.postgresql.names import quoted
+from stepcreds.setup.postgresql.roles import MANAGER_PASSWORD
 
 PASSWORD = Secret("0nly-0n-l00pback")
 DATABASE = "shop"

@@ -8,9 +8,9 @@ from typing import Any
 from stepcreds.clock import SystemClock
 from stepcreds.config.load import load_config
 from stepcreds.config.model import Config
-from stepcreds.setup.given import Given
+from stepcreds.setup.answers.given import Given
+from stepcreds.setup.answers.questions import complete
 from stepcreds.setup.plan import Plan, Setting
-from stepcreds.setup.questions import complete
 
 DATABASE = "postgresql://db.example.com:5432/app"
 

@@ -27,7 +27,7 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 from stepcreds.setup import building
 from stepcreds.setup.answers import Answers, ProfileAnswers
-from stepcreds.setup.hcl_text import string
+from stepcreds.setup.forms.hcl_text import string
 
 
 @pytest.fixture

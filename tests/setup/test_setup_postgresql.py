@@ -17,7 +17,7 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.errors import UnsupportedError
 from stepcreds.setup import postgresql
 from stepcreds.setup.answers import Answers, ProfileAnswers
-from stepcreds.setup.postgresql_names import quoted
+from stepcreds.setup.postgresql.names import quoted
 
 ACCESSES: Final[tuple[Access, ...]] = ("read-only", "read-write", "ddl")
 URL = DatabaseURL("postgresql", "postgresql", "db.example.com", 5432, "shop", "verify-full", None)

@@ -13,8 +13,8 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.errors import UnsupportedError, UsageError
 from stepcreds.secret import Secret
 from stepcreds.setup import vault
-from stepcreds.setup.given import Given
-from stepcreds.setup.questions import complete
+from stepcreds.setup.answers.given import Given
+from stepcreds.setup.answers.questions import complete
 from stepcreds.setup.vault import USERNAME_TEMPLATE
 
 POLICY = Path(__file__).with_name("policy.hcl")

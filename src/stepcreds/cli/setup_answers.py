@@ -15,12 +15,21 @@ from stepcreds.cli.setup_options import EVERY, answers_options
 from stepcreds.config.model import Config
 from stepcreds.config.problems import suggestion
 from stepcreds.printable import one_line, printable
-from stepcreds.setup import answers_file
 from stepcreds.setup.answers import Answers
+from stepcreds.setup.answers import file as answers_file
+from stepcreds.setup.answers.given import (
+    MAPPINGS,
+    OF_PROFILES,
+    Given,
+    MissingAnswersError,
+    Question,
+    flag,
+    mapping,
+    wrong,
+)
+from stepcreds.setup.answers.issuers import BY_NAME
+from stepcreds.setup.answers.questions import complete
 from stepcreds.setup.forms import Again
-from stepcreds.setup.given import MAPPINGS, OF_PROFILES, Given, MissingAnswersError, Question, flag, mapping, wrong
-from stepcreds.setup.issuers import BY_NAME
-from stepcreds.setup.questions import complete
 
 # What is meant as the name of a profile, those in capitals too.
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

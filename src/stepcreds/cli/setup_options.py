@@ -9,8 +9,8 @@ from typing import TypeVar
 import click
 
 from stepcreds.setup.answers import DEFAULT_CONNECTIONS, DEFAULT_HEADER, DEFAULT_MANAGER
-from stepcreds.setup.issuers import BY_NAME
-from stepcreds.setup.questions import SYSTEM_CAS
+from stepcreds.setup.answers.issuers import BY_NAME
+from stepcreds.setup.answers.questions import SYSTEM_CAS
 
 Command = TypeVar("Command", bound=Callable[..., object])
 

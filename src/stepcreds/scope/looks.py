@@ -17,7 +17,7 @@ def first_look(profile: Profile, username: str, password: Secret, clock: Clock, 
     url = profile.database
     if url is None or url.engine != "postgresql":
         return {}
-    from stepcreds.scope.postgresql_state import look
+    from stepcreds.scope.postgresql.state import look
 
     return look(url, username, password, clock, timeout=timeout)
 
@@ -34,6 +34,6 @@ def second_look(
         return ()
     if url.engine == "postgresql":
         return left_behind(before, first_look(profile, username, password, clock, timeout=timeout))
-    from stepcreds.scope.mysql_left import definer_objects
+    from stepcreds.scope.mysql.left import definer_objects
 
     return definer_objects(url, username, password, clock=clock, timeout=timeout)

@@ -9,7 +9,7 @@ from stepcreds.config.model import Profile
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
 from stepcreds.setup.connections import has_connection, server
-from stepcreds.setup.postgresql_names import LONGEST_NAME, NOT_FOR_THE_ENGINE
+from stepcreds.setup.postgresql.names import LONGEST_NAME, NOT_FOR_THE_ENGINE
 
 _SUFFIX = {"read-only": "ro", "read-write": "rw", "ddl": "owner"}
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from stepcreds.config.model import Config, Profile
 from stepcreds.setup.answers import Answers
+from stepcreds.setup.answers.given import flag
+from stepcreds.setup.answers.issuers import BY_NAME
 from stepcreds.setup.connections import has_connection
-from stepcreds.setup.given import flag
-from stepcreds.setup.issuers import BY_NAME
 
 # Bound by themselves, and no rule about which jobs.
 _NO_LIMIT = {"org_id", "oidc.circleci.com/ssh-rerun"}

@@ -8,7 +8,7 @@ from typing import Final
 
 from stepcreds.errors import StepcredsError
 from stepcreds.measurement import Finding, Measured
-from stepcreds.scope.postgresql_ways import quoted
+from stepcreds.scope.postgresql.ways import quoted
 
 _STATEMENTS: Final = "out of the creation statements of Vault's role."
 # What scope says of a credential that Vault made, and what is the same for a user that somebody else made.

@@ -66,7 +66,7 @@ def _inspections(state: DatabaseState, profiles: Sequence[Profile], answers: Ans
 
         return of_mysql(manager)
     from stepcreds.setup.live.postgresql_inspection import inspections
-    from stepcreds.setup.postgresql_guard import GUARDED
+    from stepcreds.setup.postgresql.guard import GUARDED
 
     roles = {profile.name: answers.profiles[profile.name].role for profile in profiles}
     readers = tuple(dict.fromkeys(roles[each.name] for each in profiles if each.access == "read-only"))

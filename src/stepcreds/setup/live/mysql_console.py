@@ -11,8 +11,8 @@ from stepcreds.databases.stream import Deadline
 from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
 from stepcreds.setup.live.console import StatementError
-from stepcreds.setup.mysql_names import literal
-from stepcreds.setup.mysql_names import user as account
+from stepcreds.setup.mysql.names import literal
+from stepcreds.setup.mysql.names import user as account
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
 
 # No such database, table, column, grant, routine: what is asked about is not there yet.

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stepcreds.setup.live.examination import Inspection
-from stepcreds.setup.mysql_names import literal, user
+from stepcreds.setup.mysql.names import literal, user
 
 _NEEDED = "'USAGE', 'CREATE USER', 'CONNECTION ADMIN'"
 _POWER = "CREATE USER alone can set anybody's password; with more, whoever can write Vault's roles needs not even that."

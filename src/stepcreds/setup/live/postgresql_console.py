@@ -15,8 +15,8 @@ from stepcreds.errors import DatabaseError
 from stepcreds.secret import Secret
 from stepcreds.setup.live.console import StatementError
 from stepcreds.setup.plan import MANAGER_PASSWORD, Statement
-from stepcreds.setup.postgresql_names import literal
-from stepcreds.setup.postgresql_roles import new_password
+from stepcreds.setup.postgresql.names import literal
+from stepcreds.setup.postgresql.roles import new_password
 
 # Nothing that somebody put into another schema may stand for what pg_catalog has: an administrator would run it.
 _SETTINGS = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from stepcreds.setup.live.examination import Inspection
-from stepcreds.setup.postgresql_names import literal, quoted, shown
+from stepcreds.setup.postgresql.names import literal, quoted, shown
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _MEMBERS = "pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member"
