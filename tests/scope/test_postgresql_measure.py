@@ -477,7 +477,7 @@ def test_a_standby_says_that_it_is_one() -> None:
 def test_every_code_is_listed_and_every_one_listed_can_be_found() -> None:
     used = {
         code
-        for path in SOURCES.glob("postgresql_findings_*.py")
+        for path in SOURCES.glob("findings_*.py")
         for code in re.findall(r'"(PG\.[A-Z_]+\.[A-Z_]+)"', path.read_text())
     }
     assert used == set(postgresql_codes.CODES)
