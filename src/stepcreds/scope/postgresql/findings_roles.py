@@ -142,7 +142,11 @@ def _elsewhere(seen: Seen) -> Iterator[Finding]:
             code, what = "PG.ELSEWHERE.OWN", f"alter or drop {thing} of the database {database}"
         if not row["open"]:
             code, what = "PG.ELSEWHERE.LATENT", f"{what}, if it could connect there"
-        role = "the role" if oid == seen.me else quoted(seen.name(oid))
-        fix = f"In {database}: DROP OWNED BY {role}; or REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC;"
+        # Others may rely on what a group holds there: nothing is said that takes it from all of them.
+        whose = "it" if oid == seen.me else quoted(seen.name(oid))
+        fix = (
+            f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC; or take away what {whose} has in {database}, "
+        )
+        fix += "if nobody else needs it."
         subject = database if oid == seen.me else f"{database} {seen.name(oid)}"
         yield found(code, what, subject, number=int(row["number"]), via=way.text, fix=fix, database=database)
