@@ -58,9 +58,9 @@ _FIELDS: Final[Mapping[Kind, Mapping[str, str]]] = {
         "default_ttl": "A credential outlives a step that dies by more than the profile says, or ends too soon.",
         "max_ttl": "A credential can be renewed for longer than the profile says, or ends within the step.",
         "renew_statements": "Something runs each time a step renews its credential.",
-        "revocation_statements": "It is what an earlier stepcreds wrote; or something else, with which a revoked user's "
-        "open sessions may go on with all they had, and a user who owns anything, or called lo_create(0), is not removed "
-        "at all.",
+        "revocation_statements": "It is what an earlier stepcreds wrote; or something else, with which a revoked "
+        "user's open sessions may go on with all they had, and a user who owns anything, or called lo_create(0), is "
+        "not removed at all.",
         "rollback_statements": "A user that was half made is cleaned up in another way.",
     },
     "policy": {"policy": "A step's token may do more than its profile needs, or cannot end its own credential."},
