@@ -144,9 +144,7 @@ def _elsewhere(seen: Seen) -> Iterator[Finding]:
             code, what = "PG.ELSEWHERE.LATENT", f"{what}, if it could connect there"
         # Others may rely on what a group holds there: nothing is said that takes it from all of them.
         whose = "it" if oid == seen.me else quoted(seen.name(oid))
-        fix = (
-            f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC; or take away what {whose} has in {database}, "
-        )
-        fix += "if nobody else needs it."
+        shut = f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC;"
+        fix = f"{shut} or take away what {whose} has in {database}, if nobody else needs it."
         subject = database if oid == seen.me else f"{database} {seen.name(oid)}"
         yield found(code, what, subject, number=int(row["number"]), via=way.text, fix=fix, database=database)
