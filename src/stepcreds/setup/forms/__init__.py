@@ -39,7 +39,7 @@ def files(form: str, plan: Plan, vault: VaultSettings, again: Again = Again()) -
         from stepcreds.setup.forms import overview
 
         return overview.files(plan, vault, again)
-    write = import_module(f"stepcreds.setup.{form}").files
+    write = import_module(f"stepcreds.setup.forms.{form}").files
     return cast("Callable[[Plan, VaultSettings], tuple[File, ...]]", write)(plan, vault)
 
 
