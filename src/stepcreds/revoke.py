@@ -55,6 +55,7 @@ def end(
 
     `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
     any more; it is to raise nothing, and to be quick.
+
     Never raises for a server that fails: what failed is in the `Ending`, and `Ending.proof.proven` says whether
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
     """

@@ -5,13 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sql
 from step_runs import normalised, of_kind
 
 from conftest import Step
+from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
+from stepcreds.model import Holding
+from stepcreds.secret import Secret
+from stepcreds.session.remains import Left, Remains
 
 pytestmark = pytest.mark.usefixtures("alone")
 SQL = [sys.executable, sql.__file__]
@@ -87,3 +93,19 @@ def test_a_step_that_changed_its_password_is_not_taken_for_one_that_left_nothing
     assert left["changes"] == []
     assert "password authentication failed" in left["unknown"]
     assert "stepcreds: warning: migrate: what the command left in the database is not known: " in done.stderr
+
+
+def test_a_look_that_goes_wrong_in_any_way_does_not_keep_the_end_from_coming(stack: Stack) -> None:
+    """What is compared comes out of a database that somebody else's command has just changed."""
+    profile = stack.profiles["migrate"]
+    with stack.login(profile.role) as vault:
+        answer = vault.read(profile.creds)
+        data = answer["data"]
+        holding = Holding("uid", "migrate", Secret(""), "", username=data["username"])
+        around: Any = SimpleNamespace(clock=SystemClock())
+        credential: Any = SimpleNamespace(profile=profile, holding=holding)
+        remains = Remains(around)
+        remains._before["uid"] = {("table", "1"): None}  # type: ignore[dict-item]
+        remains.compare(credential, Secret(data["password"]), cancelled=False)
+        vault.adapter.put("/v1/sys/leases/revoke", json={"lease_id": answer["lease_id"], "sync": True})
+    assert remains.found == [Left("uid", "migrate", (), "a defect of stepcreds (AttributeError)")]

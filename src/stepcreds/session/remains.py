@@ -49,7 +49,7 @@ class Remains:
                 profile, holding.username, holding.password, self._around.clock, timeout=TIMEOUT
             )
         except DatabaseError as error:
-            self._unknown(credential, error)
+            self._unknown(credential, error.what)
 
     def compare(self, credential: Credential, password: Secret, *, cancelled: bool) -> None:
         """When the command is over and its user locked, so that nothing can follow: what is there now."""
@@ -63,7 +63,9 @@ class Remains:
         try:
             changes = second_look(profile, holding.username, password, before, self._around.clock, timeout=timeout)
         except DatabaseError as error:
-            self._unknown(credential, error)
+            self._unknown(credential, error.what)
+        except Exception as error:  # noqa: BLE001 - a report that fails must not keep the revocation from coming
+            self._unknown(credential, f"a defect of stepcreds ({type(error).__name__})")
         else:
             self.found.append(Left(holding.credential_uid, profile.name, changes))
 
@@ -80,8 +82,8 @@ class Remains:
             except LedgerError as error:
                 self._around.voice.fail(error)
 
-    def _unknown(self, credential: Credential, error: DatabaseError) -> None:
-        self.found.append(Left(credential.holding.credential_uid, credential.profile.name, (), error.what))
+    def _unknown(self, credential: Credential, reason: str) -> None:
+        self.found.append(Left(credential.holding.credential_uid, credential.profile.name, (), reason))
 
     def _say(self, left: Left) -> None:
         voice = self._around.voice
