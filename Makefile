@@ -8,7 +8,7 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
+.PHONY: help venv demo test chaos soak check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test: $(READY) ## every test, on real servers
 	@tools/node-tools $(VENV)
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)
 
+chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
+	@tools/servers
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
+
 check: $(READY) ## format, lint, types, the import contract, workflows and scripts, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,7 +55,11 @@ format: $(READY) ## rewrite to the house format
 docs: $(READY) ## rewrite the generated parts of README and docs
 	$(BIN)/python tools/docs.py
 
-docs-check: $(READY) ## fail when a generated part is stale
+docs-chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
+	@tools/servers
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
+
+check: $(READY) ## fail when a generated part is stale
 	$(BIN)/python tools/docs.py --check
 
 bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
@@ -71,7 +79,11 @@ lock: ## pin every dependency into requirements.lock (needs uv); newer versions:
 vendor: $(READY) ## unpack what travels with the Action, as requirements-vendor.lock names it
 	$(BIN)/python tools/vendor.py
 
-vendor-check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
+vendor-chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
+	@tools/servers
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
+
+check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
 	$(BIN)/python tools/vendor.py --check
 
 dist: $(READY) ## sdist, wheel, stepcreds.pyz and SHA256SUMS in dist/, the same bytes every time

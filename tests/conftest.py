@@ -26,6 +26,8 @@ from stepcreds.devstack.stack import Stack
 if TYPE_CHECKING:
     from runner import Repository
 
+pytest_plugins = ("chaos_table",)
+
 # Modules of shared tests: their assertions, too, are to show what they compared.
 pytest.register_assert_rewrite(
     "postgresql_checks", "postgresql_names_checks", "postgresql_plan_checks", "postgresql_site", "revocation_race"

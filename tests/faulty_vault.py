@@ -15,6 +15,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,13 +47,15 @@ class Fault:
 
 
 class Rule:
-    """A fault at a stage. `arrived` is set when the first request has met it, `met` counts them."""
+    """A fault at a stage. `arrived` is set when the first request has met it, at the monotonic second `first_met`; `met`
+    counts them."""
 
     def __init__(self, stage: str, fault: Fault, times: int | None) -> None:
         self.stage = stage
         self.fault = fault
         self.left = times
         self.met = 0
+        self.first_met = 0.0
         self.arrived = threading.Event()
 
 
@@ -212,6 +215,7 @@ class FaultyVault:
                 if rule.stage == stage and rule.left != 0:
                     rule.left = None if rule.left is None else rule.left - 1
                     rule.met += 1
+                    rule.first_met = rule.first_met or time.monotonic()
                     return rule
         return None
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from chaos_table import Tell
+from deaths import Deaths
 from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
-from faulty_vault import FaultyVault
+from faulty_vault import FaultyVault, Rule
 from stepcreds.devstack.stack import Stack
 
 TTL = 120  # seconds; of both profiles
@@ -31,6 +33,7 @@ class Sweep:
         self.stack = stack
         self.folder = folder
         self.vault = FaultyVault(stack.address)
+        self.deaths = Deaths(stack)
         self.config_file = folder / "stepcreds.yml"
         self.config_file.write_text(stack.config_text(folder / ".stepcreds"))
         self.change(address=self.vault.address)
@@ -143,7 +146,17 @@ class Sweep:
         """Of all closings, in order; without the time of those that say one."""
         return ["expires at" if verdict.startswith("expires at") else verdict for verdict in verdicts(self.config_file)]
 
+    def tell(
+        self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float | Rule
+    ) -> None:
+        """A line of the chaos table: how the step ended, and how long its users lived after `since` (monotonic seconds,
+        or when a rule was first met)."""
+        moment = since.first_met if isinstance(since, Rule) else since
+        said = ", ".join(dict.fromkeys(self.verdicts())) or "no credential on record"
+        row(fault, stage, f"exit {run.returncode}; {said}", self.deaths.after(moment))
+
     def close(self) -> None:
+        self.deaths.__exit__(None, None, None)
         self.vault.close()
         with self.stack.client() as client:
             for lease_id in self.vault.issued:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chaos_table import Tell
 from step_runs import normalised, of_kind, until
 from sweep_runs import Sweep, swept
 
@@ -86,7 +87,7 @@ TABLE: dict[str, tuple[Expected, dict[str, Expected]]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("stage", TABLE)
-def test_a_fault_at_a_stage(sweep: Sweep, stage: str, name: str) -> None:
+def test_a_fault_at_a_stage(sweep: Sweep, row: Tell, stage: str, name: str) -> None:
     if stage == "renew":
         sweep.change(ttl="1m")  # OpenBao's role gives 2 minutes, which are shortened at once
     rule = sweep.vault.fail(stage, FAULTS[name], times=1 if name in ONCE else None)
@@ -94,6 +95,7 @@ def test_a_fault_at_a_stage(sweep: Sweep, stage: str, name: str) -> None:
     good, bad = TABLE[stage]
     expected = good if name in ONCE else bad[name]
     assert rule.met > 0, run.stderr
+    sweep.tell(row, name, stage, run, rule)
     sweep.check(run, **vars(expected))
 
 
