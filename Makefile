@@ -39,6 +39,9 @@ chaos: $(READY) ## break everything at every stage, and kill steps at 300 points
 	@tools/servers
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
 
+soak: $(READY) ## by hand, about an hour: 5,000 steps and 10,000 kills, and whether anything grows
+	$(BIN)/python tools/soak.py $(ARGS)
+
 check: $(READY) ## format, lint, types, the import contract, workflows and scripts, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -55,11 +58,7 @@ format: $(READY) ## rewrite to the house format
 docs: $(READY) ## rewrite the generated parts of README and docs
 	$(BIN)/python tools/docs.py
 
-docs-chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
-	@tools/servers
-	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
-
-check: $(READY) ## fail when a generated part is stale
+docs-check: $(READY) ## fail when a generated part is stale
 	$(BIN)/python tools/docs.py --check
 
 bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
@@ -79,11 +78,7 @@ lock: ## pin every dependency into requirements.lock (needs uv); newer versions:
 vendor: $(READY) ## unpack what travels with the Action, as requirements-vendor.lock names it
 	$(BIN)/python tools/vendor.py
 
-vendor-chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
-	@tools/servers
-	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
-
-check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
+vendor-check: $(READY) ## fail where vendor/ differs by a byte from what the lock names
 	$(BIN)/python tools/vendor.py --check
 
 dist: $(READY) ## sdist, wheel, stepcreds.pyz and SHA256SUMS in dist/, the same bytes every time
