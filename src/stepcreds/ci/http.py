@@ -68,7 +68,7 @@ class RequestsHTTP:
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         until = self._clock.monotonic() + self._deadline
         tries = 0
-        with _session(url.startswith("https:")) as session:
+        with _session(url.startswith("https:"), lambda: until - self._clock.monotonic()) as session:
             session.headers.update(headers)
             while True:
                 tries += 1
@@ -154,8 +154,8 @@ def _wait(headers: Mapping[str, str]) -> float:
     return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0.0
 
 
-def _session(secure: bool) -> requests.Session:
-    """A session that does nothing by itself, and trusts the system's CAs.
+def _session(secure: bool, left: Callable[[], float]) -> requests.Session:
+    """A session that does nothing by itself, reads while there are seconds `left`, and trusts the system's CAs.
 
     That is where the administrator of a self-hosted CI puts a private one. The context is not that of
     `create_default_context`, which from Python 3.13 on refuses private CAs that other clients on the machine accept.
@@ -163,11 +163,25 @@ def _session(secure: bool) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
 
+    from stepcreds.pace import pace
+
     class Session(requests.Session):
         def get_redirect_target(self, resp: requests.Response) -> None:
             """None: with allow_redirects=False `requests` still reads the whole body of a redirect."""
 
-    class SystemTrust(HTTPAdapter):
+    class Paced(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            pace(self.poolmanager, left)
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            known = proxy in self.proxy_manager
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            if not known:
+                pace(manager, left)
+            return manager
+
+    class SystemTrust(Paced):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, ssl_context=_context(), **kwargs)
 
@@ -181,6 +195,7 @@ def _session(secure: bool) -> requests.Session:
     # No netrc, no proxies and CA bundles of the process's own environment: the one handed in counts.
     session.trust_env = False
     session.headers.update({"User-Agent": f"stepcreds/{__version__}", "Accept-Encoding": "identity"})
+    session.mount("http://", Paced())
     if secure:  # only then is it worth the time to read the CAs
         session.mount("https://", SystemTrust())
     return session

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from stepcreds import __version__
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
+from stepcreds.pace import pace
 from stepcreds.secret import Secret
 from stepcreds.vault.answer import Answer, NoAnswerError
 from stepcreds.vault.failure import no_answer
@@ -38,17 +39,24 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """One connection, and a TLS context of our own: `requests` would add certifi's CAs to any other."""
+    """One connection, paced by `left`, and for https a TLS context of our own: `requests` would add certifi's CAs to
+    any other."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def __init__(self, context: ssl.SSLContext | None, left: Callable[[], float]) -> None:
+        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
+        self._left = left
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        super().init_poolmanager(*args, **self._tls, **kwargs)
+        pace(self.poolmanager, self._left)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **self._tls, **kwargs)
+        if not known:
+            pace(manager, self._left)
+        return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         pass
@@ -61,6 +69,7 @@ class Transport:
         self._settings = settings
         self._clock = clock
         self._session: requests.Session | None = None
+        self._read_until = 0.0  # monotonic second
         self.context = context  # made when first needed (the system's CAs take 30 ms), and worth handing on
 
     def close(self) -> None:
@@ -91,6 +100,9 @@ class Transport:
         now = self._clock.monotonic()
         until = max(until, now + SHORTEST)
         left = until - now
+        read_timeout = max(SHORTEST, min(read_timeout, left))
+        # A server that sends its head byte by byte leaves as much time for another try as one that hangs.
+        self._read_until = min(until, now + CONNECT_TIMEOUT + read_timeout)
         trouble: Exception | None = None
         try:
             response = session.request(
@@ -98,12 +110,13 @@ class Transport:
                 f"{address}/v1/{quote(path)}",
                 data=None if payload is None else json.dumps(payload).encode(),
                 headers=headers,
-                timeout=(min(CONNECT_TIMEOUT, left), max(SHORTEST, min(read_timeout, left))),
+                timeout=(min(CONNECT_TIMEOUT, left), read_timeout),
                 proxies={urlsplit(address).scheme: proxy} if proxy else {},
                 verify=not self._settings.skip_verify,
                 allow_redirects=False,
                 stream=True,
             )
+            self._read_until = until
             with response:
                 raw = self._read(response, address, until)
         # What `requests` raises holds the request, and that holds the token: it is looked at here, and dropped.
@@ -135,12 +148,15 @@ class Transport:
             )
             if self._settings.namespace:
                 self._session.headers["X-Vault-Namespace"] = self._settings.namespace
-            self._session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+            self._session.mount("http://", _Adapter(None, self._left))
         if address.startswith("https://") and not isinstance(self._session.adapters["https://"], _Adapter):
             if self.context is None:
                 self.context = client_context(self._settings)
-            self._session.mount("https://", _Adapter(self.context))
+            self._session.mount("https://", _Adapter(self.context, self._left))
         return self._session
+
+    def _left(self) -> float:
+        return self._read_until - self._clock.monotonic()
 
     def _read(self, response: requests.Response, address: str, until: float) -> bytes:
         raw = bytearray()

@@ -1,0 +1,61 @@
+"""Makes an HTTP answer come within a deadline, its head and its trailers too; it sends nothing and knows no server.
+
+`http.client` gives each read of the socket the whole time-out anew, and reads for as long as a server sends
+"100 Continue", lines of a head, or trailers after a body: a byte now and then would keep its caller for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+
+    from urllib3 import PoolManager
+
+
+def pace(manager: PoolManager, left: Callable[[], float]) -> None:
+    """Let what `manager` connects to from now on be read while `left` gives seconds; then that raises `TimeoutError`."""
+
+    class Answer(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp = BufferedReader(_Reading(self.fp.detach(), sock, left))
+
+    manager.pool_classes_by_scheme = {
+        scheme: type(pool.__name__, (pool,), {"ConnectionCls": _answering(pool.ConnectionCls, Answer)})
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+def _answering(connection: Any, answer: type) -> type:
+    return type(connection.__name__, (connection,), {"response_class": answer})
+
+
+class _Reading(RawIOBase):
+    """What a socket gives, `raw`, while there is time left."""
+
+    def __init__(self, raw: Any, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._left()
+        if left <= 0:
+            raise TimeoutError("the answer did not end in time")
+        timeout = self._sock.gettimeout()
+        if timeout is None or left < timeout:
+            self._sock.settimeout(left)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
