@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 def pace(manager: PoolManager, left: Callable[[], float]) -> None:
-    """Let what `manager` connects to from now on be read while `left` gives seconds; then that raises `TimeoutError`."""
+    """Let what `manager` connects to from now on be read while `left` gives seconds, and then raise `TimeoutError`."""
 
     class Answer(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
             self.fp = BufferedReader(_Reading(self.fp.detach(), sock, left))
 
+    pools: dict[str, Any] = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {
         scheme: type(pool.__name__, (pool,), {"ConnectionCls": _answering(pool.ConnectionCls, Answer)})
-        for scheme, pool in manager.pool_classes_by_scheme.items()
+        for scheme, pool in pools.items()
     }
 
 

@@ -48,7 +48,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **self._tls, **kwargs)
+        super().init_poolmanager(*args, **{**kwargs, **self._tls})
         pace(self.poolmanager, self._left)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
