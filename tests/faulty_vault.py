@@ -6,17 +6,20 @@
         rule.arrived.wait(60)                                      # for a rule that hangs
 
 It may stand before the issuer of a stack as well. Stages are named by `stage_of`. `after` says that OpenBao carries the request out and the answer is what gets lost.
-Everything goes through in clear here: `canaries` are the tokens and passwords that no output may hold.
+Everything goes through in clear here: `canaries` are the tokens and passwords that no output may hold. With `door` it speaks TLS, whose
+certificate may be another for each connection.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -24,9 +27,23 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["answer", "reset", "cut", "hang", "dribble", "refuse", "pass"]
+Kind = Literal[
+    "answer", "reset", "cut", "hang", "refuse", "pass",
+    "dribble", "head", "continue", "trailers", "short", "long", "chunk", "gzip", "alien",
+]  # fmt: skip
+# What answers a new connection: TLS with a certificate; a reset or silence in place of a handshake; HTTP in clear.
+Door = ssl.SSLContext | Literal["reset", "hang", "plain"]
 PROBE = "stepcreds-probe"
 JSON, HTML = "application/json", "text/html; charset=utf-8"
+NOTHING_SAID = b'{"errors":["injected"]}'
+_CHUNKED = b"HTTP/1.1 200 Injected\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+# What comes first, and what comes then for as long as somebody listens.
+_ENDLESS = {
+    "dribble": (b"HTTP/1.1 200 Injected\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "head": (b"HTTP/1.1 200 Injected\r\nX-Endless: ", b"x"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers": (_CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Endless: x\r\n"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,16 +51,25 @@ class Fault:
     """What goes wrong with one request.
 
     `answer`: another status, headers and body; `reset`: RST in place of an answer; `cut`: half an answer, then RST;
-    `hang`: nothing until the client gives up; `dribble`: an answer that comes byte by byte and does not end;
-    `refuse`: RST, and from then on nobody listens; `pass`: nothing goes wrong, which is good to wait for.
+    `hang`: nothing until the client gives up; `refuse`: RST, and from then on nobody listens; `pass`: nothing goes
+    wrong, which is good to wait for. An answer that does not end: `dribble` in its body, `head` in a line of its
+    head, `continue` before that, `trailers` after the body. Half of the body, with a Content-Length that says so
+    (`short`); all of it, and a Content-Length that promises more (`long`); the first of two chunks (`chunk`). `gzip`:
+    compressed, though nobody asked for it; `alien`: another protocol.
+
+    `after`: OpenBao carries it out. `delay`: seconds before the answer. `then` is called before it, and `last` closes
+    the connection after it.
     """
 
     kind: Kind = "answer"
     status: int = 200
-    body: bytes = b'{"errors":["injected"]}'
+    body: bytes = NOTHING_SAID
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     after: bool = False
+    delay: float = 0.0
+    then: Callable[[], object] | None = None
+    last: bool = False
 
 
 class Rule:
@@ -96,7 +122,8 @@ def stage_of(request: Request) -> str:
 class FaultyVault:
     """See the module. `stages` are those that came, in order; `issued` all that OpenBao gave, answered or not."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, door: Door | None = None) -> None:
+        self.door = door  # of the connections that come from now on; None: no TLS
         parts = urlsplit(target)
         self._target = (str(parts.hostname), int(parts.port or 80))
         self._lock = threading.Lock()
@@ -110,7 +137,7 @@ class FaultyVault:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._reserved: socket.socket | None = None
         self.port = int(self._listener.getsockname()[1])
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.address = f"{'http' if door is None else 'https'}://127.0.0.1:{self.port}"
         self._spawn(self._accept)
 
     def fail(self, stage: str, fault: Fault, times: int | None = 1) -> Rule:
@@ -168,12 +195,37 @@ class FaultyVault:
     def _serve(self, near: socket.socket) -> None:
         upstream = HTTPConnection(*self._target, timeout=90)
         try:
+            near = self._shown_in(near)
             with near.makefile("rb") as stream, suppress(OSError):
                 while (request := _read(stream)) is not None and self._handle(near, upstream, request):
                     pass
+        except OSError:
+            pass  # the client does not like what the door shows
         finally:
             upstream.close()
             near.close()
+
+    def _shown_in(self, near: socket.socket) -> socket.socket:
+        """The connection as requests can be read from it. Raises `OSError` where none will come."""
+        door = self.door
+        if door is None:
+            return near
+        if isinstance(door, ssl.SSLContext):
+            near.settimeout(90)
+            near = door.wrap_socket(near, server_side=True)
+            near.settimeout(None)
+            with self._lock:
+                self._sockets.append(near)
+            return near
+        if door == "hang":
+            near.recv(1_000_000)
+            near.recv(1)  # returns when the client has given up
+        elif door == "plain":
+            near.sendall(_answer(400, HTML, b"Client sent a TLS request to an HTTP server."))
+        elif door == "reset":
+            near.recv(1)
+        _reset(near)
+        raise OSError("nobody is let in")
 
     def _handle(self, near: socket.socket, upstream: HTTPConnection, request: Request) -> bool:
         """Answer or fail; whether the connection is still good."""
@@ -185,25 +237,33 @@ class FaultyVault:
             status, content_type, body = self._forward(upstream, request, stage)
         if rule is not None:
             rule.arrived.set()
+        if fault.then is not None:
+            fault.then()
+        self._closed.wait(fault.delay)
         if fault.kind == "pass":
-            near.sendall(_answer(status, content_type, body))
-            return True
+            near.sendall(_answer(status, content_type, body, {"Connection": "close"} if fault.last else {}))
+            return not fault.last
         if fault.kind == "answer":
             near.sendall(_answer(fault.status, fault.content_type, fault.body, fault.headers))
             return True
-        if fault.kind == "refuse":
+        if fault.kind in _ENDLESS:
+            start, more = _ENDLESS[fault.kind]
+            near.sendall(start)
+            with suppress(OSError):
+                while not self._closed.wait(0.02):
+                    near.sendall(more)
+        elif fault.kind == "refuse":
             self.refuse()
-        elif fault.kind == "cut":
-            whole = _answer(status or 200, JSON, body or b'{"errors":[]}')
-            near.sendall(whole[: len(whole) - len(body or b'{"errors":[]}') // 2])
         elif fault.kind == "hang":
             with suppress(OSError):
                 near.recv(1)  # returns when the client has given up
-        elif fault.kind == "dribble":
-            near.sendall(_head(200, JSON, 1_000_000))
-            with suppress(OSError):
-                while not self._closed.wait(0.02):
-                    near.sendall(b" ")
+        elif fault.kind != "reset":
+            raw, goes_on = _mangled(fault.kind, body or NOTHING_SAID)
+            near.sendall(raw)
+            if goes_on:
+                return True
+            if fault.kind != "cut":
+                return False  # closed in order: the client sees the end of the stream
         _reset(near)
         return False
 
@@ -284,9 +344,28 @@ def _head(status: int, content_type: str, length: int, headers: Mapping[str, str
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def _mangled(kind: Kind, body: bytes) -> tuple[bytes, bool]:
+    """`body` as an answer that is wrong in this way, and whether the connection is to be kept."""
+    half = len(body) // 2
+    if kind == "short":
+        return _head(200, JSON, half) + body, True
+    if kind == "long":
+        return _head(200, JSON, 2 * len(body)) + body, False
+    if kind == "chunk":
+        return _CHUNKED + f"{half:x}\r\n".encode() + body[:half] + b"\r\n", False
+    if kind == "gzip":
+        packed = gzip.compress(body)
+        return _head(200, JSON, len(packed), {"Content-Encoding": "gzip"}) + packed, True
+    if kind == "alien":
+        return b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", False
+    assert kind == "cut", kind
+    return _head(200, JSON, len(body)) + body[:half], False
+
+
 def _answer(status: int, content_type: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
     if status == 204:
-        return b"HTTP/1.1 204 No Content\r\n\r\n"
+        named = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        return f"HTTP/1.1 204 No Content\r\n{named}\r\n".encode()
     return _head(status, content_type, len(body), headers) + body
 
 
