@@ -132,6 +132,24 @@ class Running:
                 stream.close()
 
 
+def started_by(
+    code: str, stack: Stack, config_file: Path, *arguments: str, **variables: str | None
+) -> subprocess.CompletedProcess[str]:
+    """A step whose Python runs `code` first: what the environment names for that, stepcreds does not let in."""
+    start = f"{code}\nfrom stepcreds.cli import main\nmain()\n"
+    merged: dict[str, str | None] = {**stack.environment(), **variables}
+    return subprocess.run(
+        [sys.executable, "-I", "-c", start, *arguments],
+        cwd=config_file.parent,
+        env={name: value for name, value in merged.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        check=False,
+    )
+
+
 def records(config_file: Path) -> list[dict[str, Any]]:
     """All records of the ledger beside `config_file`, in order, of all its chains."""
     folder = config_file.parent / ".stepcreds"

@@ -22,6 +22,7 @@ from step_runs import (
     reported,
     reporting,
     said,
+    started_by,
     token_is_gone,
     until,
     verdicts,
@@ -190,9 +191,8 @@ DEFECT = "import hashlib\ndel hashlib.pbkdf2_hmac\n"
 
 
 def test_a_defect_of_ours_keeps_nothing_alive(stack: Stack, step: Step, config_file: Path, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(DEFECT)
     reconfigure(config_file, lambda document: document["profiles"]["migrate"].update(measure="off"))
-    run = step("exec", "migrate", "--", *reporting(tmp_path / "report"), PYTHONPATH=str(tmp_path))
+    run = started_by(DEFECT, stack, config_file, "exec", "migrate", "--", *reporting(tmp_path / "report"))
     assert run.returncode == 121
     lost = "The process that ran this step was lost: AttributeError in scram.py:N"
     text = "The credential of profile migrate is not ended in order: AttributeError in scram.py:N"

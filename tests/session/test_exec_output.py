@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from step_runs import Oddities, masked, reconfigure, reported, reporting, root, said
+from step_runs import Oddities, masked, reconfigure, reported, reporting, root, said, started_by
 
 from conftest import Step
 from relay import Relay
@@ -157,15 +157,13 @@ class Tap(Relay):
 
 # What the lock sets is made of 32 random bytes and leaves the process as a verifier only: so it is made known here.
 LOCK = b"canary of the lock's own passwor"
-SITE = f"import os\nreal = os.urandom\nos.urandom = lambda size: {LOCK!r} if size == 32 else real(size)\n"
+KNOWN = f"import os\nreal = os.urandom\nos.urandom = lambda size: {LOCK!r} if size == 32 else real(size)\n"
 
 
-def test_no_secret_is_in_anything_that_stays(stack: Stack, step: Step, config_file: Path, tmp_path: Path) -> None:
+def test_no_secret_is_in_anything_that_stays(stack: Stack, config_file: Path, tmp_path: Path) -> None:
     """The identity's token, Vault's token, the issued password and the one of the lock, wherever a step leaves bytes."""
-    runner, site = tmp_path / "runner", tmp_path / "site"
-    for folder in (runner, site):
-        folder.mkdir()
-    (site / "sitecustomize.py").write_text(SITE)
+    runner = tmp_path / "runner"
+    runner.mkdir()
     files = {
         name: str(runner / name.lower()) for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH")
     }
@@ -176,7 +174,6 @@ def test_no_secret_is_in_anything_that_stays(stack: Stack, step: Step, config_fi
         "STEPCREDS_ID_TOKEN": token,
         "RUNNER_TEMP": str(runner),
         "TMPDIR": str(runner),
-        "PYTHONPATH": str(site),
     }
 
     def change(document: dict[str, Any]) -> None:
@@ -185,7 +182,9 @@ def test_no_secret_is_in_anything_that_stays(stack: Stack, step: Step, config_fi
 
     with Tap(int(stack.address.rpartition(":")[2])) as tap:
         reconfigure(config_file, change)
-        run = step("exec", "verify", "--", *reporting(tmp_path / "report"), **variables)
+        run = started_by(
+            KNOWN, stack, config_file, "exec", "verify", "--", *reporting(tmp_path / "report"), **variables
+        )
     assert run.returncode == 0, run.stderr
     secrets = {
         "identity": token,
