@@ -3,6 +3,7 @@ where it may have been carried out. Time stands still but for the pauses between
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
@@ -16,6 +17,7 @@ from stepcreds.clock import SystemClock
 from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.vault.calls import full_jitter, seconds_to_wait
 from stepcreds.vault.client import Vault
+from stepcreds.vault.values import LeaseState
 
 LEASE = f"{CREDS}/x"
 LOGIN = "auth/contract/login"
@@ -151,6 +153,11 @@ def test_issuing_is_tried_again_where_vault_did_nothing(fake: FakeVault, client:
         Fault(status=200, body=b'{"data": {}, "lease_id": "x", "lease_duration": -1}'),
         Fault(status=200, body=b'{"data": {}, "lease_duration": 1}'),
         Fault(status=200, body=b"[" * 100_000),
+        Fault(status=200, body=b'{"data": {}, "lease_id": "x", "lease_duration": 1e300}'),
+        Fault(status=200, body=b'{"data": {}, "lease_id": "x", "lease_duration": 1%s}' % (b"0" * 400)),
+        # A proxy's own, after Vault has issued.
+        Fault(status=403, body=b"<html>", headers={"Content-Type": "text/html"}, after=True),
+        Fault(status=404, body=b"", after=True),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.body[:12]!r}",
 )
@@ -161,6 +168,38 @@ def test_issuing_is_never_tried_again_where_vault_may_have_done_it(
     with pytest.raises(LostAnswerError):
         client.issue(CREDS)
     assert fake.paths() == [f"GET {CREDS}"]
+
+
+@pytest.mark.parametrize("seconds", ["1e300", "1" + 400 * "0", "NaN", "Infinity", "9223372037", "true"])
+@pytest.mark.parametrize("name", ["login", "renew_lease", "renew_token"])
+def test_a_duration_that_no_vault_could_send_is_none(fake: FakeVault, client: Vault, name: str, seconds: str) -> None:
+    """No date of ours is so late, and no float of ours so large."""
+    path, call = CALLS[name]
+    auth = f'{{"client_token": "x", "accessor": "y", "lease_duration": {seconds}}}'
+    fake.fail(path, Fault(body=f'{{"lease_duration": {seconds}, "auth": {auth}}}'.encode()))
+    with pytest.raises(VaultError) as caught:
+        call(client, fake)
+    assert caught.value.cause == (
+        "The answer lacks a duration in seconds: what answered is not Vault, or a Vault unlike any known."
+    )
+
+
+def test_how_long_a_lease_lasts_is_not_known_where_no_vault_could_have_said_it(fake: FakeVault, client: Vault) -> None:
+    fake.fail("sys/leases/lookup", Fault(body=f'{{"data": {{"id": "x", "ttl": 1{400 * "0"}}}}}'.encode()))
+    assert client.lookup_lease("x") == LeaseState("alive", "Vault still has the lease", 0.0)
+
+
+@pytest.mark.parametrize("body", [b'{"auth": {"client_to', b"", gzip.compress(b"{}")], ids=["cut", "empty", "gzip"])
+def test_json_that_cannot_be_read(fake: FakeVault, client: Vault, body: bytes) -> None:
+    fake.fail(LOGIN, Fault(body=body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(VaultError) as caught:
+        client.login("full", fake.jwt())
+    assert (caught.value.what, caught.value.cause, caught.value.docs) == (
+        f"Vault at {fake.address} answered 200 to POST {LOGIN}",
+        "What came says that it is JSON, and cannot be read as such: it was cut short or compressed on the way, or "
+        "what answered is not Vault.",
+        "vault-not-vault",
+    )
 
 
 def test_what_a_lost_answer_says(fake: FakeVault, client: Vault) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
-from stepcreds.errors import LostAnswerError
+from stepcreds.errors import LostAnswerError, VaultError
 from stepcreds.model import Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.vault import advice, lease_advice, refusals, values
@@ -85,8 +86,8 @@ class Vault:
         return values.server_status(answer, path)
 
     def login(self, role: str, jwt: Secret) -> Login:
-        """Log in at `auth/<mount>/login`, and use the token from now on. A batch token is refused: nothing can
-        revoke it.
+        """Log in at `auth/<mount>/login`, and use the token from now on. A batch token is refused, because nothing can
+        revoke it, and one of which the uses are counted: it may come to its last before it has revoked.
 
         What Vault says to a login is explained by `advice.explain_login`, which needs the claims.
         """
@@ -98,7 +99,12 @@ class Vault:
             raise advice.mfa_required(role, mount)
         if isinstance(auth, dict) and auth.get("token_type") == "batch":
             raise advice.batch_token(role, mount)
-        return self._logged_in(answer, path)
+        login = self._logged_in(answer, path)
+        if isinstance(auth, dict) and auth.get("num_uses"):
+            with suppress(VaultError):
+                self.revoke_self()
+            raise advice.counted_token(role, mount)
+        return login
 
     def child_token(self, ttl: float) -> Login:
         """A token of our own below the one in use, which stays as it is; `ttl` in seconds. It is used from now on.
@@ -140,7 +146,8 @@ class Vault:
                 raise refusals.lost(refusals.not_understood(answer, "GET", creds, missing), creds)
             return lease
         failure = refusals.refused(answer, "GET", creds)
-        if answer.status > 500:
+        # A proxy may answer with a page of its own after Vault has issued.
+        if answer.status > 500 or (answer.status >= 400 and answer.body is None):
             raise refusals.lost(failure, creds)
         raise lease_advice.explain_issue(failure, creds)
 

@@ -58,9 +58,13 @@ def _explain(answer: Answer, text: str) -> tuple[str, str, str]:  # noqa: PLR091
     if 300 <= answer.status < 400:
         return _redirect(answer)
     if answer.body is None:
+        sent = one_line(answer.content_type, 80) or "no content type"
         return (
-            f"What answered is not Vault: it sent {one_line(answer.content_type, 80) or 'no content type'} where Vault "
-            "sends JSON. A proxy, a load balancer or a login page may stand before it.",
+            "What came says that it is JSON, and cannot be read as such: it was cut short or compressed on the way, or "
+            "what answered is not Vault."
+            if sent.partition(";")[0].lower() == "application/json"
+            else f"What answered is not Vault: it sent {sent} where Vault sends JSON. A proxy, a load balancer or a "
+            "login page may stand before it.",
             "Look at vault.address in stepcreds.yml (or VAULT_ADDR), and at what is between this machine and Vault.",
             "vault-not-vault",
         )

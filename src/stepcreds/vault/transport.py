@@ -88,7 +88,7 @@ class Transport:
         read_timeout: float,
         until: float,
     ) -> Answer:
-        """Ask `address` once, reading until the monotonic second `until` at most.
+        """Ask `address` once, for `read_timeout` seconds and until the monotonic second `until` at most.
 
         Raises `NoAnswerError`, and `VaultError` for settings that cannot work.
         """
@@ -98,11 +98,9 @@ class Transport:
             headers["X-Vault-Token"] = token.reveal()
         proxy = self._settings.proxies.get(address)
         now = self._clock.monotonic()
-        until = max(until, now + SHORTEST)
-        left = until - now
-        read_timeout = max(SHORTEST, min(read_timeout, left))
-        # A server that sends its head byte by byte leaves as much time for another try as one that hangs.
-        self._read_until = min(until, now + CONNECT_TIMEOUT + read_timeout)
+        # A server that sends byte by byte leaves as much time for another try as one that hangs.
+        left = max(SHORTEST, min(read_timeout, until - now))
+        self._read_until = until = now + left
         trouble: Exception | None = None
         try:
             response = session.request(
@@ -110,13 +108,12 @@ class Transport:
                 f"{address}/v1/{quote(path)}",
                 data=None if payload is None else json.dumps(payload).encode(),
                 headers=headers,
-                timeout=(min(CONNECT_TIMEOUT, left), read_timeout),
+                timeout=(min(CONNECT_TIMEOUT, left), left),
                 proxies={urlsplit(address).scheme: proxy} if proxy else {},
                 verify=not self._settings.skip_verify,
                 allow_redirects=False,
                 stream=True,
             )
-            self._read_until = until
             with response:
                 raw = self._read(response, address, until)
         # What `requests` raises holds the request, and that holds the token: it is looked at here, and dropped.

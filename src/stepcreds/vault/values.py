@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +13,10 @@ from stepcreds.vault.answer import Answer
 
 if TYPE_CHECKING:
     from typing import TypeGuard
+
+
+# Go's longest duration, 292 years: more than that no Vault sends, and dates end somewhere.
+_LONGEST = 2**63 // 10**9  # seconds
 
 
 class LeaseState(NamedTuple):
@@ -45,7 +48,7 @@ def expect(answer: Answer, method: str, path: str, status: int) -> Mapping[str, 
 
 def seconds(value: object, answer: Answer, method: str, path: str) -> float:
     """`value`, which must be a duration. Raises `VaultError`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not _is_duration(value):
         raise refusals.not_understood(answer, method, path, "a duration in seconds")
     return float(value)
 
@@ -77,9 +80,7 @@ def lease(answer: Answer, now: float) -> Lease | None:
     """The credential in `answer`, which came at `now`; None where there is none that can be read."""
     body = answer.body or {}
     data, lease_id, duration = body.get("data"), body.get("lease_id"), body.get("lease_duration")
-    if not isinstance(data, dict) or not isinstance(lease_id, str) or isinstance(duration, bool):
-        return None
-    if not isinstance(duration, (int, float)) or not 0 <= duration < math.inf:
+    if not isinstance(data, dict) or not isinstance(lease_id, str) or not _is_duration(duration):
         return None
     return Lease(
         lease_id=lease_id,
@@ -102,7 +103,7 @@ def lease_state(answer: Answer, path: str, lease_id: str) -> LeaseState:
     return LeaseState(
         "alive",
         f"Vault tried to revoke it and failed: {failed}" if failed else "Vault still has the lease",
-        float(ttl) if isinstance(ttl, (int, float)) else 0.0,
+        float(ttl) if _is_duration(ttl) else 0.0,
     )
 
 
@@ -116,6 +117,11 @@ def server_status(answer: Answer, path: str) -> ServerStatus:
         initialized=body.get("initialized") is True,
         sealed=body["sealed"] is not False,
     )
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    """Whether `value` is a number of seconds that Vault could send; JSON has NaN, and integers of any length."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LONGEST
 
 
 def _is_header(value: object) -> TypeGuard[str]:
