@@ -263,6 +263,18 @@ def batch_token(role: str, mount: str) -> VaultError:
     )
 
 
+def counted_token(role: str, mount: str) -> VaultError:
+    """The error for a login that gave a token which may be used so many times and no more."""
+    path = shlex.quote(f"auth/{mount}/role/{role}")
+    return VaultError(
+        f"The role {role} at auth/{mount} gives tokens that may be used only so many times",
+        cause="How many calls a step needs is not known before: each renewal is some. A token that has come to its "
+        "last use can revoke nothing.",
+        fix=f"Let them be used as often as is needed:\n  bao write {path} role_type=jwt token_num_uses=0\n{_GLOB}",
+        docs="counted-token",
+    )
+
+
 def mfa_required(role: str, mount: str) -> VaultError:
     """The error for a login that Vault answers with a demand for a second factor."""
     return VaultError(
