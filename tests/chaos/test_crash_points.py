@@ -1,0 +1,98 @@
+"""SIGKILL before any line of a step's life, and at any moment of it: nothing lives for longer than one effective TTL."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos_table import Tell
+from crash_batch import Batches, Tally
+from crash_kills import SCENARIOS, VICTIMS, Kill, Killer, Plan, Point
+from crash_stack import CrashStack
+
+import stepcreds
+
+CONCURRENCY = 3
+KILLS = 300
+BATCH = 100
+LINES = 0.4  # share of the kills before a line
+
+
+@pytest.fixture(scope="module")
+def crash_stack() -> Iterator[CrashStack]:
+    with CrashStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def batches(crash_stack: CrashStack, tmp_path: Path) -> Batches:
+    return Batches(crash_stack, tmp_path, CONCURRENCY)
+
+
+# A line of each stage, by what it says: its number is another one tomorrow.
+PLACES = (
+    ("worker", "session/life.py", "self.prepare()"),
+    ("worker", "session/acquire.py", "login = log_in("),
+    ("worker", "session/acquire.py", "self.vault.probe_revocation"),
+    ("worker", "session/acquire.py", "self.record_intent()"),
+    ("worker", "session/acquire.py", "lease = self.vault.issue("),
+    ("worker", "session/acquire.py", "self.lease = lease"),
+    ("worker", "session/acquire.py", "self.record_issue(login"),
+    ("worker", "process/command.py", "supervision = Supervision("),
+    ("worker", "revoke.py", "lock = engine.lock("),
+    ("worker", "revoke.py", "revocation = _revoke(holding"),
+    ("worker", "session/finish.py", "entry = _append(closing, closed"),
+    ("worker", "session/finish.py", "vault.revoke_self()"),
+)
+
+
+def point(half: str, file: str, text: str) -> Point:
+    lines = Path(stepcreds.__file__).parent.joinpath(file).read_text().splitlines()
+    number = max(number for number, line in enumerate(lines, 1) if line.strip().startswith(text))
+    return Point(half, file, number, 1)
+
+
+def test_before_a_line_of_each_stage(batches: Batches) -> None:
+    victims = ("worker", "front", "both")
+    kills = [Kill(f"p{n}", "true", victims[n % 3], point(*place), 0.0, recover=False) for n, place in enumerate(PLACES)]
+    checked = batches.run(kills)
+    assert checked.violations == []
+    assert checked.missed == 0
+    assert checked.exceptions == []
+    assert len({fate.stage for fate in checked.fates}) > 5, checked.fates
+
+
+def test_the_check_finds_a_ledger_that_is_gone(batches: Batches) -> None:
+    """A check that finds nothing might look at nothing."""
+    kill = Kill(
+        "c1", "true", "both", point("worker", "process/command.py", "supervision = Supervision("), 0.0, recover=False
+    )
+
+    def remove(killer: Killer) -> None:
+        for file in killer.ledger.glob("*.jsonl"):
+            file.unlink()
+
+    checked = batches.run([kill], remove)
+    assert checked.missed == 0
+    (violation,) = checked.violations
+    assert violation.startswith("c1: the ledger has no credential.requested for database/creds/app-verify/")
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_three_hundred_kills(batches: Batches, row: Tell) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    again = f"make soak ARGS='--steps 0 --lines {LINES} --seed {seed} --repeat NUMBER'"
+    seconds, lines = batches.rehearse(SCENARIOS, record=True)
+    plan = Plan(seed, seconds, lines, LINES)
+    tally = Tally()
+    for first in range(0, KILLS, BATCH):
+        tally.add(batches.run([plan.kill(number) for number in range(first, first + BATCH)]))
+    assert tally.violations == [], again
+    assert {victims for victims in VICTIMS if f"SIGKILL to {victims}" in {fault for fault, _, _ in tally.rows}} == set(
+        VICTIMS
+    )
+    tally.tell(row)
+    row("SIGKILL, in all", "any", f"{tally.kills} kills of seed {seed}, {tally.missed} came too late", tally.longest)
