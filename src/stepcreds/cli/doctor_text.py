@@ -1,4 +1,4 @@
-"""What `stepcreds doctor` prints: a line for each link, and under a broken one what to change; or all of it as JSON."""
+"""What `stepcreds doctor` prints: a line for each link, and under it what to change, if anything; or all as JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import TextIO
 
 from stepcreds.cli.messages import render_error
 from stepcreds.doctor.link import Link
-from stepcreds.errors import ConfigError
+from stepcreds.errors import ConfigError, StepcredsError
 from stepcreds.printable import printable
 from stepcreds.vault.jwt_role import Row
 
-_GREEN, _RED, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1;31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
-_MARKS = {"ok": ("✓", "ok", _GREEN), "failed": ("✗", "FAILED", _RED), "skipped": ("\u2013", "-", _DIM)}
+_GREEN, _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_MARKS = {
+    "ok": ("✓", "ok", _GREEN),
+    "warning": ("!", "warn", _YELLOW),
+    "failed": ("✗", "FAILED", _RED),
+    "skipped": ("\u2013", "-", _DIM),
+}
 _HEAD = Row("setting", "the role wants", "this job has", "ok")
 
 
@@ -23,11 +28,14 @@ class TextReport:
         self._stream = stream
         self._colour = colour
         self._plain = not _can_write(stream, "✓✗\u2013")
+        self._broken = self._warnings = 0
 
     def profile(self, name: str) -> None:
         self._write(self._coloured(f"\nprofile {name}", _BOLD))
 
     def link(self, link: Link) -> None:
+        self._broken += link.status == "failed"
+        self._warnings += link.status == "warning"
         mark, word, colour = _MARKS[link.status]
         shown = self._coloured(f"{word:<6}" if self._plain else mark, colour)
         self._write(f"{shown} {link.name:<10}  {printable(link.found)}")
@@ -37,8 +45,14 @@ class TextReport:
             # The first line is the link's own.
             self._write("\n".join(render_error(link.error, self._colour).split("\n")[1:]))
 
-    def finish(self, findings: int) -> None:
-        self._write("\n" + ("Every link holds." if not findings else f"{findings} broken: see above."))
+    def cut_short(self, error: StepcredsError) -> None:
+        self._broken += 1  # what it says stands on stderr
+
+    def finish(self) -> bool:
+        warnings = f"{self._warnings} warning{'' if self._warnings == 1 else 's'}" if self._warnings else ""
+        found = ", ".join(filter(None, (f"{self._broken} broken" if self._broken else "", warnings)))
+        self._write("\n" + (f"{found}: see above." if found else "Every link holds."))
+        return True
 
     def _table(self, rows: tuple[Row, ...]) -> None:
         widths = [max(len(printable(row[column])) for row in (_HEAD, *rows)) for column in range(3)]
@@ -64,6 +78,7 @@ class JsonReport:
         self._stream = stream
         self._links: list[dict[str, object]] = []
         self._profile: str | None = None
+        self._cut_short = ""  # why not every link was looked at
 
     def profile(self, name: str) -> None:
         self._profile = name
@@ -84,9 +99,20 @@ class JsonReport:
             }
         )
 
-    def finish(self, findings: int) -> None:
-        self._stream.write(json.dumps({"findings": findings, "links": self._links}, indent=2) + "\n")
+    def cut_short(self, error: StepcredsError) -> None:
+        self._cut_short = error.what
+
+    def finish(self) -> bool:
+        self._stream.write(json.dumps(self.document(), indent=2) + "\n")
         self._stream.flush()
+        return True
+
+    def document(self) -> dict[str, object]:
+        """All of it; `findings` counts what is broken and what is warned of."""
+        counts = [sum(link["status"] == status for link in self._links) for status in ("failed", "warning")]
+        broken = counts[0] + bool(self._cut_short)
+        told = {"findings": broken + counts[1], "broken": broken, "warnings": counts[1]}
+        return {**told, "cut_short": self._cut_short, "links": self._links}
 
 
 def _problems(error: ConfigError) -> list[dict[str, str]]:

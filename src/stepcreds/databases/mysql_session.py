@@ -63,6 +63,11 @@ class Session:
     def thread_id(self) -> int:
         return int(self._connection.thread_id())
 
+    @property
+    def socket(self) -> object:
+        """The driver's own; an `ssl.SSLSocket` under TLS."""
+        return self._connection._sock
+
     def query(self, statement: str, *values: str | int) -> list[tuple[object, ...]]:
         try:
             with self._connection.cursor() as cursor:

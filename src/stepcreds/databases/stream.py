@@ -55,6 +55,11 @@ class Stream:
         self.deadline = deadline
         self.tls = False  # True as soon as TLS was begun, also if it failed
 
+    @property
+    def socket(self) -> socket.socket:
+        """For whoever wants to see the certificate; an `ssl.SSLSocket` under TLS."""
+        return self._sock
+
     @classmethod
     def open(cls, host: str, port: int, deadline: Deadline) -> Stream:
         return cls(connect_tcp(host, port, deadline), place(host, port), deadline)

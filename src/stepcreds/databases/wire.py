@@ -38,6 +38,11 @@ class Connection:
         self._stream = stream
         self.server_version = server_version  # as the server reported it at the start: "16.14 (Debian …)"
 
+    @property
+    def socket(self) -> object:
+        """See `Stream.socket`."""
+        return self._stream.socket
+
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement, each value as text or None.
 

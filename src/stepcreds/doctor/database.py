@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from stepcreds.clock import Clock
+from stepcreds.config.duration import in_words
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases.stream import Deadline, Stream, place
-from stepcreds.errors import StepcredsError
+from stepcreds.doctor.certificate import end_of, soon
+from stepcreds.doctor.link import Link, Remark, remarked
+from stepcreds.doctor.servers import SKEW
+from stepcreds.errors import DatabaseError, StepcredsError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
@@ -40,35 +45,90 @@ def reach(url: DatabaseURL, clock: Clock) -> str:
     return f"{where} takes connections"
 
 
-def log_in(url: DatabaseURL, username: str, password: Secret, clock: Clock) -> str:
-    """Log in as the issued user and tell version and TLS. Raises `DatabaseError` with what the server said."""
+class _Seen(NamedTuple):
+    version: str
+    tls: str  # "" without
+    time: float | None  # epoch seconds at the server
+    certificate_end: float | None  # epoch seconds
+
+
+def log_in(url: DatabaseURL, username: str, password: Secret, clock: Clock, vault_ahead: float | None) -> Link:
+    """Log in as the issued user; version, TLS, and whether its clock and Vault's agree.
+
+    `vault_ahead`: seconds that Vault's clock is ahead of this machine's. Raises `DatabaseError` with what the server
+    said.
+    """
     deadline = Deadline(clock, TIMEOUT)
-    if url.engine == "postgresql":
-        version, tls = _postgresql(url, username, password, deadline)
-    else:
-        version, tls = _mysql(url, username, password, deadline)
-    secured = one_line(tls, 40) if tls else f"without TLS (sslmode={url.sslmode})"
-    return f"{username} logs in at {place(url.host, url.port)}: {one_line(version, 80)}, {secured}"
+    where = place(url.host, url.port)
+    try:
+        seen = (_postgresql if url.engine == "postgresql" else _mysql)(url, username, password, deadline)
+    except DatabaseError as error:
+        raise (_unknown_there(error, where) if getattr(error, "refuses_login", False) else error) from None
+    now = clock.now()
+    secured = one_line(seen.tls, 40) if seen.tls else f"without TLS (sslmode={url.sslmode})"
+    ahead = 0.0 if seen.time is None else seen.time - now - (vault_ahead or 0.0)
+    remarks = [_skewed(where, ahead, vault_ahead is not None)] if abs(ahead) > SKEW else []
+    if (expiring := soon(where, seen.certificate_end, clock)) is not None:
+        remarks.append(expiring)
+    return remarked("database", f"{username} logs in at {where}: {one_line(seen.version, 80)}, {secured}", remarks)
 
 
-def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> tuple[str, str]:
+def _unknown_there(error: DatabaseError, where: str) -> DatabaseError:
+    """Vault has just made the user, and the server does not let it in."""
+    error.cause = (
+        f"Vault made this user a moment ago. So its connection leads to another server than {where}, or to a replica "
+        "that is behind; or pg_hba.conf lets nobody in this way. The proof of death would ask the wrong server."
+    )
+    error.fix = (
+        "Compare `database` of the profile with the host in the connection_url that Vault has:\n"
+        "  bao list database/config\n  bao read database/config/<connection>"
+    )
+    error.docs = "other-database"
+    return error
+
+
+def _skewed(where: str, ahead: float, by_vault: bool) -> Remark:
+    other = "Vault's" if by_vault else "this machine's"
+    which = "ahead of" if ahead > 0 else "behind"
+    effect = (
+        "It refuses new logins of a credential for so long before its lease ends (VALID UNTIL)."
+        if ahead > 0
+        else "It goes on taking logins for so long after VALID UNTIL, should Vault fail to revoke."
+    )
+    return Remark(
+        f"The clock of {where} is {in_words(round(abs(ahead)))} {which} {other}. {effect}",
+        "Have NTP keep the clocks of both servers.",
+        "clock",
+    )
+
+
+def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> _Seen:
     from stepcreds.databases.wire import connect
 
     with connect(url, username, password, deadline) as session:
         # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-SSL-VIEW
-        ((version, tls),) = session.query(
+        ((version, tls, time),) = session.query(
             "SELECT current_setting('server_version'),"
-            " (SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl)"
+            " (SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),"
+            " extract(epoch FROM pg_catalog.clock_timestamp())"
         )
-    return f"PostgreSQL {version}", tls or ""
+        return _Seen(f"PostgreSQL {version}", tls or "", _number(time), end_of(session.socket))
 
 
-def _mysql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> tuple[str, str]:
+def _mysql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> _Seen:
     from stepcreds.databases.mysql_session import open_session
 
     with open_session(url, username, password, deadline) as session:
         rows = session.query("SHOW SESSION STATUS LIKE 'Ssl_version'")
-        return session.version, str(rows[0][1]) if rows else ""
+        ((time,),) = session.query("SELECT UNIX_TIMESTAMP(SYSDATE(6))")
+        return _Seen(session.version, str(rows[0][1]) if rows else "", _number(time), end_of(session.socket))
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
 
 
 def with_a_fix(error: StepcredsError) -> StepcredsError:

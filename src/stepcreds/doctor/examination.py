@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from stepcreds.config.model import Profile
+from stepcreds.doctor import machine, servers
 from stepcreds.doctor.link import BrokenError, Link, NotLookedAtError, Report
-from stepcreds.doctor.profile import PATIENCE, OneProfile
-from stepcreds.errors import CancelledError, StepcredsError, VaultError
+from stepcreds.doctor.operator import Operator
+from stepcreds.doctor.profile import OneProfile
+from stepcreds.errors import CancelledError, StepcredsError, UnsupportedError
 from stepcreds.model import Identity
 from stepcreds.printable import one_line
 from stepcreds.process.cancel import Cancelled
@@ -22,8 +24,6 @@ from stepcreds.secret import Secret
 from stepcreds.session.begin import identify
 from stepcreds.session.step import Surroundings
 from stepcreds.session.takeover import take_over
-from stepcreds.vault.client import Vault
-from stepcreds.vault.failure import without_password
 
 FINDING = 1
 
@@ -36,15 +36,20 @@ def examine(
     id_token_file: Path | None = None,
     operator_token: Secret | None = None,
 ) -> int:
-    """Look at every link of each profile; 0 when all hold, 1 when one is broken.
+    """Look at every link of each profile; 0 when there is nothing to change, 1 when something is broken or warned of.
 
-    With `operator_token` the JWT roles are read as well. Raises `UnsupportedError` where no step could run.
+    With `operator_token` the roles at Vault are read as well.
     """
-    return run_pair(
-        lambda worker: Examination(around, worker, report, id_token_file, operator_token).run(profiles),
-        partial(take_over, around=around, argv=None),
-        clock=around.clock,
-    )
+    try:
+        return run_pair(
+            lambda worker: Examination(around, worker, report, id_token_file, operator_token).run(profiles),
+            partial(take_over, around=around, argv=None),
+            clock=around.clock,
+        )
+    except UnsupportedError as error:
+        report.link(Link("machine", "failed", error.what, error))
+        report.finish()
+        return FINDING
 
 
 class Examination:
@@ -64,28 +69,44 @@ class Examination:
         self.id_token_file = id_token_file
         self.operator_token = operator_token
         self.status: dict[str, str] = {}
-        self.findings = 0
+        self.found = False  # anything to change
         self.identity = Identity(Secret(""), {}, "")
-        self.address = ""  # of a server that answered
+        self.servers: list[servers.Seen] = []  # those that answered
 
     @property
     def keeper(self) -> Worker:
         return self.worker
 
+    @property
+    def operator(self) -> Operator | None:
+        if self.operator_token is None or not self.servers:
+            return None
+        return Operator(self.around.config.vault, self.servers[0].address, self.operator_token, self.around.clock)
+
+    @property
+    def vault_ahead(self) -> float | None:
+        return self.servers[0].ahead if self.servers else None
+
     def run(self, profiles: Sequence[Profile]) -> int:
+        around = self.around
         try:
             self.look("config", self.config)
+            self.look("machine", lambda: machine.machine(profiles, around.environment))
+            self.look("ledger", lambda: machine.ledger(around.config.ledger, around.environment))
             self.look("identity", self.identify)
-            self.look("vault", self.servers)
+            self.look("vault", self.vault)
+            self.look("clock", self.clocks, needs=("vault",))
             for profile in profiles:
                 self.report.profile(profile.name)
                 OneProfile(self, profile).run()
         except Cancelled as cancelled:
-            self.findings += 1
+            self.found = True
             what = f"Ended by {cancelled.signal_name} before every link was looked at"
-            self.around.voice.fail(CancelledError(what, docs="cancelled"))
-        self.report.finish(self.findings)
-        return FINDING if self.findings else 0
+            error = CancelledError(what, docs="cancelled")
+            self.around.voice.fail(error)
+            self.report.cut_short(error)
+        kept = self.report.finish()
+        return 0 if kept and not self.found else FINDING
 
     def look(
         self, name: str, check: Callable[[], str | Link], *, needs: Sequence[str] = (), interruptible: bool = True
@@ -98,7 +119,7 @@ class Examination:
             link = self.checked(name, check, interruptible)
         # What hangs on a link that was skipped for another's sake is not looked at either.
         self.status[name] = "failed" if broken else link.status
-        self.findings += link.status == "failed"
+        self.found = self.found or link.finding
         self.report.link(link)
 
     def checked(self, name: str, check: Callable[[], str | Link], interruptible: bool) -> Link:
@@ -125,39 +146,10 @@ class Examination:
         subject = one_line(str(self.identity.claims.get("sub") or "no subject"))
         return f"{self.identity.source}: {subject}, for {self.around.config.vault.audience}"
 
-    def servers(self) -> str:
-        """One server that answers is enough; the others are told of."""
-        found, failures = [], []
-        for address in self.around.config.vault.addresses:
-            try:
-                found.append(self.server(address))
-                self.address = self.address or address
-            except VaultError as error:  # noqa: PERF203 - each server is asked
-                failures.append(error)
-        if not found:
-            raise failures[0]
-        return "; ".join([*found, *(error.what for error in failures)])
+    def vault(self) -> Link:
+        self.servers, link = servers.servers(self.around.config.vault, self.around.clock)
+        return link
 
-    def server(self, address: str) -> str:
-        settings = self.around.config.vault._replace(addresses=(address,))
-        vault = Vault(settings, self.around.clock, patience=PATIENCE)
-        try:
-            status = vault.status()
-        finally:
-            vault.close()
-        if status.sealed or not status.initialized:
-            raise VaultError(
-                f"Vault at {address} is sealed" if status.initialized else f"Vault at {address} was never set up",
-                cause="The server was started and not unsealed, or somebody sealed it." if status.initialized else "",
-                fix=f"An operator must do it:\n  bao operator {'unseal' if status.initialized else 'init'}",
-                docs="vault-sealed",
-            )
-        if not address.startswith("https://"):
-            secured = "without TLS"
-        elif settings.skip_verify:
-            secured = "TLS, its certificate not verified (VAULT_SKIP_VERIFY)"
-        else:
-            secured = f"TLS, its certificate signed by {settings.ca_cert or 'a CA of the system'}"
-        proxy = settings.proxies.get(address)
-        through = f", through the proxy {without_password(proxy)}" if proxy else ""
-        return f"{address}: version {one_line(status.version, 40)}, {secured}{through}"
+    def clocks(self) -> Link:
+        claims = self.identity.claims if self.status["identity"] == "ok" else None
+        return servers.clocks(self.servers, claims, self.around.clock)

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from stepcreds.errors import StepcredsError
 from stepcreds.vault.jwt_role import Row
 
+Status = Literal["ok", "warning", "failed", "skipped"]
+
 
 @dataclass(frozen=True)
 class Link:
-    """`found` says what was seen, or why nothing was looked at; `error` is there when the link is broken."""
+    """`found` says what was seen, or why nothing was looked at; `error` is there when something is to be changed.
+
+    A `warning` holds, and a step gets through it: what is said there makes a failure worse, or brings one later.
+    """
 
     name: str
-    status: Literal["ok", "failed", "skipped"]
+    status: Status
     found: str
     error: StepcredsError | None = None
     rows: tuple[Row, ...] = ()
+
+    @property
+    def finding(self) -> bool:
+        return self.status in ("warning", "failed")
+
+
+class Remark(NamedTuple):
+    """One thing to change at a link that holds."""
+
+    cause: str  # what it is, and what it makes worse
+    fix: str
+    docs: str
+
+
+def remarked(name: str, found: str, remarks: Sequence[Remark], rows: tuple[Row, ...] = ()) -> Link:
+    """The link, which holds: a warning where there are remarks."""
+    if not remarks:
+        return Link(name, "ok", found, rows=rows)
+    causes, fixes = (
+        dict.fromkeys(texts) for texts in (zip(*((each.cause, each.fix) for each in remarks), strict=True))
+    )
+    error = StepcredsError(found, cause="\n".join(causes), fix="\n".join(fixes), docs=remarks[0].docs)
+    return Link(name, "warning", found, error, rows)
 
 
 class Report(Protocol):
@@ -29,7 +58,13 @@ class Report(Protocol):
 
     def link(self, link: Link) -> None: ...
 
-    def finish(self, findings: int) -> None: ...
+    def cut_short(self, error: StepcredsError) -> None:
+        """Not every link is looked at; whoever reads the log has been told why."""
+        ...
+
+    def finish(self) -> bool:
+        """There are no more links. False: what was to be kept of them could not be written."""
+        ...
 
 
 class NotLookedAtError(Exception):

@@ -1,6 +1,7 @@
-"""The links of one profile: role, login, policy, a credential that is tried, ended and proven dead; it prints nothing.
+"""The links of one profile in a step's order, with a credential that is tried, ended and proven dead; prints nothing.
 
-The credential is recorded and ended by the session's own functions, also when the examination is interrupted.
+What each link means is in a module of its own. The credential is recorded and ended by the session's own functions,
+also when the examination is interrupted.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from stepcreds import scope
 from stepcreds.config.duration import in_words
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
-from stepcreds.doctor import database, operator, role
+from stepcreds.doctor import database, lifetime, role, statements, token
 from stepcreds.doctor.link import Link, NotLookedAtError
+from stepcreds.doctor.operator import Operator
+from stepcreds.doctor.servers import PATIENCE
+from stepcreds.doctor.sessions import OpenSession
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.ledger.credential import verdict
 from stepcreds.ledger.record import new_uid
@@ -29,11 +33,9 @@ from stepcreds.session.acquire import acquire, log_in
 from stepcreds.session.begin import begin
 from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Keeper, Surroundings
-from stepcreds.setup.vault import policy
-from stepcreds.vault.client import PROBE, Vault
+from stepcreds.vault.client import Vault
 
 NOT_SO_FAR = NotMeasured("the examination did not get as far")
-PATIENCE = 10.0  # seconds for one call: somebody waits for the answer
 _LOCKS = {
     "locked": "locked at the database; ",
     "refused": "the database refused the lock; ",
@@ -48,13 +50,19 @@ class Looker(Protocol):
     """What the links of a profile need of the examination that they belong to."""
 
     around: Surroundings
-    operator_token: Secret | None
     status: dict[str, str]
     identity: Identity
-    address: str
 
     @property
     def keeper(self) -> Keeper: ...
+
+    @property
+    def vault_ahead(self) -> float | None:
+        """Seconds that Vault's clock is ahead of this machine's; None: it does not say."""
+        ...
+
+    @property
+    def operator(self) -> Operator | None: ...
 
     def look(
         self, name: str, check: Callable[[], str | Link], *, needs: Sequence[str] = (), interruptible: bool = True
@@ -68,14 +76,17 @@ class OneProfile:
         self.of = examination
         self.profile = profile
         self.around = examination.around
+        self.settings = self.around.config.vault
         self.credential: Credential | None = None
+        self.reach: token.Reach | None = None
         self.given_back = False  # whether `policy` got as far as that
         self.own = Holding(new_uid(), profile.name, Secret(""), "")  # the token of `login`, which may not outlive us
 
     def run(self) -> None:
         look = self.of.look
         look("role", self.role, needs=("vault",))
-        vault = Vault(self.around.config.vault, self.around.clock, patience=PATIENCE)
+        look("statements", self.statements, needs=("vault",))
+        vault = Vault(self.settings, self.around.clock, patience=PATIENCE)
         try:
             look("login", partial(self.login, vault), needs=("identity", "vault"))
             look("revocation", partial(self.revocation, vault), needs=("login",))
@@ -88,29 +99,42 @@ class OneProfile:
             self.of.keeper.release(self.own.credential_uid)
         look("network", self.network)
         # An interrupted request to issue is the session's to deal with.
-        look("issue", self.issue, needs=("login", "revocation", "policy", "network"), interruptible=False)
+        needs = ("ledger", "login", "revocation", "policy", "network")
+        look("issue", self.issue, needs=needs, interruptible=False)
         try:
+            # Not interruptible: for a moment the lease is longer than the profile's ttl.
+            look("lifetime", self.lifetime, needs=("issue",), interruptible=False)
             look("database", self.database, needs=("issue",))
             look("scope", self.scope, needs=("issue", "database"))
         finally:
             self.end()
 
-    def role(self) -> Link:
-        settings = self.around.config.vault
-        name, mount = self.profile.role, settings.mount
-        if self.of.operator_token is None:
-            raise NotLookedAtError(f"not read: give VAULT_TOKEN a token that may read auth/{mount}/role/{name}")
-        found = operator.read_role(settings, self.of.address, self.of.operator_token, name, self.around.clock)
-        if self.of.status["identity"] != "ok":
-            raise NotLookedAtError("not compared: there is no identity to compare it with")
-        return role.judge(*found, name=name, mount=mount, audience=settings.audience, claims=self.of.identity.claims)
+    def operator(self, path: str) -> Operator:
+        if self.of.operator is None:
+            raise NotLookedAtError(f"not read: give VAULT_TOKEN a token that may read {path}")
+        return self.of.operator
 
-    def login(self, vault: Vault) -> str:
-        login = log_in(self.around, self.of.identity, self.profile, vault)
+    def role(self) -> Link:
+        name, mount = self.profile.role, self.settings.mount
+        found = self.operator(f"auth/{mount}/role/{name}").jwt_role(name)
+        if self.of.status["identity"] == "failed":
+            raise NotLookedAtError("not compared: there is no identity to compare it with")
+        claims = self.of.identity.claims
+        return role.judge(*found, name=name, mount=mount, audience=self.settings.audience, claims=claims)
+
+    def statements(self) -> Link:
+        mount, word, name = self.profile.creds.rpartition("/creds/")
+        if self.profile.database is None or not word:
+            raise NotLookedAtError("no statements of a database end this credential")
+        return statements.judge(self.operator(f"{mount}/roles/{name}").role_of(self.profile.creds), self.profile)
+
+    def login(self, vault: Vault) -> Link:
+        self.logged_in = login = log_in(self.around, self.of.identity, self.profile, vault)
         self.of.keeper.hold(self.own._replace(token=login.token, accessor=login.accessor))
-        policies = one_line(", ".join(login.policies)) or "none"
-        mount = self.around.config.vault.mount
-        return f"{self.profile.role} at auth/{mount}: a service token for {in_words(login.ttl)}, policies: {policies}"
+        claims, clock = self.of.identity.claims, self.around.clock
+        seen = self.of.status.get("role") != "skipped"  # then its user_claim was read
+        remarks = [] if seen else token.whose(self.settings, self.profile, login.token, claims, clock)
+        return token.told(self.profile, self.settings.mount, login, remarks)
 
     def revocation(self, vault: Vault) -> str:
         if self.profile.revocation == "none":
@@ -118,38 +142,10 @@ class OneProfile:
         vault.probe_revocation(self.profile.creds)
         return f"the token may revoke what {self.profile.creds} issues"
 
-    def policy(self, vault: Vault) -> str:
-        """Try each call of a step that changes nothing: a policy may limit parameters, and only the attempt tells."""
-        lease = f"{self.profile.creds}/{PROBE}"
-        calls: dict[str, Callable[[], object]] = {
-            "sys/leases/lookup": lambda: vault.lookup_lease(lease),
-            "sys/leases/renew": lambda: vault.renew_lease(lease, self.profile.ttl),
-            "auth/token/renew-self": lambda: vault.renew_token(self.profile.ttl),
-            "auth/token/revoke-accessor": lambda: vault.revoke_accessor(PROBE),
-            "auth/token/revoke-self": vault.revoke_self,
-        }
-        missing = []
-        for path, call in calls.items():
-            if self.profile.revocation == "none" and path.startswith("sys/leases/"):
-                continue
-            try:
-                call()
-            except VaultError as error:
-                if error.status == 403:
-                    missing.append(path)
-                elif error.status != 400:  # there is no such lease to renew
-                    raise
-        if missing:
-            raise VaultError(
-                f"The policies of role {self.profile.role} do not allow {', '.join(missing)}",
-                status=403,
-                cause="A step looks its lease up to prove it dead, keeps lease and token alive while the command runs, "
-                "and gives the token back; `stepcreds revoke` ends what was lost by its accessor.",
-                fix=f"The least that this profile needs, as a policy:\n{policy(self.profile)}",
-                docs="policy-missing",
-            )
+    def policy(self, vault: Vault) -> Link:
+        self.reach, link = token.allowed(vault, self.profile, self.logged_in, self.settings, self.around.clock)
         self.given_back = True
-        return "look up, renew, give back"
+        return link
 
     def network(self) -> str:
         if self.profile.database is None:
@@ -170,15 +166,28 @@ class OneProfile:
             return f"{what}, without a lease"
         return f"{what}, which ends in {in_words(round(holding.expire_time - holding.issue_time))} unless renewed"
 
-    def database(self) -> str:
+    def lifetime(self) -> Link:
+        if self.credential is None or self.reach is None or not self.credential.holding.lease_id:
+            raise NotLookedAtError("there is no lease")
+        return lifetime.lifetime(
+            self.profile,
+            self.settings.mount,
+            token=self.reach,
+            lease=self.credential.grant.lease,
+            vault=self.credential.vault,
+            limits=self.of.operator.limits(self.profile) if self.of.operator is not None else (),
+            clock=self.around.clock,
+        )
+
+    def database(self) -> Link:
         url, credential = self.profile.database, self.credential
         if url is None or credential is None:
             raise NotLookedAtError("the profile names no database")
         if engine_for(url, self.around.clock) is None:
             raise NotLookedAtError(f"no login is tried at {url.engine}")
-        holding = credential.holding
+        holding, ahead = credential.holding, self.of.vault_ahead
         try:
-            return database.log_in(url, holding.username, holding.password, self.around.clock)
+            return database.log_in(url, holding.username, holding.password, self.around.clock, ahead)
         except StepcredsError as error:
             raise database.with_a_fix(error) from None
 
@@ -198,20 +207,29 @@ class OneProfile:
         error = report.refusal(self.profile, measured)
         passes = self.profile.on_excess == "warn"
         found += f": {report.worst(measured)}" + ("; on_excess: warn lets it pass" if passes else "")
-        return Link("scope", "ok" if passes else "failed", found, error)
+        return Link("scope", "warning" if passes else "failed", found, error)
 
     def end(self) -> None:
         """Nothing interrupts this: what was issued is ended and proven dead first."""
         ending: Ending | None = None
+        session = OpenSession(self.profile, "", self.around.clock)
 
         def revoke() -> str:
-            nonlocal ending
+            nonlocal ending, session
             if self.credential is None:
                 raise NotLookedAtError("nothing was issued")
-            ending = finish(self.step, self.profile, self.credential.vault, self.credential.holding, None)
+            held = self.credential
+            if held.engine is not None:
+                session = OpenSession(self.profile, held.holding.username, self.around.clock)
+            ending = finish(self.step, self.profile, held.vault, held.holding, None, when_locked=session.open)
             if ending.revocation.status == "failed":
-                raise words.unproven(self.credential.holding, ending)
+                raise words.unproven(held.holding, ending)
             return f"{_LOCKS[ending.lock.status]}{ending.revocation.detail or ending.revocation.status}"
+
+        def sessions() -> Link:
+            if self.credential is None or self.credential.engine is None:
+                raise NotLookedAtError("there is no database that could be asked")
+            return session.judge()
 
         def prove() -> str:
             if self.credential is None or ending is None:
@@ -221,5 +239,9 @@ class OneProfile:
             said = verdict(ending, self.credential.holding.expire_time or None)
             return f"{said} ({ending.proof.method})" if ending.proof.proven else said
 
-        self.of.look("revoke", revoke, needs=("issue",), interruptible=False)
+        try:
+            self.of.look("revoke", revoke, needs=("issue",), interruptible=False)
+            self.of.look("sessions", sessions, needs=("issue", "revoke"), interruptible=False)
+        finally:
+            session.close()
         self.of.look("proof", prove, needs=("issue", "revoke"), interruptible=False)
