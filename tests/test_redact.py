@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepcreds.redact import Redactor, forms
+from stepcreds.redact import MOST_PARTS, Redactor, forms
 from stepcreds.secret import Secret
 
 PASSWORD = "A1a-x9Kd02mZpQwErTy7"
@@ -201,3 +201,13 @@ def test_forms_that_are_spared() -> None:
     redactor = Redactor([Secret(KEY)], spared=lambda form: form.startswith(b"-----") and b"\n" not in form)
     assert redactor.redacted(b"-----BEGIN KEY-----\nother\n") == b"-----BEGIN KEY-----\nother\n"
     assert redactor.redacted(KEY.encode()) == b"***\n"
+
+
+@pytest.mark.timeout(60)  # without a bound it takes half an hour
+def test_a_value_of_a_mebibyte_and_many_lines_is_looked_for_in_good_time() -> None:
+    text = "".join(f"line number {number}\n" for number in range(50_000))
+    assert len(forms(text)) < MOST_PARTS + 20
+    around = b"[%s] [line number 7] [%s]"
+    assert (
+        redact(around % (text.strip().encode(), base64.b64encode(text.strip().encode())), text) == b"[***] [***] [***]"
+    )

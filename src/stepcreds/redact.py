@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from urllib.parse import quote, quote_plus
 
 from stepcreds.secret import Secret
@@ -22,14 +23,21 @@ SHORTEST_VALUE = 4
 SHORTEST_PART = 8
 # coreutils and MIME break base64 after 76 characters, OpenSSL and PEM after 64.
 _BASE64_WIDTHS = (64, 76)
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+# Lines, of a value and of its base64. A key has some 50; a redactor of 10,000 patterns takes half a minute to make, and
+# a secret of a MiB would have more.
+MOST_PARTS = 1000
+_LONG = 1 << 14  # bytes of a pattern in which looking for others would take longer than it saves
 _PIECE = 1 << 20  # bytes of a long text that are looked through at a time: each occurrence costs memory
 
 
 class Redactor:
-    """Knows what must not be seen: for each value the forms listed at `forms`, but for those of `spared`."""
+    """Knows what must not be seen: for each value what `forms` lists, but for those of `spared`."""
 
     def __init__(self, secrets: Iterable[Secret], spared: Callable[[bytes], object] | None = None) -> None:
-        found = {form for secret in secrets for form in forms(secret.reveal())}
+        found: set[bytes] = set()
+        for secret in secrets:
+            found |= forms(secret.reveal(), max(0, MOST_PARTS - len(found)))
         if spared is not None:
             found = {form for form in found if not spared(form)}
         self._patterns = sorted(found)
@@ -37,7 +45,7 @@ class Redactor:
         by_length = sorted(found, key=len)
         self._probes: list[bytes] = []
         for pattern in by_length:
-            if not any(probe in pattern for probe in self._probes):
+            if len(pattern) > _LONG or not any(probe in pattern for probe in self._probes):
                 self._probes.append(pattern)
         # What a text that ends in a given byte can have begun: without this, holding costs more than searching.
         self._through: dict[int, list[bytes]] = {}
@@ -155,8 +163,8 @@ class RedactedStream:
             yield start, stop, is_masked
 
 
-def forms(value: str) -> set[bytes]:
-    """What `value` looks like in output: itself, its lines, escaped for a URL or for JSON, and in base64.
+def forms(value: str, parts: int = MOST_PARTS) -> set[bytes]:
+    """What `value` looks like in output: itself, escaped for a URL or for JSON, in base64, and `parts` lines at most.
 
     Base64 is looked for wherever in a longer text the value stands: at each of the three alignments, without the
     characters at either end that the neighbouring bytes share; and, when the value is the whole text, in lines.
@@ -165,15 +173,15 @@ def forms(value: str) -> set[bytes]:
     whole = _encode(value)
     if len(whole) < SHORTEST_VALUE:
         return set()
-    lines = {line.strip() for line in whole.splitlines()} if b"\n" in whole or b"\r" in whole else set()
     escaped = {quote(whole, safe=""), quote(whole), quote_plus(whole)}
     derived = {form.encode() for form in escaped | {_lower_hex(form) for form in escaped}}
     derived |= {json.dumps(value)[1:-1].encode(), _encode(json.dumps(value, ensure_ascii=False)[1:-1])}
     derived |= _base64_forms(whole)
+    lines = dict.fromkeys((*whole.splitlines(), *_base64_lines(whole)))
     return (
         {whole}
-        | {form for form in lines if len(form) >= SHORTEST_PART}
         | {form for form in derived if len(form) >= min(SHORTEST_PART, len(whole))}
+        | set(islice((line for line in map(bytes.strip, lines) if len(line) >= SHORTEST_PART), parts))
     )
 
 
@@ -196,8 +204,12 @@ def _base64_forms(whole: bytes) -> set[bytes]:
         first = (before * 8 + 5) // 6  # the first character that holds bits of the value alone
         found.add(encoded[first : (before + len(whole)) * 8 // 6])
         found.add(encoded[first:])  # the value ends the text
+    return found | {form.translate(_URL_SAFE) for form in found}
+
+
+def _base64_lines(whole: bytes) -> Iterator[bytes]:
     encoded = base64.b64encode(whole)
     for width in _BASE64_WIDTHS:
-        if len(encoded) > width:
-            found |= {encoded[at : at + width] for at in range(0, len(encoded), width)}
-    return found | {form.translate(bytes.maketrans(b"+/", b"-_")) for form in found}
+        for at in range(0, len(encoded), width) if len(encoded) > width else ():
+            yield encoded[at : at + width]
+            yield encoded[at : at + width].translate(_URL_SAFE)

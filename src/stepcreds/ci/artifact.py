@@ -16,6 +16,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from stepcreds import foreign_json
 from stepcreds.ci.http import Answer
 from stepcreds.ci.jwt import TokenShapeError, read
 from stepcreds.errors import LedgerError
@@ -75,10 +76,7 @@ class _Service:
         answer = self._http.ask("POST", f"{self._base}/{method}", self._headers, body)
         if answer.status == CONFLICT:
             raise ExistsError
-        try:
-            value = json.loads(answer.body) if answer.status == 200 else None
-        except ValueError:
-            value = None
+        value = foreign_json.read(answer.body) if answer.status == 200 else None
         if not isinstance(value, dict):
             raise _refused(f"answered {answer.in_words()} to {method}", _said(answer.body))
         return value
@@ -123,10 +121,8 @@ def _zip(file_name: str, data: bytes) -> bytes:
 
 
 def _said(body: bytes) -> str:
-    try:
-        message = json.loads(body).get("msg")
-    except (ValueError, AttributeError):
-        return ""
+    said = foreign_json.read(body)
+    message = said.get("msg") if isinstance(said, dict) else None
     return one_line(message) if isinstance(message, str) else ""
 
 

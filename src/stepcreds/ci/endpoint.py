@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
+from stepcreds import foreign_json
 from stepcreds.ci.http import BAD_CERTIFICATE, Answer
 from stepcreds.errors import IdentityError
 from stepcreds.printable import one_line
@@ -23,7 +23,8 @@ def token_of(answer: Answer, *, name: str, who: str, url: str) -> Secret:
             fix="Run the job again. If it stays so, look at the CI's status page and at the runner's network.",
             docs="token-endpoint",
         )
-    value = _member(answer.body, name)
+    found = foreign_json.read(answer.body)
+    value = found.get(name) if isinstance(found, dict) else None
     if not isinstance(value, str) or not value:
         raise IdentityError(
             f"The token endpoint of {who}{_at(url)} answered HTTP 200 without an ID token",
@@ -32,13 +33,6 @@ def token_of(answer: Answer, *, name: str, who: str, url: str) -> Secret:
             docs="token-endpoint",
         )
     return Secret(value)
-
-
-def _member(body: bytes, name: str) -> object:
-    try:
-        return json.loads(body.decode("utf-8"))[name]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _at(url: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -176,7 +175,9 @@ def _fork(environment: Mapping[str, str]) -> tuple[str, str] | None:
     if not event.startswith("pull_request") or event == "pull_request_target":
         return None
     try:
-        with Path(environment.get("GITHUB_EVENT_PATH", "")).open("rb") as file:
+        path = environment.get("GITHUB_EVENT_PATH", "")
+        # A FIFO in its place would keep us.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # noqa: PTH123
             head = json.loads(file.read(_EVENT_LIMIT))["pull_request"]["head"]["repo"]
         # The repository of the fork may be gone: then it is null.
         name = head["full_name"] if head is not None else "a deleted repository"

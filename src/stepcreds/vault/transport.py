@@ -17,7 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
-from stepcreds import __version__
+from stepcreds import __version__, foreign_json
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
 from stepcreds.pace import pace
@@ -169,12 +169,8 @@ class Transport:
 def _answer(
     address: str, response: requests.Response, raw: bytes, payload: Mapping[str, Any] | None, token: Secret | None
 ) -> Answer:
-    try:
-        body = json.loads(raw) if raw else None
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        body = None
+    value = foreign_json.read(raw)
+    body = value if isinstance(value, dict) else None
     errors = body.get("errors") if body is not None else None
     texts = [text for text in errors if isinstance(text, str)] if isinstance(errors, list) else []
     if body is None and b"http request" in (start := raw[:1000].lower()) and b"https" in start:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stepcreds.model import Lease, Login
+from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 from stepcreds.vault import refusals
 from stepcreds.vault.answer import Answer
@@ -14,7 +16,9 @@ from stepcreds.vault.answer import Answer
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-
+# Of what an engine answers. Its names become longer the deeper they are: four MiB of JSON can be gigabytes of them.
+MOST_FIELDS, DEEPEST, LONGEST_NAME = 256, 8, 512  # a mapping in a mapping is one deeper; characters with the dots
+LONGEST_ID = 2048  # characters; of Vault's own identifiers: a token, an accessor, a lease's path and its number
 # Go's longest duration, 292 years: more than that no Vault sends, and dates end somewhere.
 _LONGEST = 2**63 // 10**9  # seconds
 
@@ -67,11 +71,11 @@ def login(answer: Answer, path: str, now: float) -> Login:
     return Login(
         token=Secret(token),
         accessor=accessor,
-        policies=tuple(str(policy) for policy in policies) if isinstance(policies, list) else (),
-        entity_id=str(auth.get("entity_id") or ""),
+        policies=tuple(_id(policy) for policy in policies[:MOST_FIELDS]) if isinstance(policies, list) else (),
+        entity_id=_id(auth.get("entity_id")),
         ttl=seconds(auth.get("lease_duration"), answer, "POST", path),
         renewable=auth.get("renewable") is True,
-        request_id=str(body.get("request_id") or ""),
+        request_id=_id(body.get("request_id")),
         time=now,
     )
 
@@ -80,15 +84,18 @@ def lease(answer: Answer, now: float) -> Lease | None:
     """The credential in `answer`, which came at `now`; None where there is none that can be read."""
     body = answer.body or {}
     data, lease_id, duration = body.get("data"), body.get("lease_id"), body.get("lease_duration")
-    if not isinstance(data, dict) or not isinstance(lease_id, str) or not _is_duration(duration):
+    if not isinstance(data, dict) or not _is_duration(duration) or (lease_id != "" and not _is_header(lease_id)):
+        return None
+    fields = dict(islice(_flat(data, DEEPEST), MOST_FIELDS + 1))
+    if len(fields) > MOST_FIELDS or any(len(name) > LONGEST_NAME for name in fields):
         return None
     return Lease(
-        lease_id=lease_id,
+        lease_id=str(lease_id),
         # Engines without leases (kv) send a duration all the same: it is advice, nothing ends after it.
         duration=float(duration) if lease_id else 0.0,
         renewable=body.get("renewable") is True,
-        fields=_flat(data),
-        request_id=str(body.get("request_id") or ""),
+        fields=fields,
+        request_id=_id(body.get("request_id")),
         time=now,
     )
 
@@ -113,7 +120,7 @@ def server_status(answer: Answer, path: str) -> ServerStatus:
     if "sealed" not in body:
         raise refusals.not_understood(answer, "GET", path, "the state of the seal")
     return ServerStatus(
-        version=str(body.get("version") or ""),
+        version=_id(body.get("version")),
         initialized=body.get("initialized") is True,
         sealed=body["sealed"] is not False,
     )
@@ -125,18 +132,27 @@ def _is_duration(value: object) -> TypeGuard[float]:
 
 
 def _is_header(value: object) -> TypeGuard[str]:
-    """Whether `value` is a text that can stand in an HTTP header."""
-    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip() != ""
+    """Whether `value` is a text that can stand in an HTTP header, and is no longer than Vault's."""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and value == value.strip() != ""
+        and len(value) <= LONGEST_ID
+    )
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Secret]:
+def _id(value: object) -> str:
+    """`value` for the ledger: a name that Vault gave to something, "" where it is none."""
+    return one_line(value, LONGEST_ID) if isinstance(value, str) else ""
+
+
+def _flat(data: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, Secret]]:
     """The leaves of `data`, nested names joined by dots: strings as they are, everything else as compact JSON."""
-    fields: dict[str, Secret] = {}
     for name, value in data.items():
-        if isinstance(value, dict) and value:
-            fields |= _flat(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and value and depth:
+            yield from _flat(value, depth - 1, f"{prefix}{name}."[: LONGEST_NAME + 1])
         elif isinstance(value, str):
-            fields[prefix + name] = Secret(value)
+            yield f"{prefix}{name}", Secret(value)
         else:
-            fields[prefix + name] = Secret(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
-    return fields
+            yield f"{prefix}{name}", Secret(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
