@@ -47,10 +47,12 @@ class _Life:
         self.guard = Guard(around)
         self.remains = Remains(around)
         self.ended: list[Ended] = []
+        self.folder = ""  # the private one; "" where none is needed
 
     def live(self) -> int:
         """Identity, then every credential; the command; then every end, the last credential first."""
         step: Step | None = None
+        failure: StepcredsError | None = None
         code = BEFORE_THE_COMMAND
         try:
             self.prepare()
@@ -58,6 +60,7 @@ class _Life:
                 identity = identify(self.around, self.request.id_token_file)
             parent = self.parent(identity)
             step = self.begin(identity, parent)
+            self.make_folder()
             for profile in self.request.profiles:
                 self.credentials.append(acquire(step, profile))
             with self.worker.cancellation.interruptible():
@@ -65,15 +68,17 @@ class _Life:
                     self.remains.remember(credential)
             code = self.hand_over(parent)
         except Cancelled as cancelled:
-            self.fail(words.cancelled(cancelled.signal_name))
+            failure = words.cancelled(cancelled.signal_name)
         except ProcessError as error:
-            code = error.code
-            self.fail(error)
+            code, failure = error.code, error
         except StepcredsError as error:
-            self.fail(error)
+            failure = error
+        left = self.remove_folder()
         if step is None:
+            self.tell(left, failure)
             return code
         proven = [self.end(step, credential) for credential in reversed(self.credentials)]
+        self.tell(left, failure)
         self.look_back(step)
         return code if all(proven) or self.outcome is None else NOT_PROVEN
 
@@ -113,18 +118,18 @@ class _Life:
             reason=self.request.reason,
         )
 
+    def make_folder(self) -> None:
+        """Where files are asked for, the private folder: a machine that has no place for it is to get no credential."""
+        if needs_folder(self.request.profiles):
+            self.folder = make_folder(self.around.environment)
+            self.worker.keep_folder(self.folder)
+
     def hand_over(self, parent: Parent) -> int:
         """To one process tree, in its environment and its private folder, renewed as long as it runs; its exit code."""
-        folder = make_folder(self.around.environment) if needs_folder(self.request.profiles) else ""
-        try:
-            if folder:
-                self.worker.keep_folder(folder)
-            delivery = deliver([credential.grant for credential in self.credentials], parent, folder)
-            write_files(folder, delivery.files)
-            is_masked = self.around.voice.mask(self.around.ci.mask(delivery.secrets)) and self.around.ci.masks
-            return self.run_command(delivery, is_masked)
-        finally:
-            self.remove(folder)
+        delivery = deliver([credential.grant for credential in self.credentials], parent, self.folder)
+        write_files(self.folder, delivery.files)
+        is_masked = self.around.voice.mask(self.around.ci.mask(delivery.secrets)) and self.around.ci.masks
+        return self.run_command(delivery, is_masked)
 
     def run_command(self, delivery: Delivery, is_masked: bool) -> int:
         around, request = self.around, self.request
@@ -159,14 +164,19 @@ class _Life:
             return self.request.redact
         return not is_masked and not os.isatty(1)
 
-    def remove(self, folder: str) -> None:
-        if not folder:
-            return
-        left = remove_folder(folder)
+    def remove_folder(self) -> list[str]:
+        """What of the private folder could not be removed."""
+        left = remove_folder(self.folder) if self.folder else []
+        if self.folder and not left:
+            self.worker.forget_folder(self.folder)
+        return left
+
+    def tell(self, left: list[str], failure: StepcredsError | None) -> None:
+        """What went wrong before the end, said when all is dead: a log that nobody reads keeps nothing alive."""
         if left:
             self.around.voice.warn(f"files of the step could not be removed: {', '.join(left[:3])}")
-        else:
-            self.worker.forget_folder(folder)
+        if failure is not None:
+            self.fail(failure)
 
     def end(self, step: Step, credential: Credential) -> bool:
         """Whether the step may be called a success as far as this credential goes."""
