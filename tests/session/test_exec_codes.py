@@ -78,11 +78,11 @@ def test_a_command_that_is_not_there(step: Step, config_file: Path) -> None:
     assert run.returncode == 127
     text = "the command 'no-such-command' was not found"
     assert normalised(run.stderr) == (
-        ISSUED + f"stepcreds: error: {text}\n"
+        ISSUED + "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
+        f"stepcreds: error: {text}\n"
         "  cause: no folder of the command's PATH holds it: /usr/bin\n"
         "  fix: Check the spelling, install it in an earlier step, or give its whole path.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-found\n"
-        "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
 
@@ -94,11 +94,11 @@ def test_a_command_that_cannot_be_run(step: Step, config_file: Path, tmp_path: P
     assert run.returncode == 126
     text = f"the command '{script}' cannot be run: {script} is not executable for this user"
     assert normalised(run.stderr) == (
-        ISSUED + f"stepcreds: error: {text}\n"
+        ISSUED + "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
+        f"stepcreds: error: {text}\n"
         "  cause: its mode or the file system's (noexec) forbids it\n"
         f"  fix: Run `chmod +x {script}`, or name its interpreter.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#command-not-runnable\n"
-        "stepcreds: verify: proven dead (lease lookup and refused logins)\n"
     )
     assert verdicts(config_file) == ["proven dead"]
 

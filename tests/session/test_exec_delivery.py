@@ -179,11 +179,11 @@ def test_what_the_answer_lacks_is_named_and_the_credential_ended(
     assert run.returncode == 125
     text = "KEY of profile queue names {secret_key}, which the answer does not have"
     assert said(run.stderr) == (
+        "stepcreds: queue: proven dead (lease lookup)\n"
         f"stepcreds: error: {text}\n"
         "  cause: The fields there are: password, username.\n"
         "  fix: Use one of these in the profile's env: and files:.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#delivery\n"
-        "stepcreds: queue: proven dead (lease lookup)\n"
     )
     assert not (tmp_path / "report").exists()
     assert (len(broker.made), broker.users) == (1, set())
@@ -292,6 +292,7 @@ def test_where_the_second_is_refused_the_first_is_ended(
     ]
     text = "Vault at http://HOST answered 403 to GET database/creds/app-blind: permission denied"
     assert normalised(run.stderr) == (
+        "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
         f"stepcreds: error: {text}\n"
         "  cause: The policies of the token do not allow to read database/creds/app-blind.\n"
         "  fix: Add to a policy of the role:\n"
@@ -299,7 +300,6 @@ def test_where_the_second_is_refused_the_first_is_ended(
         '      capabilities = ["read"]\n'
         "    }\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#policy-creds\n"
-        "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"
     )
 
 
