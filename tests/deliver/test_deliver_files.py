@@ -138,6 +138,6 @@ def test_no_place_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         make_folder({"TMPDIR": "/scratch"})
     assert (caught.value.what, caught.value.cause, caught.value.fix) == (
         "There is no place for the step's private folder",
-        "/tmp: Permission denied",
-        "Make $TMPDIR or /dev/shm a folder that this user can write to.",
+        "/dev/shm: Permission denied; /scratch: Permission denied; /tmp: Permission denied",
+        "Make $TMPDIR or /dev/shm a folder that this user can write to, with room for a few files.",
     )

@@ -10,6 +10,8 @@ from itertools import islice
 from stepcreds.errors import DeliveryError
 from stepcreds.model import DeliveredFile
 
+# What a place must have room for before anything is issued: more than a credential's files take.
+ROOM = 64 * 1024  # bytes
 # What a command may have made in our folder and still be cleared away after it.
 DEEPEST = 32  # folders below each other
 MOST = 100_000  # files and folders
@@ -18,27 +20,45 @@ MOST = 100_000  # files and folders
 def make_folder(environment: Mapping[str, str]) -> str:
     """A new, empty folder that only this user can enter; memory rather than disk where the machine offers it.
 
-    Raises `DeliveryError` where none can be made.
+    Files can be written in it at this moment. Raises `DeliveryError` where there is no such place.
     """
     places = [environment.get("XDG_RUNTIME_DIR", ""), "/dev/shm", environment.get("TMPDIR", ""), "/tmp"]  # noqa: S108
-    failure = ""
-    for place in places:
-        # A relative TMPDIR would put the folder into the workspace, which is kept and uploaded.
-        if not place.startswith("/"):
-            continue
+    failures: list[str] = []
+    # A relative TMPDIR would put the folder into the workspace, which is kept and uploaded.
+    for place in dict.fromkeys(place for place in places if place.startswith("/")):
         path = f"{place.rstrip('/')}/stepcreds-{os.urandom(8).hex()}"
         try:
-            os.mkdir(path, 0o700)  # noqa: PTH102 - pathlib is not needed on this path
+            _make_private(path)
+            _try_out(path)
         except OSError as error:
-            failure = f"{place}: {error.strerror}"
+            failures.append(f"{place}: {error.strerror}")
+            remove_folder(path)
         else:
             return path
     raise DeliveryError(
         "There is no place for the step's private folder",
-        cause=failure,
-        fix="Make $TMPDIR or /dev/shm a folder that this user can write to.",
+        cause="; ".join(failures),
+        fix="Make $TMPDIR or /dev/shm a folder that this user can write to, with room for a few files.",
         docs="delivery",
     )
+
+
+def _make_private(path: str) -> None:
+    os.mkdir(path, 0o700)  # noqa: PTH102 - pathlib is not needed on this path
+    os.chmod(path, 0o700)  # noqa: PTH101 - whatever the umask took of it
+
+
+def _try_out(folder: str) -> None:
+    """Raises `OSError` where no file of `ROOM` bytes can be written: a full tmpfs still makes folders."""
+    path = f"{folder}/room"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        left = ROOM
+        while left:
+            left -= os.write(fd, bytes(left))
+    finally:
+        os.close(fd)
+        os.unlink(path)  # noqa: PTH108
 
 
 def write_files(folder: str, files: Iterable[DeliveredFile]) -> None:
@@ -48,6 +68,7 @@ def write_files(folder: str, files: Iterable[DeliveredFile]) -> None:
             _make_folders(folder, os.path.dirname(file.path))  # noqa: PTH120
             fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with open(fd, "wb") as stream:  # noqa: PTH123
+                os.fchmod(fd, 0o600)  # whatever the umask took of it
                 stream.write(file.content.reveal().encode("utf-8", "surrogateescape"))
         except OSError as error:
             raise DeliveryError(
@@ -61,7 +82,7 @@ def _make_folders(folder: str, path: str) -> None:
     """All below `folder` down to `path`, each 0700: ssh and gpg look at the folder that a file is in."""
     if path != folder and not os.path.isdir(path):  # noqa: PTH112
         _make_folders(folder, os.path.dirname(path))  # noqa: PTH120
-        os.mkdir(path, 0o700)  # noqa: PTH102
+        _make_private(path)
 
 
 def remove_folder(folder: str) -> list[str]:
