@@ -56,6 +56,7 @@ class LedgerFile:
             raise ledger_error(error, self.path) from None
         try:
             self._require_own_file()
+            self._undo_umask()
             self._lock()
             self._require_still_there()
         except BaseException:
@@ -144,6 +145,15 @@ class LedgerFile:
                 fix="Run the steps of a job as one user, or give each user its own ledger.path in stepcreds.yml.",
                 docs="ledger",
             )
+
+    def _undo_umask(self) -> None:
+        """What a umask took of a new file's mode is given back: the next append opens it again, perhaps not as root."""
+        status = os.fstat(self._fd)
+        if status.st_size == 0 and stat.S_IMODE(status.st_mode) & 0o600 != 0o600:
+            try:
+                os.fchmod(self._fd, 0o600)
+            except OSError as error:
+                raise ledger_error(error, self.path) from None
 
     def _require_still_there(self) -> None:
         if os.fstat(self._fd).st_nlink == 0:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from stepcreds.errors import LedgerError
@@ -19,12 +20,16 @@ from stepcreds.model import Job
 def make_folder(folder: Path) -> None:
     """Make the ledger's folder, 0700, where it is missing. Raises `LedgerError`, also where every user may write."""
     try:
-        try:
-            folder.mkdir(0o700, parents=True)
-            sync_folder(folder.parent)
-        except FileExistsError:
-            pass
+        with suppress(FileExistsError):
+            _make_folder(folder, 0o700)
         mode = folder.stat().st_mode
+    except FileNotFoundError:
+        raise LedgerError(
+            f"The ledger cannot use {folder}: a symbolic link in that path leads nowhere",
+            cause="The folder that it names was removed, or is not mounted here.",
+            fix="Make that folder, or set ledger.path in stepcreds.yml to another.",
+            docs="ledger",
+        ) from None
     except OSError as error:
         raise ledger_error(error, folder) from None
     if not stat.S_ISDIR(mode):
@@ -36,6 +41,22 @@ def make_folder(folder: Path) -> None:
             fix=f"Run: chmod 700 {folder}",
             docs="ledger",
         )
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make `folder`, and above it what is missing. Raises `OSError`.
+
+    Whatever the umask is, nobody else may write to any of them: who can, puts another folder in the ledger's place.
+    """
+    try:
+        folder.mkdir(mode)
+    except FileNotFoundError:
+        with suppress(FileExistsError):  # a link that leads nowhere; or another step of the job made it meanwhile
+            _make_folder(folder.parent, 0o755)
+        folder.mkdir(mode)
+    if folder.stat().st_mode & 0o700 != 0o700:  # a umask that takes the owner's own rights
+        folder.chmod(0o700)
+    sync_folder(folder.parent)
 
 
 def chain_name(job: Job, number: int) -> str:
