@@ -1,4 +1,7 @@
-"""Keeps leases and tokens alive while the command runs, at half of what is left; it never ends anything."""
+"""Keeps leases and tokens alive while the command runs, at half of what is left; it never ends anything.
+
+When to renew is reckoned by the monotonic clock: the machine's own may jump, and Vault counts seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from stepcreds.clock import Clock, rfc3339
-from stepcreds.errors import VaultError
+from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.model import TOKEN_MARGIN
 from stepcreds.session.step import Credential, Keeper, Voice
 
@@ -24,7 +27,14 @@ class Renewal:
 
     def __init__(self, credentials: Sequence[Credential], *, keeper: Keeper, clock: Clock, voice: Voice) -> None:
         self._credentials = {c.holding.credential_uid: c for c in credentials}
-        self._due = {uid for uid, c in self._credentials.items() if c.holding.lease_id}
+        now, moment = clock.now(), clock.monotonic()
+        # Credential -> monotonic second of its end, which is never further away than the profile says.
+        self._ends = {
+            uid: moment + min(c.profile.ttl, c.holding.expire_time - now)
+            for uid, c in self._credentials.items()
+            if c.holding.lease_id
+        }
+        self._due = set(self._ends)
         self._warned: set[str] = set()
         self._keeper = keeper
         self._clock = clock
@@ -33,8 +43,17 @@ class Renewal:
         self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
 
     def __enter__(self) -> Renewal:
-        if self._due:
-            self._thread.start()
+        """Raises `StepcredsError` where the machine has no thread left to give."""
+        try:
+            if self._due:
+                self._thread.start()
+        except RuntimeError:
+            raise StepcredsError(
+                "the credential could not be renewed while the command runs: no thread can be started",
+                cause="the user or the container may not have more processes, or has no memory left",
+                fix="Look at `ulimit -u`, `ulimit -v` and the container's limits. What was issued is ended.",
+                docs="worker-not-started",
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,14 +72,14 @@ class Renewal:
                 self._renew(uid)
 
     def _pause(self) -> float:
-        soonest = min(self._credentials[uid].holding.expire_time for uid in self._due)
-        return max(SHORTEST_PAUSE, (soonest - self._clock.now()) / 2)
+        soonest = min(self._ends[uid] for uid in self._due)
+        return max(SHORTEST_PAUSE, (soonest - self._clock.monotonic()) / 2)
 
     def _renew(self, uid: str) -> None:
         credential = self._credentials[uid]
         vault, ttl = credential.vault, credential.profile.ttl
         vault.limit(PATIENCE)  # until the ending sets its own
-        asked = self._clock.now()
+        asked, moment = self._clock.now(), self._clock.monotonic()
         try:
             duration = vault.renew_lease(credential.holding.lease_id, ttl)
             duration = min(duration, vault.renew_token(ttl + TOKEN_MARGIN))
@@ -69,6 +88,7 @@ class Renewal:
             return
         self._warned.discard(uid)
         credential = credential.until(asked + duration)
+        self._ends[uid] = moment + duration
         self._credentials[uid] = credential
         self._keeper.hold(credential.holding)
         if duration < ttl / 2:
@@ -78,7 +98,7 @@ class Renewal:
     def _failed(self, uid: str, error: VaultError) -> None:
         credential = self._credentials[uid]
         final = error.status in FINAL
-        if final or credential.holding.expire_time < self._clock.now():
+        if final or self._ends[uid] < self._clock.monotonic():
             self._due.discard(uid)
         if final or uid not in self._warned:
             self._warned.add(uid)
