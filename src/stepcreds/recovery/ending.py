@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from stepcreds.errors import StepcredsError, VaultError
+from stepcreds.errors import LedgerError, StepcredsError, VaultError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.record import new_uid
@@ -89,14 +89,19 @@ class Endings:
                 self.revoke_token(leftover, vault)
         finally:
             self.give_back(vault, own)
-        self.record(leftover, ending)
+        on_record = True
+        try:
+            self.record(leftover, ending)
+        except LedgerError as error:  # what has been done is said all the same
+            on_record = False
+            self.around.voice.fail(error)
         if not ending.proof.proven:
             self.unproven(leftover, ending)
             return False
         self.around.voice.say(words.ended(holding, ending, None))
         if leftover.said_dead:
             self.around.voice.fail(words.was_said_dead(holding))
-        return not leftover.said_dead
+        return on_record and not leftover.said_dead
 
     def is_dead(self, leftover: Leftover, vault: Vault) -> bool:
         """Whether Vault bears out what the ledger says; a token without a lease is made so. Raises `VaultError`."""
