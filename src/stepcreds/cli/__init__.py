@@ -9,8 +9,23 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+# errno(3) by number, because nothing can be imported any more; and how ld.so(8) says it of a part of Python.
+STARVED = {12: "memory", 23: "file", 24: "file"}
+UNLOADED = {"failed to map segment": "memory", "cannot allocate memory": "memory", "Error 24": "file"}
+
+
 def main() -> "NoReturn":
     """The console script: runs one command and exits with its code (see `exit_codes`)."""
+    try:
+        _run()
+    except (MemoryError, OSError, ImportError) as error:
+        lacking = _lacking(error)
+        if not lacking:
+            raise
+        _give_up(lacking, sys.argv[1:2] in (["exec"], ["action"]))
+
+
+def _run() -> "NoReturn":
     is_exec = sys.argv[1:2] == ["exec"]
     is_action = sys.argv[1:2] == ["action"]
     try:
@@ -69,3 +84,25 @@ def _refuse(error: OSError, before_the_command: bool) -> "NoReturn":
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine\n"
     )
     sys.exit(125 if before_the_command else 2)
+
+
+def _lacking(error: BaseException) -> str:
+    """What the process has none left of, where that is what is wrong."""
+    if isinstance(error, OSError):
+        return STARVED.get(error.errno or 0, "")
+    if isinstance(error, MemoryError):
+        return "memory"
+    return next((what for text, what in UNLOADED.items() if text in str(error)), "")
+
+
+def _give_up(lacking: str, before_the_command: bool) -> "NoReturn":
+    """As above; a limit is so low that Python cannot even load what says so."""
+    if sys.stderr is not None:
+        sys.stderr.write(
+            f"stepcreds: error: this process has no {lacking} left to give\n"
+            "  cause: A limit of the process, the user or the container is lower than what Python needs.\n"
+            "  fix: Look at `ulimit -n`, `ulimit -v` and the container's limits. What a step held by then, "
+            "`stepcreds revoke` ends.\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-not-started\n"
+        )
+    sys.exit(125 if before_the_command else 1)
