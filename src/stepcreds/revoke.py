@@ -49,9 +49,10 @@ def end(
     engine: Engine | None,
     clock: Clock,
     patience: float,
+    lock_timeout: float = DATABASE_TIMEOUT,
     when_locked: Callable[[Secret], None] = lambda password: None,
 ) -> Ending:
-    """Lock, revoke and prove the credential of `holding`, within about `patience` seconds.
+    """Lock, revoke and prove the credential of `holding`, within about `patience` seconds, the lock in `lock_timeout`.
 
     `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
     any more; it is to raise nothing, and to be quick.
@@ -67,9 +68,7 @@ def end(
     if url is None or engine is None or not holding.username:
         revocation = _revoke(holding.lease_id, vault, clock, deadline)
         return Ending(NO_LOCK, revocation, _prove_lease(holding.lease_id, revocation, vault, clock, deadline))
-    lock = engine.lock(
-        url, holding.username, holding.password, holding.lock_password, timeout=_database_timeout(deadline)
-    )
+    lock = engine.lock(url, holding.username, holding.password, holding.lock_password, timeout=lock_timeout)
     if lock.status == "refused":
         lock = _tampering(lock, holding, vault)
     when_locked(holding.lock_password if lock.status == "locked" else holding.password)

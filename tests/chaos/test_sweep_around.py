@@ -17,6 +17,7 @@ from sweep_runs import Sweep, swept
 
 from faulty_relay import FaultyRelay, Treatment
 from faulty_vault import HTML, Fault, FaultyVault
+from processes import Watched
 from stepcreds.ci.http import Answer, RequestsHTTP
 from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
@@ -203,15 +204,19 @@ def test_the_database_does_not_come_back(sweep: Sweep) -> None:
 
 
 def test_a_cancelled_step_does_not_wait_for_a_database_that_hangs(sweep: Sweep) -> None:
-    """GitHub kills everything ten seconds after the cancel: by then it is on record what is known."""
+    """GitHub kills everything ten seconds after the cancel. The lease is revoked by then; the proof is still tried for."""
     pid = sweep.folder / "pid"
     command = ["sh", "-c", f"echo ran > {sweep.marker}; echo $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 600"]
     with FaultyRelay(sweep.stack.postgresql.port, lambda number: "hang") as relay:
         relayed(sweep, relay)
         with sweep.start("exec", "migrate", "--", *command, VAULT_CLIENT_TIMEOUT=None) as step:
             until(pid.exists, "the command runs")
+            worker = Watched([step.worker])
             step.kill(step.process.pid, signal.SIGTERM)
             run = step.wait()
+            assert sweep.alive() == set()
+            assert sweep.verdicts() == []
+            assert worker.alive_after(100) == []
     sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
     (closed,) = of_kind(sweep.config_file, "credential.closed")
     assert (closed["cancelled_by"], closed["lock"]["status"]) == ("SIGTERM", "unreachable")

@@ -132,7 +132,7 @@ def test_no_file_left_for_a_pipe(pair: Starter) -> None:
     argv = ["echo", "never"]
     step = pair(
         {"run": {"argv": argv, "redact": [SECRET]}},
-        before=["prlimit", "--nofile=8"],
+        before=["prlimit", "--nofile=9"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

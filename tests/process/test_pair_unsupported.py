@@ -73,8 +73,9 @@ def test_a_sandbox_without_prctl(pair: Starter, option: int) -> None:
     ]
 
 
-def test_no_process_left(nobody: Starter) -> None:
-    assert refusal(nobody, ["prlimit", "--nproc=1"]) == [
+@pytest.mark.parametrize("limit", [1, 2], ids=["for the worker", "for the worker's thread"])
+def test_no_process_left(nobody: Starter, limit: int) -> None:
+    assert refusal(nobody, ["prlimit", f"--nproc={limit}"]) == [
         "StepcredsError",
         "the worker process cannot be started: Resource temporarily unavailable",
         "the machine, the container or the user has no process, file or memory left to give",
@@ -83,7 +84,7 @@ def test_no_process_left(nobody: Starter) -> None:
     ]
 
 
-@pytest.mark.parametrize("limit", [5, 6], ids=["in the front", "in the worker"])
+@pytest.mark.parametrize("limit", [5, 7], ids=["for the channel", "for the lifeline"])
 def test_no_file_left(pair: Starter, limit: int) -> None:
     told = refusal(pair, ["prlimit", f"--nofile={limit}"])
     assert told[1] == "the worker process cannot be started: Too many open files"

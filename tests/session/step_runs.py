@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -95,10 +95,18 @@ def reported(report: Path) -> dict[str, str]:
 class Running:
     """`with Running(stack, config_file, "exec", …) as step:` is a step that is not waited for."""
 
-    def __init__(self, stack: Stack, config_file: Path, *arguments: str, **variables: str | None) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        config_file: Path,
+        *arguments: str,
+        before: Sequence[str] | None = None,
+        **variables: str | None,
+    ) -> None:
+        """`before` is put in front of the command line, as `timeout` would be."""
         merged: dict[str, str | None] = {**stack.environment(), **variables}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stepcreds", *arguments],
+            [*(before or ()), sys.executable, "-m", "stepcreds", *arguments],
             cwd=config_file.parent,
             env={name: value for name, value in merged.items() if value is not None},
             stdin=subprocess.DEVNULL,

@@ -56,7 +56,7 @@ class _Step:
         self.state: State | None = None  # made before there is a command
 
     def run(self) -> int:
-        return run_pair(self.work, self.take_over, meanwhile=self.read, clock=self.clock)
+        return run_pair(self.work, self.take_over, meanwhile=self.read, leave=self.leave, clock=self.clock)
 
     def read(self) -> None:
         """In the front: flags and configuration, which the worker is waiting for."""
@@ -102,6 +102,14 @@ class _Step:
 
         request = self.order.request
         return take_over(custody, around=self.around(), argv=request.recorded, wants_summary=request.summary)
+
+    def leave(self, custody: Custody) -> int:
+        """In the front, when a cancelled step has had its time."""
+        if self.order is None:
+            return BEFORE_THE_COMMAND
+        from stepcreds.session.departure import depart
+
+        return depart(custody, around=self.around(), wants_summary=self.order.request.summary)
 
     def around(self) -> Surroundings:
         from stepcreds.cli.surroundings import surroundings

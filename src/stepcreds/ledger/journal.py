@@ -78,11 +78,28 @@ class Journal:
         """Write `event`. Returns its record as it stands in the file, when that is on disk; raises `LedgerError`."""
         return self._append(event.step_uid, lambda _: event)
 
+    def append_end(self, event: Event) -> Record:
+        """`append` for a `credential.closed` that another process may have written, too: where the chain has a proof of
+        that credential's death by now nothing is written, and what it has is returned."""
+        return self._append(event.step_uid, lambda _: event, unless=lambda: self._proof_of(event))
+
+    def _proof_of(self, event: Event) -> Record | None:
+        from stepcreds.ledger.reading import read_chain
+
+        uid = event.fields["credential_uid"]
+        views = [view for view in read_chain(self.path).credentials if view.credential_uid == uid and view.proven]
+        return views[0].closed if views else None
+
     def close(self, step_uid: str) -> Record:
         """Write `chain.closed`, which nothing may follow. Returns and raises like `append`."""
         return self._append(step_uid, lambda seq: record.chain_closed(step_uid, seq + 1))
 
-    def _append(self, step_uid: str, event_at: Callable[[int], Event]) -> Record:
+    def _append(
+        self,
+        step_uid: str,
+        event_at: Callable[[int], Event],
+        unless: Callable[[], Record | None] = lambda: None,
+    ) -> Record:
         with LedgerFile(self.path, self._clock) as file:
             tail = file.tail()
             last = _last_record(tail, self.path)
@@ -100,6 +117,8 @@ class Journal:
                     fix="Run `stepcreds revoke --all` after every step that holds a credential.",
                     docs="ledger",
                 )
+            if (found := unless()) is not None:
+                return found
             recovered = _recovered(file, tail, step_uid)
             event = event_at(last.seq + 1 + len(recovered))
             return self._extend(file, tail, last.seq + 1, [*recovered, event])

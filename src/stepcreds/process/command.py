@@ -62,6 +62,7 @@ def run_command(
         if pump:
             pump.finish(clock)
     finally:
+        worker.over()
         worker.cancellation.stop_listening()
     status = ended.statuses.get(process, signal.SIGKILL)  # as good as killed: it will never be heard of again
     was_killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 class Custody(NamedTuple):
-    """What a worker that is gone still held, in the order in which it came to hold it."""
+    """What a worker that is gone still held, or one that is left alone still holds; in the order in which it came to
+    hold it."""
 
     holdings: tuple[Holding, ...]
     folders: tuple[str, ...]  # private folders that are still there
     started: bool = False  # whether the command had been started
-    reason: str = ""  # why the worker could not end it: "the worker was killed by SIGKILL", "KeyError in session.py:97"
+    # Why the worker could not end it: "the worker was killed by SIGKILL", "KeyError in session.py:97"; or what the step
+    # was asked to end by: "SIGTERM".
+    reason: str = ""
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -47,10 +50,12 @@ class Custodian:
     def __init__(self) -> None:
         self._holdings: dict[str, dict[str, Any]] = {}
         self._folders: dict[str, None] = {}
-        self._started = False
+        self.started = False  # whether there was a command, or may have been
+        self.ending = False  # whether nothing of the step is left to do but to end what is held
 
     def note(self, message: dict[str, Any]) -> None:
-        """Takes in one message of the kinds hold, release, keep_folder, forget_folder, started; others are not ours."""
+        """Takes in one message of the kinds hold, release, keep_folder, forget_folder, started, ending; others are not
+        ours."""
         match message:
             case {"hold": values}:
                 self._holdings[values["credential_uid"]] = values
@@ -61,7 +66,9 @@ class Custodian:
             case {"forget_folder": path}:
                 self._folders.pop(path, None)
             case {"started": _}:
-                self._started = True
+                self.started = True
+            case {"ending": _}:
+                self.ending = True
 
     def custody(self, reason: str) -> Custody:
         """What is held now."""
@@ -82,7 +89,7 @@ class Custodian:
         holdings = tuple(
             Holding(**{name: revived(value) for name, value in values.items()}) for values in self._holdings.values()
         )
-        return Custody(holdings, tuple(self._folders), self._started, reason)
+        return Custody(holdings, tuple(self._folders), self.started, reason)
 
 
 class Lines:

@@ -5,6 +5,7 @@ It does nothing about credentials itself, and stays small: nothing is imported h
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from types import FrameType
@@ -17,12 +18,29 @@ from stepcreds.process.descendants import end_descendants
 from stepcreds.process.terminal import reclaim_terminal
 from stepcreds.process.wakeup import Wakeup
 
+# Seconds after the signal that asks the step to end, and after its command has ended, that the worker has for the rest
+# before the front leaves it alone: GitHub kills what is left of a cancelled step after 10.
+STAYS = 7.0
+STAYS_AFTER_THE_COMMAND = 1.0
+
+
+class Left(Custody):
+    """What is still held by a worker that was left alone with it."""
+
 
 class Front:
     """The front of one worker, made in the main thread."""
 
-    def __init__(self, worker: int, channel: int, spared: frozenset[int]) -> None:
-        """`channel` is where the worker speaks; `spared` are children that were there before it."""
+    def __init__(self, worker: int, channel: int, spared: frozenset[int], clock: Clock, *, may_leave: bool) -> None:
+        """`channel` is where the worker speaks; `spared` are children that were there before it.
+
+        `may_leave`: see `attend`. The first process of a container stays all the same: with it everything ends.
+        """
+        self._clock = clock
+        self._may_leave = may_leave and os.getpid() != 1
+        self._asked_by = ""
+        self._asked_at = math.inf  # monotonic seconds, as
+        self._ending_at = 0.0
         self._worker = worker
         self._channel = channel
         self._spared = spared
@@ -39,16 +57,32 @@ class Front:
                 signal.signal(number, self._forward)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    def attend(self, clock: Clock) -> int | Custody:
+    def attend(self) -> int | Custody | Left:
         """Waits for the worker: its exit code; or, if it ended without one, what it left, once its tree is dead.
+
+        Where it `may_leave`, and the step was asked to end some time ago and has no command (any more), it waits no
+        longer: what is still held then. The worker goes on alone when this process ends.
 
         Raises `UnsupportedError` if it could not become a worker in the first place.
         """
         lines = Lines()
-        while data := self._read():
+        wakeup = Wakeup()
+        wakeup.watch(self._channel)
+        os.set_blocking(self._channel, False)
+        while (data := self._read()) != b"":
+            if data is None:
+                left = self._leaves_at() - self._clock.monotonic()
+                if left <= 0:
+                    self._worker = 0
+                    self._stop_listening()
+                    return Left(*self._custodian.custody(self._asked_by))
+                wakeup.wait(left)
+                continue
             for message in lines.feed(data):
                 self._custodian.note(message)
-                if "suspend" in message:
+                if "ending" in message:
+                    self._ending_at = self._clock.monotonic()
+                elif "suspend" in message:
                     self._stop(0)
                 elif "done" in message:
                     self._code = message["done"]
@@ -65,13 +99,22 @@ class Front:
         if self._unfit:
             what, cause, fix, docs = self._unfit
             raise UnsupportedError(what, cause=cause, fix=fix, docs=docs)
-        end_descendants(Wakeup(), clock, spared=self._spared)
+        end_descendants(wakeup, self._clock, spared=self._spared)
         reclaim_terminal()
         return self._custodian.custody(self._failure or _describe(status))
 
-    def _read(self) -> bytes:
+    def _leaves_at(self) -> float:
+        """The monotonic second from which on nobody is to wait for this process."""
+        if not self._may_leave or (self._custodian.started and not self._custodian.ending):
+            return math.inf
+        return max(self._asked_at + STAYS, self._ending_at + STAYS_AFTER_THE_COMMAND)
+
+    def _read(self) -> bytes | None:
+        """What the worker has said; None: nothing new; b"": it never will again."""
         try:
             return os.read(self._channel, 65536)
+        except BlockingIOError:
+            return None
         except OSError:  # cannot happen to a pipe; if it does, the worker is as good as gone
             return b""
 
@@ -85,6 +128,8 @@ class Front:
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self._continued |= number == signal.SIGCONT
+        if number in ENDING and not self._asked_by:
+            self._asked_by, self._asked_at = signal.Signals(number).name, self._clock.monotonic()
         if self._worker:
             os.kill(self._worker, number)
         if number == signal.SIGTSTP:

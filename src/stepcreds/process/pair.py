@@ -19,7 +19,7 @@ from stepcreds.errors import StepcredsError
 from stepcreds.process import kernel
 from stepcreds.process.cancel import ENDING, PLAIN
 from stepcreds.process.custody import Custody, encode
-from stepcreds.process.front import Front
+from stepcreds.process.front import Front, Left
 from stepcreds.process.handover import Handover
 from stepcreds.process.proc import children
 from stepcreds.process.worker import Worker
@@ -34,6 +34,7 @@ def run_pair(
     take_over: Callable[[Custody], int],
     *,
     meanwhile: Callable[[], None] | None = None,
+    leave: Callable[[Custody], int] | None = None,
     clock: Clock = _SYSTEM_CLOCK,
 ) -> int:
     """Runs `worker` in a process of its own and returns its exit code; returns in the front only.
@@ -47,6 +48,10 @@ def run_pair(
     of what was still held. If the front dies, the worker's `Worker.front_gone` is set, its output goes nowhere,
     `Cancelled` is raised where that is allowed, and a command that runs is killed; should `worker` raise then,
     `take_over` is called in the worker.
+
+    With `leave` a step that was asked to end does not hold whoever waits for it: 7 seconds after the signal, once the
+    command is over (`Worker.ending`), the front returns what `leave` makes of what is still held, and the worker goes
+    on alone, as if the front had been killed.
 
     Raises `UnsupportedError` where the promise cannot be kept (not Linux, no /proc, prctl forbidden) and
     `StepcredsError` where the kernel has no process or file left to give; nothing has been started then.
@@ -63,6 +68,7 @@ def run_pair(
         inherited = _inherited_files()
         nowhere = os.open(os.devnull, os.O_RDWR)
         channel, worker_channel = os.pipe()
+        lifeline, own_lifeline = os.pipe()  # nobody writes to it: its end says that the front has ended
     except OSError as error:
         raise _cannot_start(error) from None
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the exit codes with it
@@ -75,20 +81,27 @@ def run_pair(
         raise _cannot_start(error) from None
     if child == 0:
         os.close(channel)
+        os.close(own_lifeline)
         _be_worker(
-            lambda: Worker(worker_channel, inherited, front, front_group, nowhere), worker_channel, worker, take_over
+            lambda: Worker(worker_channel, lifeline, inherited, front, front_group, nowhere),
+            worker_channel,
+            worker,
+            take_over,
         )
     os.close(worker_channel)
+    os.close(lifeline)
     os.close(nowhere)
-    attendant = Front(child, channel, spared)
+    attendant = Front(child, channel, spared, clock, may_leave=leave is not None)
     attendant.settle_in()
     try:
         if meanwhile is not None:
             meanwhile()
     except BaseException:
-        attendant.attend(clock)
+        attendant.attend()
         raise
-    result = attendant.attend(clock)
+    result = attendant.attend()
+    if isinstance(result, Left) and leave is not None:
+        return leave(result)
     return take_over(result) if isinstance(result, Custody) else result
 
 

@@ -1,4 +1,5 @@
-"""Waits until a signal has arrived, without losing one that arrives just before; it does not say which one it was."""
+"""Waits until a signal has arrived or a file can be read, without losing a signal that arrives just before; it does
+not say which one it was."""
 
 from __future__ import annotations
 
@@ -26,6 +27,10 @@ class Wakeup:
         signal.signal(signal.SIGCHLD, _nothing)
         self._poll = select.poll()
         self._poll.register(self._read, select.POLLIN)
+
+    def watch(self, descriptor: int) -> None:
+        """From now on `wait` also ends when `descriptor` can be read."""
+        self._poll.register(descriptor, select.POLLIN)
 
     def wait(self, seconds: float) -> None:
         """Returns after the next signal, or after `seconds`; perhaps earlier, so look again."""

@@ -5,6 +5,7 @@ It is not the life of the credential; that is the callable it runs.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from stepcreds.model import Holding
 
 _FRONT_IS_GONE = signal.SIGRTMIN  # nobody else uses it, and the command does not get it
+_ENDED_BY_THE_RUNNER = 1  # nobody waits for it
 
 
 class Worker:
     """One for each worker process, made in its main thread."""
 
-    def __init__(self, channel: int, inherited: tuple[int, ...], front: int, front_group: int, nowhere: int) -> None:
-        """`channel` leads to the front; `inherited` are the files that came from the CI; `nowhere` is /dev/null.
+    def __init__(
+        self, channel: int, lifeline: int, inherited: tuple[int, ...], front: int, front_group: int, nowhere: int
+    ) -> None:
+        """`channel` leads to the front; `lifeline` comes to an end with it; `inherited` are the files that came from
+        the CI; `nowhere` is /dev/null.
 
         Raises `UnsupportedError` or `OSError` if this process cannot become what it has to be.
         """
@@ -40,12 +45,15 @@ class Worker:
         # What the command must not find ignored: Python ignores the first two, and Worker the terminal's.
         self.signals_to_restore: tuple[signal.Signals, ...] = (signal.SIGPIPE, signal.SIGXFSZ)
         self._channel = channel
+        self._lifeline = lifeline
         self._inherited = inherited
         self._front = front
         self._nowhere = nowhere
         self._custodian = Custodian()
         self._telling = threading.Lock()
         self._main = threading.get_ident()
+        self._no_command = threading.Event()
+        self._no_command.set()
         self.wakeup = Wakeup()
         self._settle_in()
 
@@ -59,6 +67,7 @@ class Worker:
         self.cancellation.install()
         signal.signal(_FRONT_IS_GONE, self._on_front_gone)
         kernel.notify_of_parent_death(_FRONT_IS_GONE)
+        self._begin_watch()
         if os.getppid() != self._front:
             self._lose_front()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -84,7 +93,16 @@ class Worker:
 
     def starting(self) -> None:
         """The command is started now."""
+        self._no_command.clear()
         self._tell({"started": True})
+
+    def over(self) -> None:
+        """Nothing of the command runs any more, as far as that can be had; or it could not be started."""
+        self._no_command.set()
+
+    def ending(self) -> None:
+        """Nothing is left to do but to end what is held: the front need not wait for that for ever."""
+        self._tell({"ending": True})
 
     def suspend(self) -> None:
         """Asks the front to stop, with its process group, as Ctrl-Z would; SIGCONT arrives when it goes on."""
@@ -127,6 +145,41 @@ class Worker:
                 if in_main:  # another thread must not be the one that is interrupted; the signal is on its way
                     self._lose_front()
 
+    def _begin_watch(self) -> None:
+        # A signal must reach the main thread, which is blocking what it handles just now, and not this one.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            threading.Thread(target=self._watch, daemon=True).start()
+        except RuntimeError:  # it says no more than that
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _watch(self) -> None:
+        """In a thread of its own, because the main one may be inside a name server's silence when the front dies: lets
+        go of the CI's files; and, once there is no command, of everything as soon as the runner ends what is left."""
+        os.read(self._lifeline, 1)
+        self._let_go()
+        from stepcreds.config.environment import own_environment
+        from stepcreds.process.tether import cookies, wait_with_tether
+
+        found = cookies(own_environment())
+        while found:
+            started = self._custodian.started
+            self._no_command.wait()
+            if started != self._custodian.started:
+                continue
+            if not wait_with_tether(found):
+                return
+            # Whoever ends the tree of a command that was started since ends the tether with it.
+            if started == self._custodian.started:
+                os._exit(_ENDED_BY_THE_RUNNER)
+
+    def _let_go(self) -> None:
+        # The CI waits for the end of these files as much as for the front; what is still written goes nowhere.
+        for descriptor in self._inherited:
+            os.dup2(self._nowhere, descriptor, inheritable=True)
+
     def _on_front_gone(self, number: int, frame: FrameType | None) -> None:
         if os.getppid() != self._front:
             self._lose_front()
@@ -135,9 +188,7 @@ class Worker:
         if self.front_gone:
             return
         self.front_gone = True
-        # The CI waits for the end of these files as much as for the front; what is still written goes nowhere.
-        for descriptor in self._inherited:
-            os.dup2(self._nowhere, descriptor, inheritable=True)
+        self._let_go()
         self.cancellation.request(FRONT_DIED)
 
 

@@ -174,7 +174,9 @@ class Endings:
 
     def record(self, leftover: Leftover, ending: Ending) -> None:
         journal = self.journal(leftover)
-        entry = journal.append(
+        # A step whose front left it may have ended it meanwhile; but where the ledger said so before, that was not so.
+        append = journal.append if leftover.said_dead else journal.append_end
+        entry = append(
             record.closed(
                 leftover.step_uid,
                 leftover.holding.credential_uid,

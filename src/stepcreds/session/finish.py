@@ -18,11 +18,11 @@ from stepcreds.session.step import Closing
 from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
 
-PATIENCE = 75.0  # seconds after the command: a synchronous revoke may wait 60 s for its turn
-# Of a step that a signal ended, in seconds from that signal: GitHub kills what is left of it after 10. What the command
-# takes of them (`grace`) is not there for the proof, which gets a second even so.
-PATIENCE_CANCELLED = 7.0
-SHORTEST_PATIENCE = 1.0
+# Seconds: a synchronous revoke may wait 60 for its turn. Nobody waits that long for a step that was asked to end: see
+# `process.front`.
+PATIENCE = 75.0
+# For the lock of a step that was asked to end, which may be killed in a moment: the revocation is worth more.
+LOCK_CANCELLED = 2.0
 GIVE_BACK = 5.0  # seconds: the token ends by itself soon, and nothing hangs on it
 
 # How far a request to issue got: what is not known may exist.
@@ -55,7 +55,8 @@ def finish(
         vault=vault,
         engine=engine,
         clock=clock,
-        patience=_patience(closing),
+        patience=PATIENCE,
+        lock_timeout=revoke.DATABASE_TIMEOUT if _is_waited_for(closing) else LOCK_CANCELLED,
         when_locked=when_locked,
     )
     return _close(closing, profile, vault, holding, ending, outcome, failure)
@@ -96,7 +97,7 @@ def is_left(ending: Ending) -> bool:
 def by_token(closing: Closing, vault: Vault) -> Ending:
     """The end of a credential whose lease nobody knows: it dies with the token that asked for it."""
     clock = closing.around.clock
-    vault.limit(_patience(closing))
+    vault.limit(PATIENCE)
     try:
         vault.revoke_self()
     except VaultError as error:
@@ -107,13 +108,9 @@ def by_token(closing: Closing, vault: Vault) -> Ending:
     return Ending(revoke.NO_LOCK, revocation, nothing_known)
 
 
-def _patience(closing: Closing) -> float:
-    """How long an ending may take (seconds): less where whoever cancelled the step is about to kill it."""
-    cancellation = closing.keeper.cancellation
-    if cancellation.signal in ("", FRONT_DIED):
-        return PATIENCE
-    passed = closing.around.clock.monotonic() - cancellation.asked_at
-    return max(SHORTEST_PATIENCE, PATIENCE_CANCELLED - passed)
+def _is_waited_for(closing: Closing) -> bool:
+    """Whether nobody asked this step to end, or nobody is left who would kill it."""
+    return closing.keeper.cancellation.signal in ("", FRONT_DIED)
 
 
 def _close(
@@ -138,7 +135,7 @@ def _close(
         ending=ending,
         expire_time=holding.expire_time or None,
     )
-    entry = _append(closing, closed, failure)
+    entry = _append(closing, closed, failure, once=closing.keeper.front_gone)
     ending = ending._replace(recorded=entry is not None, seq=_seq(entry))
     if holding.accessor and ending.revocation.method != "token":
         give_back(closing, vault, holding)
@@ -152,7 +149,7 @@ def _close(
 def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
     """Revoke the token, last of all; where that fails, the ledger says so."""
     around = closing.around
-    vault.limit(min(GIVE_BACK, _patience(closing)))
+    vault.limit(GIVE_BACK)
     try:
         vault.revoke_self()
     except VaultError as error:
@@ -167,9 +164,12 @@ def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
         _append(closing, failed)
 
 
-def _append(closing: Closing, event: Event, failure: BaseException | None = None) -> Record | None:
+def _append(
+    closing: Closing, event: Event, failure: BaseException | None = None, *, once: bool = False
+) -> Record | None:
     try:
-        return closing.journal.append(event)
+        # Where the CI has gone on without us, a later step may have ended it first.
+        return closing.journal.append_end(event) if once else closing.journal.append(event)
     except LedgerError as error:
         if not (isinstance(failure, LedgerError) and failure.what == error.what):
             closing.around.voice.fail(error)

@@ -48,6 +48,7 @@ class _Life:
         self.remains = Remains(around)
         self.ended: list[Ended] = []
         self.folder = ""  # the private one; "" where none is needed
+        self.folder = ""  # the private one; "" where none is needed
 
     def live(self) -> int:
         """Identity, then every credential; the command; then every end, the last credential first."""
@@ -77,6 +78,7 @@ class _Life:
         if step is None:
             self.tell(left, failure)
             return code
+        self.worker.ending()
         proven = [self.end(step, credential) for credential in reversed(self.credentials)]
         self.tell(left, failure)
         self.look_back(step)

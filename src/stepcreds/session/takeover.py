@@ -33,6 +33,7 @@ class Alone:
     """`session.step.Keeper` for the half that is left: there is nobody to tell."""
 
     cancellation = Cancellation()
+    front_gone = False
 
     def hold(self, holding: Holding) -> None:
         pass

@@ -9,6 +9,7 @@ from stepcreds.errors import CancelledError, StepcredsError, UnprovenError
 from stepcreds.ledger.credential import verdict
 from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.model import Ending, Grant, Holding, Outcome
+from stepcreds.process.front import STAYS
 
 
 def handed_over(grant: Grant, holding: Holding) -> str:
@@ -101,10 +102,7 @@ def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> 
         )
         if detail
     ]
-    expiry = holding.expire_time
-    until = "it never expires"
-    if expiry != math.inf:
-        until = f"it expires at {rfc3339(expiry)}" if expiry else "when it expires is not known"
+    expiry, until = holding.expire_time, _until(holding)
     if holding.lease_id and job_is_over:
         fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, with a Vault token of your own:"
         fix += f"\n  stepcreds revoke --as-operator --lease {holding.lease_id}"
@@ -125,6 +123,26 @@ def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> 
         fix=fix,
         docs="not-proven-dead",
     )
+
+
+def under_way(holding: Holding, signal_name: str, seconds: float) -> StepcredsError:
+    """The failure of a cancelled step whose credential is not proven dead in time, and may be in `seconds`."""
+    lease = f" --lease {holding.lease_id}" if holding.lease_id else ""
+    return UnprovenError(
+        f"The credential of profile {holding.profile} is not proven dead yet: {_until(holding)}",
+        cause=f"{signal_name} asked this step to end, and {STAYS:.0f} seconds are over. Vault or the database is slow, "
+        "or does not answer.",
+        fix=f"Another process of this step goes on trying, for up to {seconds:.0f} seconds, unless the runner ends it. "
+        "What came of it says, in a later step of the same job:\n  stepcreds ledger show\n"
+        f"End it and prove it there, if that did not:\n  stepcreds revoke{lease}",
+        docs="carried-on",
+    )
+
+
+def _until(holding: Holding) -> str:
+    if holding.expire_time == math.inf:
+        return "it never expires"
+    return f"it expires at {rfc3339(holding.expire_time)}" if holding.expire_time else "when it expires is not known"
 
 
 def was_said_dead(holding: Holding) -> StepcredsError:
