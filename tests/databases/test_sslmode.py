@@ -197,11 +197,17 @@ def test_a_wrong_password_is_refused_whichever_way_it_may_come(
     )
 
 
-def test_a_password_in_clear_is_sent_under_tls_only(with_tls: PostgreSQL, right_ca: Path) -> None:
+def test_a_password_in_clear_is_sent_to_a_server_alone_whose_certificate_was_checked(
+    with_tls: PostgreSQL, right_ca: Path
+) -> None:
     allow(with_tls, SUPERUSER, f"host all {USER} 127.0.0.1/32 password")
     urls = [url_of(with_tls, host="localhost", sslmode=mode, sslrootcert=right_ca) for mode in MODES]
     in_clear = "localhost:PORT asks for the password in clear on a connection without TLS"
     assert tuple(ours(url) for url in urls) == (in_clear, in_clear, "tls", "tls", "tls", "tls")
+    # Whoever answers in its place could ask for it as well.
+    unchecked = "localhost:PORT asks for the password in clear on a connection whose certificate is not checked"
+    urls = [url_of(with_tls, host="localhost", sslmode=mode) for mode in ("prefer", "require")]
+    assert tuple(ours(url) for url in urls) == (unchecked, unchecked)
 
 
 def test_a_client_certificate_is_shown_where_one_is_asked_for(

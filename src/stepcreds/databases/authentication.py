@@ -1,6 +1,8 @@
 """Proves to a PostgreSQL server that we know a password, giving away no more of it than the method asks for.
 
-Methods: none (`trust`), SCRAM-SHA-256, MD5, and the password in clear if the connection is under TLS.
+Methods: none (`trust`), SCRAM-SHA-256, MD5, and the password in clear if the server's certificate was checked: without
+that, whoever answers in the server's place would have it for the asking. MD5 stays, for servers that know no other: the
+password of a credential that Vault issued is too long to be found from an answer to any salt.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ def authenticate(stream: Stream, username: str, password: Secret) -> None:
     if request == _SASL:
         _scram(stream, password, data)
     elif request == _CLEARTEXT:
-        if not stream.tls:
-            raise _unspoken(stream, "the password in clear on a connection without TLS")
+        if not stream.verified:
+            under = "whose certificate is not checked" if stream.tls else "without TLS"
+            raise _unspoken(stream, f"the password in clear on a connection {under}")
         _answer(stream, password.reveal().encode(errors="surrogateescape") + b"\0")
     elif request == _MD5 and len(data) == 4:
         _answer(stream, _md5(stream, username, password, data))

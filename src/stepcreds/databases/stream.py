@@ -54,6 +54,7 @@ class Stream:
         self.where = where
         self.deadline = deadline
         self.tls = False  # True as soon as TLS was begun, also if it failed
+        self.verified = False  # whether the server has shown a certificate that was checked
 
     @property
     def socket(self) -> socket.socket:
@@ -89,6 +90,7 @@ class Stream:
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Raises `TLSError` as well."""
         self.tls = True
+        self.verified = context.verify_mode != ssl.CERT_NONE  # the handshake raises where it is not fulfilled
         try:
             self._sock.settimeout(_timeout(self.deadline, self.where))
             self._sock = context.wrap_socket(self._sock, server_hostname=host)
