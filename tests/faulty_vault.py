@@ -124,6 +124,7 @@ class FaultyVault:
 
     def __init__(self, target: str, door: Door | None = None) -> None:
         self.door = door  # of the connections that come from now on; None: no TLS
+        self.then: Door | None = None  # what they are shown after the next one
         parts = urlsplit(target)
         self._target = (str(parts.hostname), int(parts.port or 80))
         self._lock = threading.Lock()
@@ -210,6 +211,7 @@ class FaultyVault:
         door = self.door
         if door is None:
             return near
+        self.door, self.then = self.then or door, None
         if isinstance(door, ssl.SSLContext):
             near.settimeout(90)
             near = door.wrap_socket(near, server_side=True)
@@ -294,7 +296,7 @@ class FaultyVault:
                 self.canaries.add(str(token))
             if stage == "token":
                 self.canaries.add(str(answer["value"]))
-            if stage == "issue":
+            if stage == "issue" and "username" in (answer.get("data") or {}):  # not what `scope` asks for besides
                 self.issued[str(answer["lease_id"])] = str(answer["data"]["username"])
                 self.canaries.add(str(answer["data"]["password"]))
 
