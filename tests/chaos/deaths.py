@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
-from contextlib import closing
+from collections.abc import Collection
+from contextlib import closing, suppress
 from types import TracebackType
+
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.stack import Stack
@@ -15,8 +19,8 @@ _DEADLINE = 180.0  # seconds; longer than any credential of the tests may live
 
 
 class Deaths:
-    """`with Deaths(stack) as deaths:` sees every user that appears in the block; all are gone when the block ends, or it
-    fails. Other steps must not issue on the same stack meanwhile."""
+    """`with Deaths(stack) as deaths:` sees every user that appears in the block. Where other steps issue on the same stack
+    meanwhile, `after` is to be told whose deaths are meant. A PostgreSQL that is restarted is asked again."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -33,17 +37,19 @@ class Deaths:
         """All that were ever seen."""
         return set(self._last)
 
-    def after(self, moment: float) -> float | None:
-        """Seconds from `moment` (monotonic) until the last user was gone, at least 0; None where there never was one.
+    def after(self, moment: float, among: Collection[str] | None = None) -> float | None:
+        """Seconds from `moment` (monotonic) until the last user, of all or of those `among` them, was gone, at least 0;
+        None where there never was one.
 
         Waits for it.
         """
         deadline = time.monotonic() + _DEADLINE
         self._look_again()
-        while self._alive:
-            assert time.monotonic() < deadline, f"still alive: {self._alive}"
+        while alive := self._alive if among is None else self._alive.intersection(among):
+            assert time.monotonic() < deadline, f"still alive: {alive}"
             self._look_again()
-        return max(0.0, max(self._last.values()) - moment) if self._last else None
+        last = [seen for user, seen in self._last.items() if among is None or user in among]
+        return max(0.0, max(last) - moment) if last else None
 
     def _look_again(self) -> None:
         """Wait for a look that began after this call."""
@@ -52,6 +58,13 @@ class Deaths:
                 assert self._looked.wait(30), "PostgreSQL was not asked"
 
     def _watch(self) -> None:
+        while not self._stop.is_set():
+            # A server that is restarted, full, or stopped for a while: pg8000 says so in ways of its own.
+            with suppress(DatabaseError, InterfaceError, OSError, struct.error):
+                self._ask()
+            self._stop.wait(_LOOK)
+
+    def _ask(self) -> None:
         with closing(self._stack.connect(SUPERUSER, self._stack.postgresql.password)) as connection:
             while not self._stop.wait(_LOOK):
                 rows = connection.run("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname LIKE 'v-%'")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaos_table import Tell
 from deaths import Deaths
@@ -23,17 +23,31 @@ TIMEOUT = "3s"
 MIGRATE = "database/creds/app-migrate"
 
 
+class Expected(NamedTuple):
+    """What `Sweep.check` asks of a step."""
+
+    code: int
+    ran: bool
+    verdicts: tuple[str, ...]
+    alive: bool = False
+    token_left: bool = False
+
+
 class Sweep:
     """`with Sweep(stack, tmp_path) as sweep:` is a step whose OpenBao is `sweep.vault`; the config is in `tmp_path`.
 
-    When the block ends, whatever the step left alive has been revoked with the root token.
+    When the block ends, whatever the step left alive has been revoked with the root token. Several at once may share one
+    `deaths`.
     """
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(
+        self, stack: Stack, folder: Path, vault: FaultyVault | None = None, deaths: Deaths | None = None
+    ) -> None:
         self.stack = stack
         self.folder = folder
-        self.vault = FaultyVault(stack.address)
-        self.deaths = Deaths(stack)
+        self.vault = vault or FaultyVault(stack.address)
+        self.deaths = deaths or Deaths(stack)
+        self._shares_deaths = deaths is not None
         self.config_file = folder / "stepcreds.yml"
         self.config_file.write_text(stack.config_text(folder / ".stepcreds"))
         self.change(address=self.vault.address)
@@ -111,8 +125,8 @@ class Sweep:
         findings = [
             line.split(":")[1].strip() for line in self.verify().stdout.splitlines() if line.startswith("  line")
         ]
-        # 121 is what a step ends with whose credential is not proven dead; nothing else may be wrong.
-        assert findings == ["order/unproven (unknown)"] * (code == 121 or alive)
+        # What is not proven dead is what a step ends with 121 for, or what may be alive; nothing else may be wrong.
+        assert findings == ["order/unproven (unknown)"] * (code == 121 or "expires at" in verdicts)
         if alive:
             assert self.alive()
             assert 0 < max(map(self.ttl, self.vault.issued)) <= TTL
@@ -150,13 +164,14 @@ class Sweep:
         self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float | Rule
     ) -> None:
         """A line of the chaos table: how the step ended, and how long its users lived after `since` (monotonic seconds,
-        or when a rule was first met)."""
+        or when a rule was first met). It waits for their end: what leaves one alive has it ended before, by `check`."""
         moment = since.first_met if isinstance(since, Rule) else since
         said = ", ".join(dict.fromkeys(self.verdicts())) or "no credential on record"
-        row(fault, stage, f"exit {run.returncode}; {said}", self.deaths.after(moment))
+        row(fault, stage, f"exit {run.returncode}; {said}", self.deaths.after(moment, set(self.vault.issued.values())))
 
     def close(self) -> None:
-        self.deaths.__exit__(None, None, None)
+        if not self._shares_deaths:
+            self.deaths.__exit__(None, None, None)
         self.vault.close()
         with self.stack.client() as client:
             for lease_id in self.vault.issued:
@@ -173,8 +188,10 @@ class Sweep:
 
 
 @contextmanager
-def swept(stack: Stack, folder: Path) -> Iterator[Sweep]:
+def swept(
+    stack: Stack, folder: Path, vault: FaultyVault | None = None, deaths: Deaths | None = None
+) -> Iterator[Sweep]:
     """A sweep after which nothing that it issued is left, whatever happened in it."""
-    with Sweep(stack, folder) as sweep:
+    with Sweep(stack, folder, vault, deaths) as sweep:
         yield sweep
     assert sweep.alive() == set()

@@ -6,20 +6,29 @@ tests/vault's; here the whole step has to come out right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import gzip
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from email.utils import formatdate
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from chaos_table import Tell
+from deaths import Deaths
 from step_runs import normalised, of_kind, until
-from sweep_runs import Sweep, swept
+from sweep_runs import Expected, Sweep, swept
 
-from faulty_vault import HTML, Fault, Trap
+from faulty_vault import HTML, Fault, Rule, Trap
 from stepcreds.devstack.stack import Stack
 
 PAGE = b"<html><body>Service unavailable</body></html>"
 DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
+BOMB = gzip.compress(bytes(100_000_000))  # 97 KB
 
 
 @pytest.fixture
@@ -28,111 +37,256 @@ def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
         yield made
 
 
-@dataclass(frozen=True)
-class Expected:
-    code: int
-    ran: bool
-    verdicts: tuple[str, ...]
-    alive: bool = False
-    token_left: bool = False
-
-
 GOOD = Expected(7, True, (DEAD,))
 SECOND_TRY = Expected(7, True, (REVOKED, DEAD))
 NOTHING = Expected(125, False, (NOT_ISSUED,))
+LOST_TWICE = Expected(125, False, (REVOKED, REVOKED))
 ENDED = Expected(125, False, (DEAD,))
 UNPROVEN = Expected(121, True, (REVOKED,))
 TOKEN_LEFT = Expected(7, True, (DEAD,), token_left=True)
 
-ONCE: dict[str, Fault] = {
-    "503 once": Fault(status=503),
-    "reset once": Fault("reset"),
-    "reset once, carried out": Fault("reset", after=True),
-}
-ALWAYS: dict[str, Fault] = {
-    "refuse": Fault("refuse"),
-    "hang": Fault("hang"),
-    "403": Fault(status=403, body=b'{"errors":["1 error occurred:\\n\\t* permission denied\\n\\n"]}'),
-    "503": Fault(status=503, body=b'{"errors":["Vault is sealed"]}'),
-    "bad JSON": Fault(body=b'{"request_id": "', after=True),
-}
-FAULTS = ONCE | ALWAYS
-
-# What comes of a fault that goes away, and of one that does not.
-TABLE: dict[str, tuple[Expected, dict[str, Expected]]] = {
-    "login": (GOOD, dict.fromkeys(ALWAYS, NOTHING)),
-    "probe": (
-        GOOD,
-        {**dict.fromkeys(ALWAYS, NOTHING), "refuse": Expected(125, False, (NOT_ISSUED,), token_left=True)},
-    ),
-    "renew": (
-        GOOD,
-        {
-            **dict.fromkeys(ALWAYS, ENDED),
-            "refuse": Expected(125, False, (EXPIRES,), alive=True, token_left=True),
-        },
-    ),
-    "revoke": (
-        GOOD,
-        # Where waiting for it fails, OpenBao is asked to go on by itself, and what it does is seen.
-        {**dict.fromkeys(ALWAYS, GOOD), "refuse": Expected(121, True, (EXPIRES,), alive=True, token_left=True)},
-    ),
-    "lookup": (
-        GOOD,
-        {**dict.fromkeys(ALWAYS, UNPROVEN), "refuse": Expected(121, True, (REVOKED,), token_left=True)},
-    ),
-    "revoke-self": (GOOD, dict.fromkeys(ALWAYS, TOKEN_LEFT)),
-}
+TOKEN = {"client_token": "x", "accessor": "y"}
+ENDLESS = {"lease_duration": 10**400}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("stage", TABLE)
-def test_a_fault_at_a_stage(sweep: Sweep, row: Tell, stage: str, name: str) -> None:
-    if stage == "renew":
-        sweep.change(ttl="1m")  # OpenBao's role gives 2 minutes, which are shortened at once
-    rule = sweep.vault.fail(stage, FAULTS[name], times=1 if name in ONCE else None)
-    run = sweep.run()
-    good, bad = TABLE[stage]
-    expected = good if name in ONCE else bad[name]
+class Way(NamedTuple):
+    """A way to fail. `passes`: worth asking again, so that it may be gone then. `told`: OpenBao says with it that it
+    did nothing; else whoever asked for a credential has to think that there may be one."""
+
+    fault: Fault
+    passes: bool
+    told: bool = False
+
+
+def proxy(status: int) -> Fault:
+    return Fault(status=status, body=PAGE, content_type=HTML, after=True)
+
+
+def busy(retry_after: str) -> Fault:
+    return Fault(status=429, headers={"Retry-After": retry_after})
+
+
+WAYS: dict[str, Way] = {
+    # No answer, or not the whole of one.
+    "refused": Way(Fault("refuse"), True),
+    "hang": Way(Fault("hang"), True),
+    "hang, carried out": Way(Fault("hang", after=True), True),
+    "reset": Way(Fault("reset"), True),
+    "reset, carried out": Way(Fault("reset", after=True), True),
+    "truncated, reset": Way(Fault("cut", after=True), True),
+    "truncated, closed": Way(Fault("long", after=True), True),
+    "truncated chunks": Way(Fault("chunk", after=True), True),
+    "endless body": Way(Fault("dribble", after=True), True),
+    "endless head": Way(Fault("head", after=True), True),
+    "endless 100 Continue": Way(Fault("continue", after=True), True),
+    "endless trailers": Way(Fault("trailers", after=True), True),
+    "5 MiB": Way(Fault(body=b" " * (5 * 1024 * 1024), after=True), True),
+    "another protocol": Way(Fault("alien"), True),
+    # An answer that passes.
+    "307": Way(Fault(status=307, headers={"Location": "http://127.0.0.1:9/v1/x"}), True),
+    "412": Way(Fault(status=412), True, True),
+    "429": Way(busy("1"), True, True),
+    "429, Retry-After: soon": Way(busy("soon"), True, True),
+    "429, Retry-After: a second ago": Way(busy(formatdate(time.time() - 1, usegmt=True)), True, True),  # noqa: TID251
+    "500": Way(Fault(status=500, after=True), True),
+    "502, a proxy's": Way(proxy(502), True),
+    "503, sealed": Way(Fault(status=503, body=b'{"errors":["Vault is sealed"]}'), True, True),
+    "503, a proxy's": Way(proxy(503), True),
+    # And one that does not.
+    "429, an hour": Way(busy("3600"), False, True),
+    "429, until tomorrow": Way(busy(formatdate(time.time() + 86_400, usegmt=True)), False, True),  # noqa: TID251
+    "302": Way(Fault(status=302, headers={"Location": "http://127.0.0.1:9/v1/x"}), False, True),
+    "400": Way(Fault(status=400), False, True),
+    "403": Way(Fault(status=403, body=b'{"errors":["1 error occurred:\\n\\t* permission denied\\n\\n"]}'), False, True),
+    "404": Way(Fault(status=404), False, True),
+    "403, a proxy's": Way(proxy(403), False),
+    "404, a proxy's": Way(proxy(404), False),
+    "a page": Way(proxy(200), False),
+    "bad JSON": Way(Fault(body=b'{"request_id": "', after=True), False),
+    "another shape": Way(Fault(body=b'{"auth": [], "data": [], "lease_id": 7}', after=True), False),
+    "a number of 400 digits": Way(
+        Fault(
+            body=json.dumps({"auth": {**TOKEN, **ENDLESS}, "data": {}, "lease_id": "x", **ENDLESS}).encode(), after=True
+        ),
+        False,
+    ),
+    "200, empty": Way(Fault(body=b"", after=True), False),
+    "204 for 200": Way(Fault(status=204, after=True), False),
+    "200 for 204": Way(Fault(body=b"{}", after=True), False),
+    "half, as its length says": Way(Fault("short", after=True), False),
+    "compressed": Way(Fault("gzip", after=True), False),
+    "compressed, 100 MB": Way(Fault(body=BOMB, headers={"Content-Encoding": "gzip"}, after=True), False),
+}
+
+# Stage -> its name in the table; what comes of a fault that goes away, of one that does not, and of nobody listening.
+STAGES: dict[str, tuple[str, Expected, Expected, Expected]] = {
+    "login": ("login", GOOD, NOTHING, NOTHING),
+    "probe": ("probe", GOOD, NOTHING, NOTHING._replace(token_left=True)),
+    "issue": (
+        "issue",
+        SECOND_TRY,
+        LOST_TWICE,
+        # The token cannot be revoked either: it may have been given a credential.
+        Expected(125, False, (EXPIRES,)),
+    ),
+    "renew": ("renew", GOOD, ENDED, Expected(125, False, (EXPIRES,), alive=True, token_left=True)),
+    "renewal": ("the command runs", GOOD, GOOD, GOOD),
+    # Where waiting for it fails, OpenBao is asked to go on by itself, and what it does is seen.
+    "revoke": ("revoke", GOOD, GOOD, Expected(121, True, (EXPIRES,), alive=True, token_left=True)),
+    "lookup": ("lookup", GOOD, UNPROVEN, UNPROVEN._replace(token_left=True)),
+    "revoke-self": ("give back", GOOD, TOKEN_LEFT, TOKEN_LEFT),
+}
+# Where one of these is the right answer, it is no fault.
+RIGHT = {
+    "204 for 200": ("probe", "revoke", "revoke-self"),
+    "200 for 204": ("login", "issue", "renew", "renewal", "lookup"),
+}
+
+
+class Row(NamedTuple):
+    stage: str
+    name: str
+    once: bool
+
+
+def rows(*, once: bool, passes: bool) -> list[Row]:
+    """What does not pass is asked about once only, so once is as good as for good; but where a credential is asked for
+    anew after it."""
+    return [
+        Row(stage, name, once)
+        for stage in STAGES
+        for name, way in WAYS.items()
+        if way.passes == passes
+        and stage not in RIGHT.get(name, ())
+        and not (name == "refused" and (once or stage == "renewal"))
+        and not (once and not passes and stage != "issue")
+    ]
+
+
+# Each takes all the patience there is, so it is one of a kind.
+PATIENT = ("refused", "hang", "reset", "307", "412", "429", "500", "502, a proxy's", "503, sealed")
+FAST = ("reset", "reset, carried out", "503, sealed", "bad JSON", "403")
+BY_ITSELF = [
+    row
+    for row in (*rows(once=True, passes=True), *rows(once=True, passes=False), *rows(once=False, passes=False))
+    if row.stage != "renewal"
+]
+TOGETHER = {
+    stage: [row for row in rows(once=False, passes=True) if row.stage == stage and row.name in PATIENT]
+    for stage in STAGES
+    if stage != "renewal"
+}
+RENEWALS = [
+    row
+    for row in (*rows(once=True, passes=True), *rows(once=False, passes=True), *rows(once=False, passes=False))
+    if row.stage == "renewal" and (row.once or row.name in PATIENT or not WAYS[row.name].passes)
+]
+
+
+def expected(row: Row) -> Expected:
+    _, good, bad, refused = STAGES[row.stage]
+    way = WAYS[row.name]
+    if row.name == "refused":
+        return refused
+    if row.stage == "issue" and way.told:
+        return GOOD if row.once and way.passes else NOTHING
+    return good if row.once else bad
+
+
+def fail(sweep: Sweep, row: Row) -> Rule:
+    stage = {"renewal": "renew"}.get(row.stage, row.stage)
+    return sweep.vault.fail(stage, WAYS[row.name].fault, times=1 if row.once else None)
+
+
+def check(sweep: Sweep, row: Row, rule: Rule, run: subprocess.CompletedProcess[str], tell: Tell) -> None:
     assert rule.met > 0, run.stderr
-    sweep.tell(row, name, stage, run, rule)
-    sweep.check(run, **vars(expected))
+    sweep.check(run, **expected(row)._asdict())
+    sweep.tell(tell, f"{row.name}{' once' if row.once else ''}", STAGES[row.stage][0], run, rule)
 
 
-ISSUE: dict[str, tuple[Fault, Expected]] = {
-    # OpenBao says that it did nothing.
-    "412": (Fault(status=412), GOOD),
-    "429": (Fault(status=429, headers={"Retry-After": "1"}), GOOD),
-    "503": (Fault(status=503, body=b'{"errors":["Vault is sealed"]}'), GOOD),
-    "400": (Fault(status=400), NOTHING),
-    "403": (Fault(status=403), NOTHING),
-    "404": (Fault(status=404), NOTHING),
-    # It may have issued, so the same token is not asked again.
-    "500": (Fault(status=500, after=True), SECOND_TRY),
-    "502, a proxy's": (Fault(status=502, body=PAGE, content_type=HTML, after=True), SECOND_TRY),
-    "503, a proxy's": (Fault(status=503, body=PAGE, content_type=HTML, after=True), SECOND_TRY),
-    "a page": (Fault(body=PAGE, content_type=HTML, after=True), SECOND_TRY),
-    "bad JSON": (Fault(body=b'{"data": {"password": "', after=True), SECOND_TRY),
-    "another shape": (Fault(body=b'{"data": [], "lease_id": 7}', after=True), SECOND_TRY),
-    "reset": (Fault("reset"), SECOND_TRY),
-    "reset, carried out": (Fault("reset", after=True), SECOND_TRY),
-    "cut": (Fault("cut", after=True), SECOND_TRY),
-    "hang": (Fault("hang"), SECOND_TRY),
-    "hang, carried out": (Fault("hang", after=True), SECOND_TRY),
-    "dribble": (Fault("dribble", after=True), SECOND_TRY),
-}
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=() if case.name in FAST else pytest.mark.chaos) for case in BY_ITSELF],
+    ids=lambda case: f"{case.stage}, {case.name}{' once' if case.once else ''}",
+)
+def test_a_fault_at_a_stage(sweep: Sweep, row: Tell, case: Row) -> None:
+    if case.stage == "renew":
+        sweep.change(ttl="1m")  # OpenBao's role gives 2 minutes, which are shortened at once
+    rule = fail(sweep, case)
+    check(sweep, case, rule, sweep.run(), row)
+    if case.stage == "issue":  # each token is asked once, but where OpenBao said that it did nothing
+        again = case.once and WAYS[case.name] == (WAYS[case.name].fault, True, True)
+        assert sweep.vault.stages.count("issue") == sweep.vault.stages.count("login") + again
 
 
-@pytest.mark.parametrize("name", ISSUE)
-def test_one_fault_while_a_credential_is_asked_for(sweep: Sweep, name: str) -> None:
-    fault, expected = ISSUE[name]
-    sweep.vault.fail("issue", fault)
-    run = sweep.run()
-    sweep.check(run, **vars(expected))
-    tokens = sweep.vault.stages.count("login")
-    assert tokens == len(expected.verdicts)
-    # Each token was asked once, but where OpenBao said that it did nothing.
-    assert sweep.vault.stages.count("issue") == (2 if expected in (GOOD, SECOND_TRY) else 1)
+@pytest.fixture
+def sweeps(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], Sweep]]:
+    """Several at once."""
+    with ExitStack() as scope:
+        deaths = scope.enter_context(Deaths(stack))
+        count = itertools.count()
+
+        def make(ttl: str) -> Sweep:
+            folder = tmp_path / str(next(count))
+            folder.mkdir()
+            sweep = scope.enter_context(swept(stack, folder, deaths=deaths))
+            sweep.change(ttl=ttl)
+            return sweep
+
+        yield make
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("stage", TOGETHER)
+def test_a_fault_that_stays(sweeps: Callable[[str], Sweep], row: Tell, stage: str) -> None:
+    """All at once: each is asked again for three seconds."""
+    begun = []
+    with ExitStack() as scope:
+        for case in TOGETHER[stage]:
+            sweep = sweeps("1m" if stage == "renew" else "2m")
+            begun.append((case, sweep, fail(sweep, case), scope.enter_context(sweep.start())))
+        for case, sweep, rule, step in begun:
+            check(sweep, case, rule, step.wait(), row)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", range(4))
+def test_a_fault_at_a_renewal_while_the_command_runs(sweeps: Callable[[str], Sweep], row: Tell, number: int) -> None:
+    """The command goes on, and its credential is ended like any other. Many at once: each waits for eight seconds."""
+    begun = []
+    with ExitStack() as scope:
+        for case in RENEWALS[number::4]:
+            sweep = sweeps("16s")
+            sweep.vault.fail("renew", Fault("pass"))  # which shortens the lease
+            rule = fail(sweep, case)
+            script = f"echo ran > {sweep.marker}; until test -e {sweep.folder}/end; do sleep 0.2; done; exit 7"
+            step = scope.enter_context(sweep.start("exec", "migrate", "--", "sh", "-c", script))
+            begun.append((case, sweep, rule, step))
+        for case, sweep, rule, step in begun:
+            assert rule.arrived.wait(60), step.wait().stderr
+            while case.once and "renew-token" not in sweep.vault.stages:
+                assert step.process.poll() is None
+                time.sleep(0.05)
+            (sweep.folder / "end").touch()
+            run = step.wait()
+            check(sweep, case, rule, run, row)
+            assert not case.once or "not renewed" not in run.stderr
+
+
+def test_an_answer_that_takes_seconds_is_waited_for(sweeps: Callable[[str], Sweep], row: Tell) -> None:
+    begun = []
+    with ExitStack() as scope:
+        for stage in STAGES:
+            if stage != "renewal":
+                sweep = sweeps("1m" if stage == "renew" else "2m")
+                rule = sweep.vault.fail(stage, Fault("pass", delay=4.0))
+                begun.append((stage, sweep, rule, scope.enter_context(sweep.start(VAULT_CLIENT_TIMEOUT=None))))
+        for stage, sweep, rule, step in begun:
+            run = step.wait()
+            assert rule.met == 1, run.stderr
+            sweep.check(run, **GOOD._asdict())
+            assert sweep.vault.stages.count(stage) == 1
+            sweep.tell(row, "4 s late", STAGES[stage][0], run, rule)
 
 
 @pytest.mark.parametrize("fault", [Fault("reset", after=True), Fault(status=500)], ids=["reset", "500"])

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from certificates_for_vault import Authority, server_context
 from servers import MOUNT, prepared_fake, settings
 
+from certificates_for_vault import Authority, server_context
 from fake_vault import FakeVault, Role
 from relay import ConnectProxy
 from stepcreds.clock import SystemClock

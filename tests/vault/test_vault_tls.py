@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates_for_vault import Authority, server_context
 from servers import CREDS, MOUNT, Fake, prepared_fake, settings
 
+from certificates_for_vault import Authority, server_context
 from fake_vault import FakeVault, Fault, Role
 from stepcreds.clock import SystemClock
 from stepcreds.errors import VaultError
