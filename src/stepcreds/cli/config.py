@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from stepcreds.clock import SystemClock
 from stepcreds.config.duration import in_words
 from stepcreds.config.model import Config, Profile
 from stepcreds.errors import ConfigError
-from stepcreds.printable import one_line
+from stepcreds.printable import json_text, one_line
 from stepcreds.scope.allowances import day, ending
 
 
@@ -38,10 +37,10 @@ def check(context: click.Context, config_path: Path | None, as_json: bool) -> No
         if not as_json:
             raise
         problems = [{"where": p.where, "key": p.key, "what": p.what, "fix": p.fix} for p in error.problems]
-        click.echo(json.dumps({"problems": problems}, indent=2))
+        click.echo(json_text({"problems": problems}))
         context.exit(error.exit_code)
     today = day(clock.now())
-    click.echo(json.dumps(_summary(config, today), indent=2) if as_json else "\n".join(_lines(config, today)))
+    click.echo(json_text(_summary(config, today)) if as_json else "\n".join(_lines(config, today)))
 
 
 @command.command()
@@ -49,7 +48,7 @@ def schema() -> None:
     """Print the JSON Schema of stepcreds.yml (draft 2020-12), for editors."""
     from stepcreds.config.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json_text(json_schema()))
 
 
 def _lines(config: Config, today: str) -> list[str]:

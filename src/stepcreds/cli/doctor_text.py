@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TextIO
 
 from stepcreds.cli.messages import render_error
 from stepcreds.doctor.link import Link
 from stepcreds.errors import ConfigError, StepcredsError
-from stepcreds.printable import printable
+from stepcreds.printable import json_text, printable
 from stepcreds.vault.jwt_role import Row
 
 _GREEN, _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -103,7 +102,7 @@ class JsonReport:
         self._cut_short = error.what
 
     def finish(self) -> bool:
-        self._stream.write(json.dumps(self.document(), indent=2) + "\n")
+        self._stream.write(json_text(self.document()) + "\n")
         self._stream.flush()
         return True
 

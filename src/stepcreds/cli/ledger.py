@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.folder import chain_files
 from stepcreds.ledger.reading import CredentialView, read_chain, read_chains
 from stepcreds.ledger.verify import verify as verify_files
-from stepcreds.printable import one_line
+from stepcreds.printable import json_text, one_line
 
 UNSIGNED = "Not signed: this finds damage and changed lines, but not a chain that was rewritten as a whole."
 
@@ -80,7 +79,7 @@ def show(
     ]
     credentials.sort(key=_time)
     if json_output:
-        click.echo(json.dumps([credential_json(credential) for credential in credentials], indent=2))
+        click.echo(json_text([credential_json(credential) for credential in credentials]))
     elif credentials:
         click.echo(table(credentials, coloured(sys.stdout)))
     else:
@@ -129,7 +128,7 @@ def verify(paths: tuple[Path, ...], config_path: Path | None, json_output: bool)
             for finding in result.findings:
                 click.echo(finding_line(finding))
     if json_output:
-        click.echo(json.dumps([asdict(result) for result in results], indent=2))
+        click.echo(json_text([asdict(result) for result in results]))
     else:
         click.echo(UNSIGNED)
     return 1 if any(result.findings for result in results) else 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TextIO
 
 from tabulate import tabulate
 
 from stepcreds.cli.scope_text import LONGEST, NARROWEST, Page
-from stepcreds.printable import one_line
+from stepcreds.printable import json_text, one_line
 from stepcreds.scope.judgement import declared
 from stepcreds.survey.result import Survey
 
@@ -34,8 +33,7 @@ def table(page: Page, surveys: Sequence[Survey]) -> None:
 
 def print_json(stream: TextIO, value: object) -> None:
     """`value` in a form that no terminal and no CI's log reader takes for anything but text."""
-    # GitHub's runner looks for "##[" anywhere in a line; in JSON a '#' only ever stands inside of a text.
-    stream.write(json.dumps(value, indent=2).replace("##", "#\\u0023") + "\n")
+    stream.write(json_text(value) + "\n")
     stream.flush()
 
 

@@ -7,7 +7,7 @@ import json
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from stepcreds.printable import one_line, printable
+from stepcreds.printable import json_text, one_line, printable
 from stepcreds.setup.live.administrator import where
 from stepcreds.setup.live.check import Drift, Report
 from stepcreds.setup.live.difference import Difference, Field
@@ -183,15 +183,14 @@ def _texts(of: object) -> list[str]:
 
 def as_json(report: Report) -> str:
     """`report` as one object."""
-    return json.dumps(
+    return json_text(
         {
             "drift": [drift._asdict() for drift in report.drift],
             "notes": list(report.notes),
             "not_compared": list(report.not_compared),
             "same": report.same,
         },
-        indent=2,
-        default=str,
+        str,
     )
 
 
