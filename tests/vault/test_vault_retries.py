@@ -127,7 +127,7 @@ def test_a_token_revoked_by_the_request_whose_answer_was_lost_is_no_error(fake: 
 # Issuing.
 
 
-@pytest.mark.parametrize("status", [307, 412, 429, 472, 473, 503])
+@pytest.mark.parametrize("status", [412, 429, 472, 473, 503])
 def test_issuing_is_tried_again_where_vault_did_nothing(fake: FakeVault, client: Vault, status: int) -> None:
     fake.fail(CREDS, Fault(status=status), Fault(status=status))
     client.issue(CREDS)

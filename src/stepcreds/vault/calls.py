@@ -19,8 +19,11 @@ from stepcreds.vault.answer import Answer, NoAnswerError
 from stepcreds.vault.transport import Transport
 
 PASSING = frozenset({307, 412, 429, 472, 473, 500, 502, 503, 504})
-# Of those, the answers that Vault gives before it does anything.
-NOT_RUN = frozenset({307, 412, 429, 472, 473})
+# Of those, the answers that Vault gives before it does anything. Not 307: a standby hands requests on to the leader,
+# and where the leader dies in the middle of one, the answer is a redirect, too (seen with OpenBao 2.7.2).
+NOT_RUN = frozenset({412, 429, 472, 473})
+# A standby that knows of no leader to hand the request on to, and one that lost it on the way (vault/http/handler.go).
+NO_LEADER, LEADER_LOST = "local node not active but active cluster node not found", "no active Vault instance found"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds
 
 
@@ -61,16 +64,19 @@ class Calls:
         until: float,
         read_timeout: float,
         once: bool = False,
+        consistent: bool = False,
     ) -> Answer:
         """The first final answer before the monotonic second `until`.
 
-        With `once`, the request is repeated only where Vault cannot have carried it out.
+        With `once`, the request is repeated only where Vault cannot have carried it out; `consistent` is as
+        `Transport.exchange` has it.
 
         Raises `LostAnswerError` where `once` forbids another try, and `VaultError` where the time is up, where Vault
         cannot be reached and where it does not answer as Vault does.
         """
         start = self._clock.monotonic()
         silent: dict[str, str] = {}
+        hopeless: set[str] = set()
         repeated = False
         attempt = 0
         while True:
@@ -78,18 +84,22 @@ class Calls:
             asked = 0.0  # seconds the server asks to wait
             try:
                 answer = self._transport.exchange(
-                    address, method, path, payload, token, read_timeout=read_timeout, until=until
+                    address, method, path, payload, token, read_timeout=read_timeout, until=until, consistent=consistent
                 )
             except NoAnswerError as problem:
                 silent[address] = problem.reason
                 failure = problem.final or refusals.unreachable(silent)
-                doubt, final = problem.sent, problem.final is not None
+                if problem.final is not None:
+                    hopeless.add(address)  # a certificate that has expired, say: the other servers' may be good
+                doubt, final = problem.sent, hopeless.issuperset(self._addresses)
             else:
                 if answer.status not in PASSING:
                     return answer._replace(repeated=repeated)
                 failure = refusals.refused(answer, method, path)
                 doubt, final = _may_have_run(answer), False
                 asked = seconds_to_wait(answer.retry_after, self._clock.now())
+            # Also where this call fails: the next one is not to begin at a server that hangs.
+            self.current = (self.current + 1) % len(self._addresses)
             if once and doubt:
                 raise refusals.lost(failure, path)
             repeated = repeated or doubt
@@ -99,12 +109,12 @@ class Calls:
             if final or now + wait >= until:
                 raise refusals.out_of_time(failure, attempt, now - start, asked)
             self._clock.sleep(wait)
-            self.current = (self.current + 1) % len(self._addresses)
 
 
 def _may_have_run(answer: Answer) -> bool:
-    # A 503 in Vault's own words (sealed, no leader) came before anything was done; a proxy's may come after.
-    return answer.status not in NOT_RUN and not (answer.status == 503 and answer.errors)
+    # A 503 in Vault's own words (sealed) came before anything was done; a proxy's may come after.
+    own = answer.status == 503 and answer.errors and LEADER_LOST not in answer.errors
+    return answer.status not in NOT_RUN and not own and NO_LEADER not in answer.errors
 
 
 def seconds_to_wait(retry_after: str, now: float) -> float:

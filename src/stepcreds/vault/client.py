@@ -72,6 +72,7 @@ class Vault:
         other._token = self._token
         other._until = self._until
         other._transport.context = self._transport.context
+        other._transport.index = self._transport.index
         other._calls.current = self._calls.current
         return other
 
@@ -173,13 +174,16 @@ class Vault:
         """
         path = "sys/leases/revoke"
         timeout = min(timeout, self._settings.timeout or timeout)
+        # A revocation may wait for its turn, and one that is asked for again waits from the start. But a server that
+        # hangs is not to have all of the time where there are others.
+        read_timeout = timeout / min(2, len(self._settings.addresses))
         answer = self._call(
             "POST",
             path,
             {"lease_id": lease_id, "sync": True},
             token=self._token,
             patience=timeout,
-            read_timeout=timeout,
+            read_timeout=read_timeout,
         )
         if answer.status != 204:
             raise lease_advice.explain_revoke(refusals.refused(answer, "POST", path))
@@ -196,9 +200,12 @@ class Vault:
             raise refusals.refused(answer, "POST", path)
 
     def lookup_lease(self, lease_id: str) -> LeaseState:
-        """Whether the lease exists. Every answer but these two is an error, and proves nothing."""
+        """Whether the lease exists, by a server that has what came before (see `Transport.exchange`).
+
+        Every answer but these two is an error, and proves nothing.
+        """
         path = "sys/leases/lookup"
-        answer = self._post(path, {"lease_id": lease_id})
+        answer = self._call("POST", path, {"lease_id": lease_id}, token=self._token, consistent=True)
         if answer.status == 400 and answer.errors == ("invalid lease",):
             return LeaseState("gone")
         return values.lease_state(answer, path, lease_id)
@@ -242,6 +249,7 @@ class Vault:
         patience: float | None = None,
         read_timeout: float | None = None,
         once: bool = False,
+        consistent: bool = False,
     ) -> Answer:
         patience = self.patience if patience is None else patience
         now = self._clock.monotonic()
@@ -249,4 +257,13 @@ class Vault:
         if read_timeout is None:
             # Half of what there is, so that a server that hangs leaves time to ask again, or to ask another.
             read_timeout = min(READ_TIMEOUT, max(0.0, until - now) / 2)
-        return self._calls.call(method, path, payload, token=token, until=until, read_timeout=read_timeout, once=once)
+        return self._calls.call(
+            method,
+            path,
+            payload,
+            token=token,
+            until=until,
+            read_timeout=read_timeout,
+            once=once,
+            consistent=consistent,
+        )
