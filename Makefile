@@ -39,7 +39,7 @@ chaos: $(READY) ## break everything at every stage, and kill steps at 300 points
 	@tools/servers
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
 
-soak: $(READY) ## by hand, about an hour: 5,000 steps and 10,000 kills, and whether anything grows
+soak: $(READY) ## by hand, about an hour: 5,000 steps and 10,000 kills, and whether anything lives on or grows
 	$(BIN)/python tools/soak.py $(ARGS)
 
 check: $(READY) ## format, lint, types, the import contract, workflows and scripts, generated docs

@@ -1,8 +1,8 @@
-"""Thousands of steps, then thousands of kills, on one OpenBao and one PostgreSQL; and whether anything lives or grows.
+"""Five hundred steps at once, thousands of steps, then thousands of kills; and whether anything lives on or grows.
 
     make soak                                              # 5,000 steps and 10,000 kills: about an hour
-    make soak ARGS="--steps 200 --kills 300 --json soak.json"
-    make soak ARGS="--steps 0 --kills 0 --repeat 4711"     # one kill of the same seed again
+    make soak ARGS="--crowd 50 --steps 200 --kills 300 --json soak.json"
+    make soak ARGS="--crowd 0 --steps 0 --seed 5 --repeat 4711"   # one kill of that seed again
 
 Exit code 1 and every violation in full where something did not hold; the folders of such kills are kept.
 """
@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,15 +30,17 @@ from tabulate import tabulate
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS / folder) for folder in ("", "chaos", "action", "session")]
 
-from crash_batch import Batches, Tally  # noqa: E402 - found where the line above says
+from crash_batch import Batches, Checked, Tally  # noqa: E402 - found where the line above says
+from crash_crowd import crowd  # noqa: E402
 from crash_kills import SCENARIOS, Plan, children  # noqa: E402
 from crash_stack import LASTING, CrashStack  # noqa: E402
 
+from stepcreds.devstack.stack import Stack  # noqa: E402
 from stepcreds.ledger.reading import read_chain  # noqa: E402
 from stepcreds.ledger.verify import verify  # noqa: E402
 
 ALONE = 0.2  # share of the steps that run one after the other
-BATCH = 200  # kills between two looks at what lives
+BATCH = 100  # kills between two looks at what lives
 SPAN = 0.1  # of the steps of a phase: the first and the last, whose latencies are compared
 # A server or a step grows if its last quarter of samples is above its second by more than this. The first warms up.
 GROWTH = {"KiB": 0.25, "files": 0.10}
@@ -147,7 +149,7 @@ class Steps:
         start = time.monotonic()
         profile = "migrate" if name.endswith("7") else "verify"
         done = subprocess.run(
-            [sys.executable, "-m", "stepcreds", "exec", profile, "--", "true"],
+            [sys.executable, "-I", "-m", "stepcreds", "exec", profile, "--", "true"],
             cwd=folder,
             env=self.stack.variables(name),
             stdin=subprocess.DEVNULL,
@@ -178,7 +180,7 @@ def lasting(stack: CrashStack, folder: Path) -> Iterator[tuple[int, int]]:
     folder.mkdir()
     (folder / "stepcreds.yml").write_text(stack.config_for(folder / ".stepcreds"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "stepcreds", "exec", LASTING, "--", "sh", "-c", ": >begun; exec sleep 100000"],
+        [sys.executable, "-I", "-m", "stepcreds", "exec", LASTING, "--", "sh", "-c", ": >begun; exec sleep 100000"],
         cwd=folder,
         env=stack.variables(LASTING),
         stdin=subprocess.DEVNULL,
@@ -252,6 +254,7 @@ class Soak:
         self.violations: list[str] = []
 
     def run(self) -> None:
+        """Everything but the crowd."""
         openbao, postgresql = self.stack.openbao.process, self.stack.postgresql.process
         assert openbao is not None and postgresql is not None  # noqa: S101, PT018 - they run
         bao, postmaster = server_of(openbao.pid), server_of(postgresql.pid)
@@ -321,15 +324,22 @@ class Soak:
             return
         batches = Batches(self.stack, self.folder, asked.concurrency)
         # Some other kill may need the lines; of what is repeated they are needed in any case.
-        seconds, lines = batches.rehearse(SCENARIOS, record=asked.lines > 0)
+        seconds, lines = batches.rehearse(asked.scenarios, record=asked.lines > 0)
         plan = Plan(asked.seed, seconds, lines, asked.lines)
         numbers = list(range(asked.kills)) if asked.repeat is None else [asked.repeat]
         progress = Progress("kills", len(numbers))
         start = time.monotonic()
-        for first in range(0, len(numbers), BATCH):
-            batch = numbers[first : first + BATCH]
-            self.tally.add(batches.run([plan.kill(number) for number in batch]))
-            progress(first + len(batch), f"; {len(self.tally.violations)} violations")
+        with ThreadPoolExecutor(1) as settling:
+            settled: Future[Checked] | None = None
+            for first in range(0, len(numbers), BATCH):
+                batch = numbers[first : first + BATCH]
+                killed = batches.kill([plan.kill(number) for number in batch])
+                if settled is not None:
+                    self.tally.add(settled.result())
+                settled = settling.submit(batches.settle, killed)
+                progress(first + len(batch), f"; {len(self.tally.violations)} violations")
+            if settled is not None:
+                self.tally.add(settled.result())
         tally = self.tally
         self.violations += tally.violations
         self.figures["kills"] = {
@@ -343,6 +353,25 @@ class Soak:
             "one half survived, not proven": tally.exceptions,
             "outcomes": [[*row, count] for row, count in sorted(tally.rows.items())],
         }
+
+    def run_crowd(self) -> None:
+        """On servers of their own: their credentials live as long as is usual, because they wait for each other."""
+        steps = self.asked.crowd
+        if not steps:
+            return
+        print(f"{steps} steps at once", flush=True)
+        folder = self.folder / "crowd"
+        folder.mkdir()
+        start = time.monotonic()
+        with Stack(max_connections=2 * steps + 100) as stack:
+            result = crowd(stack, folder, steps)
+        self.figures["crowd"] = {
+            "steps": steps,
+            "minutes": round((time.monotonic() - start) / 60, 1),
+            **quantiles(result.seconds),
+            "wrong": len(result.wrong),
+        }
+        self.violations += result.wrong
 
     def report(self) -> None:
         rows: list[tuple[str, str, str, str]] = []
@@ -358,7 +387,7 @@ class Soak:
             print()
             print(tabulate(table, headers=("", "KiB early", "KiB late", "files early", "files late")))
         for name, value in self.figures.items():
-            if name not in ("steps", "growth", "kills"):
+            if name not in ("steps", "growth", "kills", "violations"):
                 print(f"{name}: {value}")
         for name, value in self.figures.get("kills", {}).items():
             if name != "outcomes":
@@ -369,7 +398,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=10000)
+    parser.add_argument("--crowd", type=int, default=500, help="steps that begin at once; each takes 25 MB of memory")
     parser.add_argument("--concurrency", type=int, default=4, help="how many run at once")
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="what is killed")
     parser.add_argument("--lines", type=float, default=0.25, help="share of the kills that is before a line")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--repeat", type=int, metavar="NUMBER", help="only this kill of the seed")
@@ -379,6 +410,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="stepcreds-soak-"))
     with CrashStack() as stack:
         soak = Soak(asked, stack, folder)
+        soak.run_crowd()
         soak.run()
     soak.figures["violations"] = soak.violations
     soak.report()

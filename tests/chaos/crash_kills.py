@@ -21,6 +21,8 @@ from typing import NamedTuple
 from crash_stack import CrashStack
 from simulated_job import Job
 
+# Isolated from the start, or it would begin with starting itself again.
+STEPCREDS = ["-I", "-m", "stepcreds"]
 LAUNCHER = Path(__file__).with_name("crash_launch.py")
 MARKER = "CRASH_STEP"  # in the environment of everything that a step starts
 OUTPUT = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -133,7 +135,10 @@ class Killer:
         code = run.start({"log": str(run.log), "kill": None} if record else None).wait(PATIENCE)
         seconds = time.monotonic() - start
         run.drain()
-        assert code == 0, f"{scenario} ended with {code}:\n{(run.folder / 'output').read_text()}"
+        # `doctor` finds these servers' credentials short-lived.
+        assert code == 0 or (scenario, code) == ("doctor", 1), (
+            f"{scenario} ended with {code}:\n{(run.folder / 'output').read_text()}"
+        )
         if scenario == "outputs":
             run.recover()
         return seconds, lines_of(run.log) if record else []
@@ -198,7 +203,7 @@ class _Run:
         return self.use.environment("main", **{url: known[url], **own})
 
     def start(self, order: dict[str, object] | None) -> subprocess.Popen[bytes]:
-        how = ["-m", "stepcreds"] if order is None else [str(LAUNCHER), json.dumps(order)]
+        how = STEPCREDS if order is None else ["-I", str(LAUNCHER), json.dumps(order)]
         return self.popen([*how, *SCENARIOS[self.kill.scenario].arguments], self.variables(self.kill.name))
 
     def popen(self, arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -274,7 +279,7 @@ class _Run:
     def leave_something(self) -> None:
         """A step of which both halves are killed while its command runs, for `revoke` to find."""
         command = ("exec", "migrate", *shell("exec sleep 300"))
-        process = self.popen(["-m", "stepcreds", *command], self.variables(f"{self.kill.name}-first"))
+        process = self.popen([*STEPCREDS, *command], self.variables(f"{self.kill.name}-first"))
         deadline = time.monotonic() + PATIENCE
         while not self.mark.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -293,7 +298,7 @@ class _Run:
             variables = self.use.environment("post", **{url: variables[url]})
             arguments = ["action", "post"]
         return subprocess.run(
-            [sys.executable, "-m", "stepcreds", *arguments],
+            [sys.executable, *STEPCREDS, *arguments],
             cwd=self.home,
             env=variables,
             stdin=subprocess.DEVNULL,

@@ -119,9 +119,10 @@ class CrashStack(Stack):
     def alive_users(self) -> set[str]:
         return {user for user in self.issued_roles() if f"-app-{LASTING}-" not in user}
 
-    def alive_sessions(self) -> int:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'v-%' AND usename NOT LIKE :lasting"
-        return int(self.sql(query, lasting=f"v-%-app-{LASTING}-%")[0][0])
+    def alive_sessions(self) -> set[str]:
+        """The users that have one."""
+        rows = self.sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'v-%'")
+        return {str(row[0]) for row in rows if f"-app-{LASTING}-" not in row[0]}
 
     def accessors(self) -> set[str]:
         """Of all tokens that OpenBao knows."""

@@ -84,7 +84,7 @@ def test_the_check_finds_a_ledger_that_is_gone(batches: Batches) -> None:
 @pytest.mark.timeout(900)
 def test_three_hundred_kills(batches: Batches, row: Tell) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    again = f"make soak ARGS='--steps 0 --lines {LINES} --seed {seed} --repeat NUMBER'"
+    again = f"make soak ARGS='--crowd 0 --steps 0 --lines {LINES} --seed {seed} --repeat NUMBER'"
     seconds, lines = batches.rehearse(SCENARIOS, record=True)
     plan = Plan(seed, seconds, lines, LINES)
     tally = Tally()
