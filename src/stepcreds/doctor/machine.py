@@ -22,8 +22,8 @@ from stepcreds.printable import one_line
 # stepcreds has about 25 files open in a step with two credentials; its command gets the same limit.
 FEWEST_FILES = 64
 PROBE_SIZE = 65_536  # bytes: a step's records are some 5,000
+# Of Python's own variables the program has rid itself before (cli/isolation.py); these act before any program does.
 _INTO_PROGRAMS = ("LD_PRELOAD", "LD_AUDIT")
-_INTO_PYTHON = ("PYTHONPATH", "PYTHONHOME")
 
 
 def machine(profiles: Sequence[Profile], environment: Mapping[str, str]) -> Link:
@@ -57,21 +57,17 @@ def machine(profiles: Sequence[Profile], environment: Mapping[str, str]) -> Link
                 "machine",
             )
         )
-    return remarked("machine", found, [*remarks, *foreign_code(own_environment(), bool(sys.flags.ignore_environment))])
-
-
-def foreign_code(variables: Mapping[str, str], isolated: bool) -> list[Remark]:
-    """What of `variables`, those of this very process, brings code of others into it. `isolated`: Python asks none."""
-    names = [name for name in _INTO_PROGRAMS if variables.get(name)]
-    names += [name for name in _INTO_PYTHON if variables.get(name) and not isolated]
-    return [
+    own = own_environment()  # what the Action withholds from us is not in it
+    remarks += [
         Remark(
             f"{name} is set, so code that it names runs inside stepcreds, and can read every credential.",
             f"Unless you know who set it, start stepcreds without it: env -u {name} stepcreds …",
             "machine",
         )
-        for name in names
+        for name in _INTO_PROGRAMS
+        if own.get(name)
     ]
+    return remarked("machine", found, remarks)
 
 
 def in_memory(place: str) -> bool:

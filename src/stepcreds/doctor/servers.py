@@ -62,7 +62,7 @@ def servers(settings: VaultSettings, clock: Clock) -> tuple[list[Seen], Link]:
 
 
 def _server(settings: VaultSettings, address: str, clock: Clock) -> Seen:
-    vault = Vault(settings, clock, patience=PATIENCE)
+    vault = Vault(settings, clock, patience=min(settings.timeout or PATIENCE, PATIENCE))
     try:
         status = vault.status()
     finally:

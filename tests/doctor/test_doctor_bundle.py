@@ -1,0 +1,189 @@
+"""`stepcreds doctor --bundle`: what is in the file, what is not, and that it is there when everything is broken."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doctor_runs import DOCS, Step
+from step_runs import Running, reconfigure
+
+from annotations import unannotated
+from faulty_vault import Fault, FaultyVault
+from relay import Relay
+from stepcreds import __version__
+from stepcreds.devstack.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+FILES = ["doctor", "versions", "configuration", "environment", "machine", "ledger"]
+TOLD = """
+Bundle: {}
+  doctor.json         what doctor found: addresses, roles, policies, the job's repository and subject, database users
+  versions.json       of stepcreds, Python and its packages
+  configuration.json  stepcreds.yml as it is in effect, without the texts of templates
+  environment.json    the names of the environment's variables, no values
+  machine.json        kernel, container, limits, file systems
+  ledger.json         `ledger verify`, and the last 200 records of the newest 5 chains: repository, run, actor, commit, \
+lease ids
+No secret is in it. It does tell who and where: look through it before you pass it on.
+"""
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
+
+
+def unpacked(bundle: Path) -> dict[str, bytes]:
+    """Name and content of each file, all below one folder; each 0600, as the bundle itself."""
+    assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
+    files = {}
+    with tarfile.open(bundle) as archive:
+        for member in archive:
+            assert member.mode == 0o600
+            folder, _, name = member.name.partition("/")
+            assert folder == bundle.name.partition(".")[0]
+            content = archive.extractfile(member)
+            assert content is not None
+            files[name] = content.read()
+    assert list(files) == [*(f"{name}.json" for name in FILES), "README.txt"]
+    return files
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    with Relay(0) as relay:
+        port = relay.port
+    yield port
+
+
+def test_no_secret_is_in_a_bundle(stack: Stack, step: Step, config_file: Path, tmp_path: Path) -> None:
+    canaries = {
+        "DATABASE_PASSWORD": "canary-one",
+        "HTTPS_PROXY": "http://somebody:canary-two@127.0.0.1:9",
+        "LEGACY": "postgresql://somebody:canary-three@db/shop",
+        "OLD_ID": JWT,
+        "NUMBER_TOKEN": "1800",  # a profile's max_ttl: numbers that are the same go too
+        "VAULT_TOKEN": stack.openbao.root_token.reveal(),
+    }
+    ledger = tmp_path / ".stepcreds"
+    ledger.mkdir(0o700)
+    # What somebody else left where chains are: records, and lines that are none and may be anything.
+    record = json.dumps(
+        {"kind": "credential.closed", "note": f"hvs.{'canaryfour' * 3}", "url": "http://u:canary-five@h"}
+    )
+    (ledger / "other.jsonl").write_text(f"{record}\npassword=canary-six\n{json.dumps({'password': 'canary-seven'})}\n")
+    with FaultyVault(stack.address) as vault:
+        reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
+        env = {"SECRET_BY_TEMPLATE": "canary-eight {password}"}
+        reconfigure(config_file, lambda document: document["profiles"]["migrate"].update(env=env))
+        done = step("doctor", "--bundle", "support.tar.gz", **canaries)
+        secrets = vault.canaries | {stack.issuer.request_token.reveal(), "canary", *canaries.values()}
+    assert done.stdout.endswith("\nEvery link holds.\n" + TOLD.format("support.tar.gz"))
+    assert (done.stderr, done.returncode) == ("", 0)
+    files = unpacked(tmp_path / "support.tar.gz")
+    everything = b"".join(files.values())
+    # The ID token, the tokens of both profiles' two logins, the operator's, and two passwords.
+    assert len(vault.canaries) == 8
+    assert [secret for secret in secrets if secret.encode() in everything] == []
+    told = {name: json.loads(content) for name, content in files.items() if name.endswith(".json")}
+    assert "LEGACY" in told["environment.json"]["names"]
+    assert told["configuration.json"]["profiles"]["migrate"]["env"] == ["SECRET_BY_TEMPLATE"]
+    assert told["configuration.json"]["profiles"]["migrate"]["max_ttl"] == "***"
+    (other,) = (chain for chain in told["ledger.json"]["chains"] if chain["file"].endswith("other.jsonl"))
+    assert other["records"] == [{"kind": "credential.closed", "note": "***", "url": "http://***@h"}]
+    assert (other["lines_that_are_no_records"], [each["layer"] for each in other["findings"]][:1]) == (2, ["line"])
+
+
+def test_what_is_in_a_bundle(step: Step, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    done = step("doctor", "verify", "--json", "--bundle", "out")
+    (bundle,) = (tmp_path / "out").iterdir()
+    assert done.stderr == TOLD.format(f"out/{bundle.name}")
+    assert done.returncode == 0
+    files = unpacked(bundle)
+    told = {name: json.loads(content) for name, content in files.items() if name.endswith(".json")}
+    assert told["doctor.json"] == json.loads(done.stdout)
+    assert told["versions.json"]["stepcreds"] == __version__
+    assert told["environment.json"]["ci"] == "github"
+    assert told["configuration.json"]["profiles"]["verify"]["database"]["engine"] == "postgresql"
+    (chain,) = told["ledger.json"]["chains"]
+    assert [record["kind"] for record in chain["records"]] == [
+        "chain.opened",
+        "credential.requested",
+        "credential.issued",
+        "credential.closed",
+    ]
+    assert (chain["findings"], chain["lines_that_are_no_records"]) == ([], 0)
+    assert told["machine.json"]["folders"][str(tmp_path / ".stepcreds")]["mode"] == "0o40700"
+    assert any(line.startswith("Max open files") for line in told["machine.json"]["limits"])
+
+
+def test_a_bundle_when_vault_is_down(step: Step, config_file: Path, tmp_path: Path, dead_port: int) -> None:
+    there = f"http://127.0.0.1:{dead_port}"
+    reconfigure(config_file, lambda document: document["vault"].update(address=there))
+    done = step("doctor", "verify", "--bundle", VAULT_CLIENT_TIMEOUT="1s")
+    (bundle,) = tmp_path.glob("stepcreds-doctor-*Z.tar.gz")
+    assert done.stdout.endswith("\n1 broken: see above.\n" + TOLD.format(bundle.name))
+    assert done.returncode == 1
+    links = json.loads(unpacked(bundle)["doctor.json"])["links"]
+    assert [link["link"] for link in links if link["status"] == "failed"] == ["vault"]
+
+
+def test_a_bundle_when_the_configuration_is_broken(step: Step, config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text("version: 1\nprofiles: []\n")
+    done = step("doctor", "--bundle", "support.tgz", MY_PASSWORD="canary-one", VAULT_ADDR="canary-one")
+    assert done.stdout.endswith("1 broken: see above.\n" + TOLD.format("support.tgz"))
+    assert done.returncode == 2
+    files = unpacked(tmp_path / "support.tgz")
+    assert b"canary" not in b"".join(files.values())
+    assert (files["configuration.json"], files["ledger.json"]) == (b"null\n", b"null\n")
+    (link,) = json.loads(files["doctor.json"])["links"]
+    assert (link["link"], link["status"]) == ("config", "failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("verify", "that is neither a folder nor the name of a .tar.gz"),
+        ("there.tar.gz", "it is there already, and nothing is overwritten"),
+        ("dangling.tar.gz", "it is there already, and nothing is overwritten"),
+        ("nowhere/support.tar.gz", "no file can be made in that folder"),
+        (f"{'x' * 280}.gz", "that is neither a folder nor the name of a .tar.gz"),
+    ],
+)
+def test_a_bundle_is_a_new_file(stack: Stack, step: Step, tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / "there.tar.gz").write_text("somebody's")
+    (tmp_path / "dangling.tar.gz").symlink_to(tmp_path / "elsewhere")
+    before = len(stack.audit())
+    done = step("doctor", "--bundle", name)
+    explained = (
+        "  cause: Without a value --bundle has to stand last; else it takes the next word for its own.\n"
+        "  fix: For example: stepcreds doctor PROFILE --bundle, or --bundle support.tar.gz\n"
+    )
+    assert unannotated(done.stderr) == (
+        f"stepcreds: error: --bundle {name}: {what}\n{explained if 'neither' in what else ''}  see: {DOCS}#bundle\n"
+    )
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert (tmp_path / "there.tar.gz").read_text() == "somebody's"
+    assert not (tmp_path / "elsewhere").exists()
+    assert len(stack.audit()) == before
+
+
+def test_a_bundle_that_cannot_be_written_is_a_finding(stack: Stack, config_file: Path, tmp_path: Path) -> None:
+    with FaultyVault(stack.address) as vault:
+        reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
+        rule = vault.fail("lookup", Fault("pass"))
+        with Running(stack, config_file, "doctor", "verify", "--bundle", "support.tar.gz") as running:
+            assert rule.arrived.wait(60)
+            (tmp_path / "support.tar.gz").write_text("somebody's")
+            done = running.wait()
+    assert done.stdout.endswith("\nEvery link holds.\n")
+    assert done.stderr == (
+        "stepcreds: error: The bundle support.tar.gz was not written: File exists\n"
+        "  fix: Name a file in another folder: --bundle FILE.tar.gz\n"
+        f"  see: {DOCS}#bundle\n"
+    )
+    assert done.returncode == 1
+    assert (tmp_path / "support.tar.gz").read_text() == "somebody's"
