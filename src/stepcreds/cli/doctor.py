@@ -65,8 +65,9 @@ def command(
     as_json: bool,
     config_path: Path | None,
 ) -> int:
-    """Look at every link between this job and its credential, and say what to change: what is broken, and (as
-    warnings) what would make a failure worse.
+    """Look at every link between this job and its credential, and say what to change.
+
+    That is what is broken and, as warnings, what would make a failure worse than it has to be.
 
     Issues one credential for each profile (or for PROFILE), tries it, revokes it and proves it dead, as a step would.
     """
