@@ -23,6 +23,8 @@ from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
 LEAVING = 1.0  # seconds: a proxy in front may keep the connection
+MAX_ANSWER = 16 * 1024 * 1024  # bytes
+_READ_OVERHEAD = 32  # bytes, so that endless empty rows come to an end too: of each, a head and a body are read
 _CHUNK = 65_536  # bytes
 _TLS_FAILED = 2026  # CR_SSL_CONNECTION_ERROR
 _FROM_THE_CLIENT = range(2000, 3000)  # numbers of errors that no server sends
@@ -205,11 +207,11 @@ def _open(
     where = place(url.host, url.port)
     sock = connect_tcp(url.host, url.port, deadline)
     guard = _Guard(sock, deadline)
-    connection = Connection(
+    connection = _bounded(Connection, where)(
         host=url.host,
         port=url.port,
         user=username,
-        password=password.reveal(),
+        password=password.reveal().encode(errors="surrogatepass"),  # of a text PyMySQL takes Latin-1
         charset="utf8mb4",
         autocommit=True,
         client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
@@ -228,6 +230,25 @@ def _open(
         guard.dismiss()
         raise _understood(error, where, deadline) from None
     return Session(connection, guard, where)
+
+
+def _bounded(connection: Any, where: str) -> Any:
+    """A connection that reads no more than `MAX_ANSWER` of an answer: PyMySQL holds all of its rows in memory."""
+
+    class Bounded(connection):  # type: ignore[misc]
+        _left = MAX_ANSWER
+
+        def _execute_command(self, command: Any, sql: Any) -> None:
+            self._left = MAX_ANSWER
+            super()._execute_command(command, sql)
+
+        def _read_bytes(self, count: int) -> Any:
+            self._left -= count + _READ_OVERHEAD
+            if self._left < 0:
+                raise UnreachableError(f"an answer of {where} is larger than {MAX_ANSWER} bytes", docs="database")
+            return super()._read_bytes(count)
+
+    return Bounded
 
 
 class _GivesAway:
@@ -252,6 +273,8 @@ def _close(connection: Any) -> None:
 def _understood(error: Exception, where: str, deadline: Deadline) -> RefusedError | UnreachableError:
     if deadline.left() <= 0:
         return UnreachableError(f"{where} did not answer within {deadline.seconds:g} s", docs="database")
+    if isinstance(error, UnreachableError):
+        return error
     if isinstance(error, _AsksForPasswordError):
         return UnreachableError(
             f"{where} asks for an authentication that gives the password away",
