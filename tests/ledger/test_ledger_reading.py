@@ -110,6 +110,22 @@ def test_lines_that_are_no_records_hide_nothing_else(tmp_path: Path) -> None:
     assert chain.unreadable == len(garbage) + 2 + 1
 
 
+@pytest.mark.timeout(60)  # at a GB a second the holes alone would take centuries
+def test_holes_of_exabytes_hide_nothing_and_keep_nobody(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path, lives=1)
+    lines = path.read_bytes().splitlines(keepends=True)
+    with path.open("wb") as file:
+        file.write(lines[0])
+        for line in lines[1:]:
+            file.seek(10**12, os.SEEK_CUR)
+            file.write(b"\n" + line)
+    os.truncate(path, 2**43)
+    (view,) = read_chain(path).credentials
+    assert (view.lease_id, view.proven) == (LEASE.lease_id, True)
+    (found,) = verify([path])
+    assert [(finding.layer, finding.code) for finding in found.findings] == [("line", "too-long")]
+
+
 @pytest.mark.parametrize("value", [None, 5, [], {}, "", "yesterday", "2026-11-22", "9" * 400, True])
 def test_fields_of_another_type_are_empty(value: object, tmp_path: Path) -> None:
     path = write_ledger(tmp_path, lives=1)

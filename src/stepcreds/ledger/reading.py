@@ -6,11 +6,13 @@ lines that are no records are counted and left out. Whether a ledger can be beli
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
@@ -128,6 +130,7 @@ def with_lease(settings: LedgerSettings, lease_id: str) -> CredentialView | None
 def stored_lines(file: Path) -> Iterator[bytes]:
     """The lines of `file` with their newlines; one that is longer than a record may be comes in pieces.
 
+    A file may have holes, of exabytes: they are not read, and of each that is in a line only the first piece comes.
     Raises `LedgerError` where the file cannot be opened or read, or is none.
     """
     try:
@@ -136,9 +139,26 @@ def stored_lines(file: Path) -> Iterator[bytes]:
         with os.fdopen(fd, "rb") as stream:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise not_a_file(file)
-            yield from iter(partial(stream.readline, MAX_LINE + 2), b"")
+            for piece in iter(partial(stream.readline, MAX_LINE + 2), b""):
+                yield piece
+                if not piece.strip(b"\0"):
+                    _pass_hole(stream)
     except OSError as error:
         raise ledger_error(error, file) from None
+
+
+def _pass_hole(stream: BinaryIO) -> None:
+    """Go on where the file has data again, or to its end. Raises OSError."""
+    fd = stream.fileno()
+    ahead = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        data = os.lseek(fd, stream.tell(), os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # no data any more
+            raise
+        data = os.fstat(fd).st_size
+    os.lseek(fd, ahead, os.SEEK_SET)  # where the buffer of `stream` believes it to be
+    stream.seek(data)
 
 
 def _record(line: bytes) -> Record:
