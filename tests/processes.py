@@ -55,7 +55,9 @@ class Watched:
         """Those that have not ended after at most `seconds` each; it returns as soon as all have."""
         alive = []
         for descriptor, pid in self._waiting.items():
-            if not select.select([descriptor], [], [], seconds)[0]:
+            poll = select.poll()  # select(2) knows no descriptor above 1023
+            poll.register(descriptor, select.POLLIN)
+            if not poll.poll(seconds * 1000):
                 alive.append(pid)
             os.close(descriptor)
         self._waiting = {}

@@ -1,0 +1,221 @@
+"""A half of the pair dies in every way that there is: what the command left ends with it, and the credential too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from chaos_table import Tell
+from step_runs import Running, until
+from sweep_runs import Sweep, swept
+from wrapper_runs import SEALED, Alone, start
+
+from processes import Watched, descendants
+from stepcreds.devstack.stack import Stack
+
+DEAD = "proven dead"
+RUNS = "the command runs"
+
+
+@pytest.fixture
+def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
+    with swept(stack, tmp_path) as made:
+        yield made
+
+
+def victim_of(step: Running, who: str) -> int:
+    return step.process.pid if who == "front" else step.worker
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT], ids=lambda number: number.name)
+@pytest.mark.parametrize("who", ["front", "worker"])
+def test_a_crash(sweep: Sweep, row: Tell, who: str, number: signal.Signals) -> None:
+    with start(sweep) as step:
+        rest = Watched([step.worker, *descendants(step.worker)])
+        moment = time.monotonic()
+        step.kill(victim_of(step, who), number)
+        run = step.wait()
+    assert rest.alive_after(60) == []
+    sweep.tell(row, f"{number.name} of the {who}", RUNS, run, moment)
+    sweep.check(run, code=-number if who == "front" else 137, ran=True, verdicts=[DEAD])
+    assert (f"was lost: the worker was killed by {number.name}\n" in run.stderr) == (who == "worker")
+
+
+@pytest.mark.chaos
+def test_no_memory_left_for_python(stack: Stack, tmp_path: Path, row: Tell) -> None:
+    """Python says MemoryError wherever it asks for more: while it imports, logs in, measures, or ends a credential."""
+    crashes = 0
+    for megabytes in range(44, 60, 3):
+        folder = tmp_path / str(megabytes)
+        folder.mkdir()
+        with swept(stack, folder) as sweep:
+            moment = time.monotonic()
+            limited = ("prlimit", f"--as={megabytes}000000")
+            arguments = ("exec", "migrate", "--", *sweep.command)
+            with Running(stack, sweep.config_file, *arguments, before=limited) as step:
+                run = step.wait()
+            sweep.tell(row, f"no memory beyond {megabytes} MB", "any", run, moment)
+            assert set(sweep.verdicts()) <= {DEAD, "not issued"}, run.stderr
+            assert (run.returncode, sweep.ran) in ((125, False), (7, True), (137, True)), run.stderr
+            assert "Traceback" not in run.stderr
+            crashes += "MemoryError" in run.stderr
+    assert crashes > 0
+
+
+class Memory:
+    """A memory cgroup without memory; without the right to make one, or without the controller, `is_there` says so."""
+
+    def __init__(self, name: str) -> None:
+        legacy = Path("/sys/fs/cgroup/memory")
+        self._folder = (legacy if legacy.is_dir() else Path("/sys/fs/cgroup")) / name
+        limit, self._kills = (
+            ("memory.limit_in_bytes", "memory.oom_control") if legacy.is_dir() else ("memory.max", "memory.events")
+        )
+        self.is_there = False
+        with suppress(OSError):
+            self._folder.mkdir()
+            (self._folder / limit).write_text("0")
+            self.is_there = True
+
+    def take(self, pid: int) -> None:
+        (self._folder / "cgroup.procs").write_text(str(pid))
+
+    @property
+    def kills(self) -> int:
+        return int(dict(map(str.split, (self._folder / self._kills).read_text().splitlines()))["oom_kill"])
+
+    def close(self) -> None:
+        with suppress(OSError):
+            until(lambda: not (self._folder / "cgroup.procs").read_text(), "an empty cgroup")
+            self._folder.rmdir()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("who", ["front", "worker"])
+def test_the_out_of_memory_killer(sweep: Sweep, row: Tell, who: str) -> None:
+    memory = Memory(f"stepcreds-{os.getpid()}-{who}")
+    try:
+        if not memory.is_there:
+            row(f"out-of-memory killer, of the {who}", RUNS, "not tried: no memory cgroup may be made here", None)
+            return
+        script = f"while ! [ -e {sweep.folder}/go ]; do sleep 0.05; done; exit 7"
+        with start(sweep, script=script) as step:
+            pids = [step.process.pid, step.worker]
+            watched = Watched(pids)
+            memory.take(victim_of(step, who))
+            moment = time.monotonic()
+            (sweep.folder / "go").touch()
+            if who == "front":  # which asks for memory only when there is something to do
+                step.kill(step.worker)
+            run = step.wait()
+        assert watched.alive_after(60) == []
+        assert memory.kills == 1, run.stderr
+    finally:
+        memory.close()
+    if who == "front":
+        sweep.check_recovery()
+    sweep.tell(row, f"out-of-memory killer, of the {who}", RUNS, run, moment)
+    if who == "worker":
+        sweep.check(run, code=137, ran=True, verdicts=[DEAD])
+
+
+# What a command leaves behind, in Python: each writes its id to the file that is the first argument.
+LEFT = {
+    "a setsid daemon": "os.fork() or (os.setsid(), stay())",
+    "a double fork": "os.fork() or (os.setsid(), os.fork() or stay(), os._exit(0))",
+    "1,000 descendants": "[os.fork() or (n % 2 and os.setsid(), stay()) for n in range(1000)]",
+}
+PROGRAM = """
+import os, signal, sys
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+def stay():
+    os.write(file, b"%d\\n" % os.getpid())
+    while True:
+        signal.pause()
+{left}
+stay()
+"""
+
+
+@pytest.mark.parametrize(
+    ("left", "who"),
+    [
+        pytest.param(left, who, marks=[pytest.mark.chaos] if left != "a double fork" else [])
+        for left in LEFT
+        for who in ("front", "worker")
+    ],
+)
+def test_what_the_command_left_ends_with_the_half_that_is_killed(sweep: Sweep, row: Tell, left: str, who: str) -> None:
+    pids = sweep.folder / "pids"
+    (sweep.folder / "left.py").write_text(PROGRAM.format(left=LEFT[left]))
+    count = 1001 if left.startswith("1,000") else 2
+    with start(sweep, script=f"exec {sys.executable} left.py {pids}") as step:
+        until(lambda: pids.exists() and len(pids.read_text().splitlines()) == count, "everything that is to be left")
+        tree = Watched([int(line) for line in pids.read_text().split()])
+        rest = Watched([step.worker])
+        moment = time.monotonic()
+        step.kill(victim_of(step, who))
+        assert tree.alive_after(60) == []
+        seconds = time.monotonic() - moment
+        run = step.wait()
+    assert rest.alive_after(60) == []
+    sweep.check(run, code=-signal.SIGKILL if who == "front" else 137, ran=True, verdicts=[DEAD])
+    fault = f"SIGKILL of the {who}, {left}"
+    row(fault, RUNS, f"exit {run.returncode}; {DEAD}; the tree ended after {seconds:.1f} s", sweep.deaths.after(moment))
+
+
+def test_the_output_ends_with_the_front(sweep: Sweep, row: Tell) -> None:
+    """A CI that reads until the end of it does not wait for the worker."""
+    sealed = sweep.vault.fail("revoke", SEALED, None)
+    with start(sweep, VAULT_CLIENT_TIMEOUT="60s") as step:
+        worker = step.worker
+        rest = Watched([worker])
+        moment = time.monotonic()
+        step.kill(step.process.pid)
+        run = step.wait()
+        assert sealed.arrived.wait(60)
+        os.kill(worker, 0)
+    sealed.left = 0
+    assert rest.alive_after(100) == []
+    sweep.tell(row, "SIGKILL of the front, 503 meanwhile", RUNS, run, moment)
+    sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
+
+
+@pytest.mark.chaos
+def test_both_are_killed_and_nobody_comes(sweep: Sweep, row: Tell) -> None:
+    sweep.change(ttl="15s")
+    with start(sweep) as step:
+        rest = Watched([step.worker, *descendants(step.worker)])
+        moment = time.monotonic()
+        command = descendants(step.worker)[0]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in (step.worker, step.process.pid):
+                os.kill(pid, number)
+        os.kill(command, signal.SIGKILL)  # it would go on, and hold our pipes
+        run = step.wait()
+    assert rest.alive_after(60) == []
+    sweep.tell(row, "SIGKILL of both, ttl 15 s, nobody revokes", RUNS, run, moment)
+    assert sweep.alive() == set()
+    sweep.check_recovery()
+
+
+@pytest.mark.chaos
+def test_the_worker_that_was_left_alone_is_killed(sweep: Sweep, row: Tell) -> None:
+    sweep.change(ttl="30s")
+    sweep.vault.fail("revoke", SEALED, None)
+    with start(sweep) as step:
+        alone = Alone(step)
+        run = step.wait()
+    os.kill(alone.worker, signal.SIGKILL)
+    assert alone.has_ended()
+    sweep.tell(row, "SIGTERM and 503, then SIGKILL of the worker, ttl 30 s", RUNS, run, alone.asked_at)
+    assert sweep.verdicts() == []
+    sweep.check_recovery()
