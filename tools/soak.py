@@ -320,20 +320,23 @@ class Soak:
 
     def run_kills(self) -> None:
         asked = self.asked
-        if not asked.kills and asked.repeat is None:
+        if not (asked.kills or asked.every_line or asked.repeat is not None):
             return
         batches = Batches(self.stack, self.folder, asked.concurrency)
-        # Some other kill may need the lines; of what is repeated they are needed in any case.
-        seconds, lines = batches.rehearse(asked.scenarios, record=asked.lines > 0)
+        recorded = bool(asked.lines or asked.every_line)
+        seconds, lines = batches.rehearse([asked.every_line] if asked.every_line else asked.scenarios, record=recorded)
         plan = Plan(asked.seed, seconds, lines, asked.lines)
-        numbers = list(range(asked.kills)) if asked.repeat is None else [asked.repeat]
-        progress = Progress("kills", len(numbers))
+        if asked.every_line:
+            kills = plan.every_line(asked.every_line)
+        else:
+            kills = [plan.kill(number) for number in (range(asked.kills) if asked.repeat is None else [asked.repeat])]
+        progress = Progress("kills", len(kills))
         start = time.monotonic()
         with ThreadPoolExecutor(1) as settling:
             settled: Future[Checked] | None = None
-            for first in range(0, len(numbers), BATCH):
-                batch = numbers[first : first + BATCH]
-                killed = batches.kill([plan.kill(number) for number in batch])
+            for first in range(0, len(kills), BATCH):
+                batch = kills[first : first + BATCH]
+                killed = batches.kill(batch)
                 if settled is not None:
                     self.tally.add(settled.result())
                 settled = settling.submit(batches.settle, killed)
@@ -343,7 +346,7 @@ class Soak:
         tally = self.tally
         self.violations += tally.violations
         self.figures["kills"] = {
-            "drawn": len(numbers),
+            "drawn": len(kills),
             "hit": tally.kills,
             "after the end": tally.missed,
             "minutes": round((time.monotonic() - start) / 60, 1),
@@ -402,6 +405,7 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=4, help="how many run at once")
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="what is killed")
     parser.add_argument("--lines", type=float, default=0.25, help="share of the kills that is before a line")
+    parser.add_argument("--every-line", choices=SCENARIOS, help="instead: once before each line of this one's life")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--repeat", type=int, metavar="NUMBER", help="only this kill of the seed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")

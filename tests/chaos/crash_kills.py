@@ -339,6 +339,14 @@ class Plan:
         gap = draw.uniform(0.0, LONGEST_GAP)
         return Kill(f"s{self.seed}-{number}", scenario, victims, moment, gap, recover)
 
+    def every_line(self, scenario: str) -> list[Kill]:
+        """One before the first execution of each line; worker, front and both take turns."""
+        victims = (*ONE, "both")
+        return [
+            Kill(f"s{self.seed}-{scenario}-{n}", scenario, victims[n % 3], Point(*place, 1), 0.0, recover=False)
+            for n, place in enumerate(sorted(self.points[scenario]))
+        ]
+
 
 def lines_of(log: Path) -> list[tuple[str, str, int]]:
     """Half, file and line of each line that a recorded life executed; not of the processes between fork and exec."""
