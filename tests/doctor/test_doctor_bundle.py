@@ -71,7 +71,12 @@ def test_no_secret_is_in_a_bundle(stack: Stack, step: Step, config_file: Path, t
     ledger.mkdir(0o700)
     # What somebody else left where chains are: records, and lines that are none and may be anything.
     record = json.dumps(
-        {"kind": "credential.closed", "note": f"hvs.{'canaryfour' * 3}", "url": "http://u:canary-five@h"}
+        {
+            "kind": "credential.closed",
+            "note": f"hvs.{'canaryfour' * 3}",
+            "url": "http://u:canary-five@h",
+            "proxy": "canary-two",
+        }
     )
     (ledger / "other.jsonl").write_text(f"{record}\npassword=canary-six\n{json.dumps({'password': 'canary-seven'})}\n")
     with FaultyVault(stack.address) as vault:
@@ -92,7 +97,7 @@ def test_no_secret_is_in_a_bundle(stack: Stack, step: Step, config_file: Path, t
     assert told["configuration.json"]["profiles"]["migrate"]["env"] == ["SECRET_BY_TEMPLATE"]
     assert told["configuration.json"]["profiles"]["migrate"]["max_ttl"] == "***"
     (other,) = (chain for chain in told["ledger.json"]["chains"] if chain["file"].endswith("other.jsonl"))
-    assert other["records"] == [{"kind": "credential.closed", "note": "***", "url": "http://***@h"}]
+    assert other["records"] == [{"kind": "credential.closed", "note": "***", "url": "http://***@h", "proxy": "***"}]
     assert (other["lines_that_are_no_records"], [each["layer"] for each in other["findings"]][:1]) == (2, ["line"])
 
 

@@ -56,7 +56,7 @@ class Operator:
         )
         lines = []
         with Live(self.settings, self.token, self.clock) as vault:
-            for path, names in places:
+            for path, names in places if mount else places[2:]:
                 try:
                     found = _read(vault, path)
                 except NotLookedAtError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
@@ -93,7 +95,7 @@ def _clock_and_certificate(settings: VaultSettings, address: str, clock: Clock) 
     On a connection of its own, as a step's client shows neither.
     """
     context, proxy = client_context(settings) if address.startswith("https://") else None, settings.proxies.get(address)
-    pool = urllib3.ProxyManager(proxy, ssl_context=context) if proxy else urllib3.PoolManager(ssl_context=context)
+    pool = _through(proxy, context) if proxy else urllib3.PoolManager(ssl_context=context)
     ahead = end = None
     with pool, suppress(urllib3.exceptions.HTTPError, OSError, ValueError, TypeError):
         # What is not read yet keeps the connection from going back to its pool, where nobody could look at it.
@@ -112,6 +114,13 @@ def _clock_and_certificate(settings: VaultSettings, address: str, clock: Clock) 
             ahead = parsedate_to_datetime(date).timestamp() + 0.5 - now
         answer.close()
     return ahead, end
+
+
+def _through(proxy: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    """Who logs in at the proxy stands in its URL, and urllib3 does not look there."""
+    parts = urlsplit(proxy)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    return urllib3.ProxyManager(proxy, ssl_context=context, proxy_headers=urllib3.make_headers(proxy_basic_auth=login))
 
 
 def clocks(found: Sequence[Seen], claims: Mapping[str, object] | None, clock: Clock) -> Link:
