@@ -89,7 +89,7 @@ def command(
     names = (profile,) if profile is not None else tuple(config.profiles)
     profiles = profiles_of(config, names)
     given = operator or any(variables.get(name) for name in VARIABLES)
-    token = operator_token(variables, "--operator") if given else None
+    token = operator_token(variables, config.vault, "--operator") if given else None
     around = surroundings(config, variables, clock, new_uid(), started_by=os.getppid())
     if path is not None:
         secrets = (token,) if token is not None else ()

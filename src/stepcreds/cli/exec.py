@@ -131,5 +131,5 @@ def command(
         leak_scan=leak_scan,
         summary=summary,
     )
-    token = operator_token(environment).reveal() if as_operator else None
+    token = operator_token(environment, config.vault).reveal() if as_operator else None
     return Order(request, config, new_uid(), quiet, token)

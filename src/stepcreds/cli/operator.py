@@ -1,13 +1,21 @@
-"""`--as-operator`: a person's own Vault token instead of a CI's identity, found where the Vault CLI keeps it."""
+"""`--as-operator`: a person's own Vault token instead of a CI's identity, found where the Vault CLI keeps it.
+
+Such a token has no audience: it is worth the same to whoever gets it. So it goes to no server that stepcreds.yml alone
+names, which anybody can change who can push a branch; the Vault CLI, too, takes the address from the environment.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from stepcreds.config.address import AddressError, parse_address
+from stepcreds.config.model import VaultSettings
+from stepcreds.config.vault_settings import PINNED
 from stepcreds.errors import UsageError
 from stepcreds.secret import Secret
 
@@ -15,6 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 VARIABLES = ("VAULT_TOKEN", "BAO_TOKEN")
 FILES = (".vault-token", ".bao-token")
+ADDRESSES = (PINNED, "VAULT_ADDR", "BAO_ADDR")
 LIMIT = 16 * 1024  # bytes
 
 
@@ -27,13 +36,38 @@ def operator_option(command: Command) -> Command:
     )(command)
 
 
-def operator_token(environment: Mapping[str, str], flag: str = "--as-operator") -> Secret:
-    """The caller's token: VAULT_TOKEN, BAO_TOKEN, else ~/.vault-token. Raises `UsageError` if there is none.
+def operator_token(environment: Mapping[str, str], vault: VaultSettings, flag: str = "--as-operator") -> Secret:
+    """The caller's token: VAULT_TOKEN, BAO_TOKEN, else ~/.vault-token. `flag` is what asked for it.
 
-    `flag` is what asked for it.
+    Raises `UsageError` if there is none, or if it would go to a host that the environment does not name.
 
     https://developer.hashicorp.com/vault/docs/commands/token-helper
     """
+    token = _found(environment)
+    if token is None:
+        raise UsageError(
+            f"{flag} needs a Vault token, and there is none",
+            cause="Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.",
+            fix="Log in first: vault login (or bao login)",
+            docs="as-operator",
+        )
+    hosts = _hosts(" ".join(environment.get(name, "") for name in ADDRESSES))
+    for text in vault.addresses:
+        address = parse_address(text)
+        if address.host not in hosts and not address.is_loopback:
+            raise UsageError(
+                f"{flag} would give your own Vault token to {text}, which stepcreds.yml names and your environment "
+                "does not",
+                cause="Whoever can change that file on a branch could have your token so. It goes only to a host that "
+                f"{', '.join(ADDRESSES[:-1])} or {ADDRESSES[-1]} names, and to this machine.",
+                fix=f"If that is your Vault:\n  export VAULT_ADDR={text}\nIf your token has no part in this:\n  "
+                f"unset {' '.join(VARIABLES)}",
+                docs="as-operator",
+            )
+    return token
+
+
+def _found(environment: Mapping[str, str]) -> Secret | None:
     for name in VARIABLES:
         if environment.get(name):
             return Secret(environment[name].strip())
@@ -46,9 +80,15 @@ def operator_token(environment: Mapping[str, str], flag: str = "--as-operator") 
             continue
         if text:
             return Secret(text)
-    raise UsageError(
-        f"{flag} needs a Vault token, and there is none",
-        cause="Neither VAULT_TOKEN nor BAO_TOKEN is set, and ~/.vault-token does not exist.",
-        fix="Log in first: vault login (or bao login)",
-        docs="as-operator",
-    )
+    return None
+
+
+def _hosts(text: str) -> set[str]:
+    """Those of the addresses in `text`; what is none names nothing."""
+    found = set()
+    for part in filter(None, re.split(r"[\s,]+", text)):
+        try:
+            found.add(parse_address(part).host)
+        except AddressError:
+            continue
+    return found

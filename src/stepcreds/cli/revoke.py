@@ -54,7 +54,7 @@ def command(
         raise click.UsageError("--lease and --all exclude each other: --all ends every lease of this run attempt")
     clock = SystemClock()
     config, environment = load(config_path, clock)
-    token = operator_token(environment) if as_operator else None
+    token = operator_token(environment, config.vault) if as_operator else None
     around = surroundings(
         config, environment, clock, new_uid(), quiet=quiet, started_by=os.getppid(), operator_token=token
     )

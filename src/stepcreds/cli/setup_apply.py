@@ -38,7 +38,8 @@ Command = TypeVar("Command", bound=Callable[..., object])
 FINDING = 1
 APPLY_EPILOG = """\b
 Examples:
-  export VAULT_TOKEN=… STEPCREDS_DATABASE_ADMIN_URL=postgresql://postgres:…@db.example.com:5432/
+  export VAULT_ADDR=https://vault.example.com:8200 VAULT_TOKEN=…
+  export STEPCREDS_DATABASE_ADMIN_URL=postgresql://postgres:…@db.example.com:5432/
   stepcreds setup apply --answers setup.yml --dry-run
   stepcreds setup apply --answers setup.yml
 \b
@@ -160,7 +161,7 @@ class _Setup(NamedTuple):
     clock: SystemClock
 
     def vault(self, command: str) -> Live:
-        return Live(self.config.vault, operator_token(self.environment, command), self.clock)
+        return Live(self.config.vault, operator_token(self.environment, self.config.vault, command), self.clock)
 
     def administrators(self, named: Sequence[str], without_databases: bool) -> tuple[Administrator | None, ...]:
         if without_databases and named:
