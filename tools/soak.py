@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from tabulate import tabulate
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS / folder) for folder in ("", "chaos", "action", "session")]
 
-from crash_batch import Batches, Checked, Tally  # noqa: E402 - found where the line above says
+from crash_batch import Batches, Tally  # noqa: E402 - found where the line above says
 from crash_crowd import crowd  # noqa: E402
 from crash_kills import SCENARIOS, Plan, children  # noqa: E402
 from crash_stack import LASTING, CrashStack  # noqa: E402
@@ -332,17 +332,9 @@ class Soak:
             kills = [plan.kill(number) for number in (range(asked.kills) if asked.repeat is None else [asked.repeat])]
         progress = Progress("kills", len(kills))
         start = time.monotonic()
-        with ThreadPoolExecutor(1) as settling:
-            settled: Future[Checked] | None = None
-            for first in range(0, len(kills), BATCH):
-                batch = kills[first : first + BATCH]
-                killed = batches.kill(batch)
-                if settled is not None:
-                    self.tally.add(settled.result())
-                settled = settling.submit(batches.settle, killed)
-                progress(first + len(batch), f"; {len(self.tally.violations)} violations")
-            if settled is not None:
-                self.tally.add(settled.result())
+        for done, checked in enumerate(batches.run_all(kills, BATCH), 1):
+            self.tally.add(checked)
+            progress(min(done * BATCH, len(kills)), f"; {len(self.tally.violations)} violations")
         tally = self.tally
         self.violations += tally.violations
         self.figures["kills"] = {

@@ -16,8 +16,8 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -129,19 +129,36 @@ class Batches:
         killed = self.kill(kills)
         return self.settle(killed, before_check)
 
+    def run_all(self, kills: Sequence[Kill], size: int) -> Iterator[Checked]:
+        """The same in batches of `size`; each settles while the next is killed."""
+        with ThreadPoolExecutor(1) as settling:
+            settled: Future[Checked] | None = None
+            for first in range(0, len(kills), size):
+                killed = self.kill(kills[first : first + size])
+                if settled is not None:
+                    yield settled.result()
+                settled = settling.submit(self.settle, killed)
+            if settled is not None:
+                yield settled.result()
+
     def kill(self, kills: Sequence[Kill]) -> Killed:
-        """The first half of `run`; the next batch may begin while this one settles."""
         self.count += 1
         killer = Killer(self.stack, self.new_folder(f"batch-{self.count}"))
         watch = Watch(self.stack)
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            lives = list(pool.map(killer.run, kills))
-        return Killed(killer, lives, watch, self.alive())
+        try:
+            with ThreadPoolExecutor(self.concurrency) as pool:
+                lives = list(pool.map(killer.run, kills))
+            return Killed(killer, lives, watch, self.alive())
+        except BaseException:
+            watch.stop()
+            raise
 
     def settle(self, killed: Killed, before_check: Callable[[Killer], None] = lambda killer: None) -> Checked:
         """One TTL later nothing of it lives, or is a violation. Folders of a batch without a violation are removed."""
-        left = self.until_dead(killed.left)
-        killed.watch.stop()
+        try:
+            left = self.until_dead(killed.left)
+        finally:
+            killed.watch.stop()
         before_check(killed.killer)
         checked = _Check(self, killed, left).check()
         if not checked.violations:
