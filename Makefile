@@ -8,7 +8,7 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test chaos soak check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
+.PHONY: help venv demo test chaos soak fuzz check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ chaos: $(READY) ## break everything at every stage, and kill steps at 300 points
 
 soak: $(READY) ## by hand, about an hour: 5,000 steps and 10,000 kills, and whether anything lives on or grows
 	$(BIN)/python tools/soak.py $(ARGS)
+
+fuzz: $(READY) ## give each parser of foreign bytes what atheris finds, for 20 s; longer: ARGS="--seconds 300"
+	$(BIN)/python tools/fuzz.py $(ARGS)
 
 check: $(READY) ## format, lint, types, the import contract, workflows and scripts, generated docs
 	$(BIN)/ruff format --check .
