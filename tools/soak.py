@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -412,6 +413,8 @@ def main() -> int:
     soak.report()
     if asked.json:
         asked.json.write_text(json.dumps(soak.figures, indent=2) + "\n")
+    if not soak.violations:
+        shutil.rmtree(folder)
     for violation in soak.violations:
         print(f"VIOLATION: {violation}")
     print(f"{len(soak.violations)} violations" + (f"; evidence in {folder}" if soak.violations else ""))
