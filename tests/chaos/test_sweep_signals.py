@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chaos_table import Tell
 from step_runs import Running, of_kind, said, until
 from sweep_runs import Sweep, swept
 
@@ -20,6 +22,7 @@ from processes import Watched
 from stepcreds.devstack.stack import Stack
 
 DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
+RUNS = "the command runs"
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 # Stage -> whether OpenBao carries the request out that hangs; and how the credential ends on record.
@@ -32,7 +35,7 @@ BEFORE: dict[str, tuple[str, bool, list[str]]] = {
     "renew": ("renew", False, [DEAD]),
 }
 # While the command's credential is ended nothing is interrupted: what hangs is given up, and asked again.
-AFTER = ("revoke", "lookup", "revoke-self")
+AFTER = {"revoke": "revoke", "lookup": "lookup", "revoke-self": "give back"}  # and what the table calls it
 
 
 @pytest.fixture
@@ -40,6 +43,11 @@ def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
     with swept(stack, tmp_path) as made:
         made.change(ttl="1m")  # OpenBao's role gives 2 minutes, which are shortened at once: the stage `renew`
         yield made
+
+
+def told(fault: str, *, after: bool) -> str:
+    """The fault as the table has it; `after`: OpenBao had carried out what hung."""
+    return f"{fault}{', carried out' if after else ''}"
 
 
 def hanging(sweep: Sweep, stage: str, *, after: bool = False) -> Running:
@@ -77,11 +85,13 @@ def killed_both(step: Running, then: Callable[[], object] = lambda: None) -> sub
 
 
 @pytest.mark.parametrize("stage", BEFORE)
-def test_asked_to_end_before_the_command(sweep: Sweep, stage: str) -> None:
+def test_asked_to_end_before_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     name, after, verdicts = BEFORE[stage]
     with hanging(sweep, name, after=after) as step:
+        moment = time.monotonic()
         step.kill(step.process.pid, signal.SIGTERM)
         run = step.wait()
+    sweep.tell(row, told("SIGTERM", after=after), name, run, moment)
     sweep.check(run, code=125, ran=False, verdicts=verdicts)
     message = (
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
@@ -92,50 +102,62 @@ def test_asked_to_end_before_the_command(sweep: Sweep, stage: str) -> None:
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda number: number.name)
-def test_every_signal_that_asks(sweep: Sweep, number: signal.Signals) -> None:
+def test_every_signal_that_asks(sweep: Sweep, row: Tell, number: signal.Signals) -> None:
     with hanging(sweep, "issue", after=True) as step:
+        moment = time.monotonic()
         step.kill(step.process.pid, number)
         run = step.wait()
+    sweep.tell(row, told(number.name, after=True), "issue", run, moment)
     sweep.check(run, code=125, ran=False, verdicts=[REVOKED])
     assert f"Ended by {number.name} before the command ran" in run.stderr
 
 
 @pytest.mark.parametrize("stage", AFTER)
-def test_asked_to_end_after_the_command(sweep: Sweep, stage: str) -> None:
+def test_asked_to_end_after_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     with hanging(sweep, stage) as step:
+        moment = time.monotonic()
         step.kill(step.process.pid, signal.SIGTERM)
         run = step.wait()
+    sweep.tell(row, "SIGTERM", AFTER[stage], run, moment)
     sweep.check(run, code=7, ran=True, verdicts=[DEAD])
 
 
 @pytest.mark.parametrize("stage", BEFORE)
-def test_the_front_is_killed_before_the_command(sweep: Sweep, stage: str) -> None:
+def test_the_front_is_killed_before_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     name, after, verdicts = BEFORE[stage]
     with hanging(sweep, name, after=after) as step:
+        moment = time.monotonic()
         run = killed_front(step)
+    sweep.tell(row, told("SIGKILL of the front", after=after), name, run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=False, verdicts=verdicts)
 
 
 @pytest.mark.parametrize("stage", AFTER)
-def test_the_front_is_killed_after_the_command(sweep: Sweep, stage: str) -> None:
+def test_the_front_is_killed_after_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     with hanging(sweep, stage) as step:
+        moment = time.monotonic()
         run = killed_front(step)
+    sweep.tell(row, "SIGKILL of the front", AFTER[stage], run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
 
 
 @pytest.mark.parametrize("stage", BEFORE)
-def test_the_worker_is_killed_before_the_command(sweep: Sweep, stage: str) -> None:
+def test_the_worker_is_killed_before_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     name, after, verdicts = BEFORE[stage]
     with hanging(sweep, name, after=after) as step:
+        moment = time.monotonic()
         run = killed_worker(step)
+    sweep.tell(row, told("SIGKILL of the worker", after=after), name, run, moment)
     # Before there is a token nothing is held, and the front knows of no credential to put on record.
     sweep.check(run, code=125, ran=False, verdicts=[] if name == "login" else verdicts)
 
 
 @pytest.mark.parametrize("stage", AFTER)
-def test_the_worker_is_killed_after_the_command(sweep: Sweep, stage: str) -> None:
+def test_the_worker_is_killed_after_the_command(sweep: Sweep, row: Tell, stage: str) -> None:
     with hanging(sweep, stage) as step:
+        moment = time.monotonic()
         run = killed_worker(step)
+    sweep.tell(row, "SIGKILL of the worker", AFTER[stage], run, moment)
     sweep.check(run, code=137, ran=True, verdicts=[DEAD])
 
 
@@ -143,9 +165,10 @@ def test_the_worker_is_killed_after_the_command(sweep: Sweep, stage: str) -> Non
     ("stage", "after", "issued"),
     [("issue", False, False), ("issue", True, True), ("renew", False, True), ("revoke", False, True)],
 )
-def test_nobody_is_left_to_end_it(sweep: Sweep, stage: str, after: bool, issued: bool) -> None:
+def test_nobody_is_left_to_end_it(sweep: Sweep, row: Tell, stage: str, after: bool, issued: bool) -> None:
     """At most one TTL of it is left, and the ledger says so; `stepcreds revoke --all` need not wait for it."""
     with hanging(sweep, stage, after=after) as step:
+        moment = time.monotonic()
         run = killed_both(step)
     assert (run.returncode, sweep.verdicts()) == (-signal.SIGKILL, [])
     sweep.check_secrets(run)
@@ -155,6 +178,7 @@ def test_nobody_is_left_to_end_it(sweep: Sweep, stage: str, after: bool, issued:
     assert (verified.returncode, "order/unclosed" in verified.stdout) == (1, True)
     recovery = sweep.revoke_all()
     until(lambda: not sweep.alive(), "the user is gone")
+    sweep.tell(row, told("SIGKILL of both, then revoke --all", after=after), stage, run, moment)
     sweep.check_secrets(recovery)
     # What was never put on record as issued is ended with its token; there is no name to ask anybody for.
     known = stage == "revoke"
@@ -172,31 +196,39 @@ def running(sweep: Sweep) -> Running:
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda number: number.name)
-def test_asked_to_end_while_the_command_runs(sweep: Sweep, number: signal.Signals) -> None:
+def test_asked_to_end_while_the_command_runs(sweep: Sweep, row: Tell, number: signal.Signals) -> None:
     with running(sweep) as step:
+        moment = time.monotonic()
         step.kill(step.process.pid, number)
         run = step.wait()
+    sweep.tell(row, number.name, RUNS, run, moment)
     sweep.check(run, code=128 + number, ran=True, verdicts=[DEAD])
     assert [closed["cancelled_by"] for closed in of_kind(sweep.config_file, "credential.closed")] == [number.name]
 
 
-def test_the_front_is_killed_while_the_command_runs(sweep: Sweep) -> None:
+def test_the_front_is_killed_while_the_command_runs(sweep: Sweep, row: Tell) -> None:
     with running(sweep) as step:
+        moment = time.monotonic()
         run = killed_front(step)
+    sweep.tell(row, "SIGKILL of the front", RUNS, run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
 
 
-def test_the_worker_is_killed_while_the_command_runs(sweep: Sweep) -> None:
+def test_the_worker_is_killed_while_the_command_runs(sweep: Sweep, row: Tell) -> None:
     with running(sweep) as step:
+        moment = time.monotonic()
         run = killed_worker(step)
+    sweep.tell(row, "SIGKILL of the worker", RUNS, run, moment)
     sweep.check(run, code=137, ran=True, verdicts=[DEAD])
 
 
-def test_both_are_killed_while_the_command_runs(sweep: Sweep) -> None:
+def test_both_are_killed_while_the_command_runs(sweep: Sweep, row: Tell) -> None:
     with running(sweep) as step:
+        moment = time.monotonic()
         command = int((sweep.folder / "pid").read_text())
         run = killed_both(step, then=lambda: os.kill(command, signal.SIGKILL))  # nobody else is left to end it
     assert (run.returncode, sweep.verdicts(), len(sweep.alive())) == (-signal.SIGKILL, [], 1)
     sweep.check_secrets(run)
     sweep.check_recovery()
+    sweep.tell(row, "SIGKILL of both, then revoke --all", RUNS, run, moment)
     assert sweep.verdicts() == [DEAD, DEAD]  # and that of the witness
