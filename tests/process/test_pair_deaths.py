@@ -142,6 +142,55 @@ def test_a_file_that_the_ci_opened_for_us_is_let_go_of_as_well(pair: Starter, tm
     until(lambda: not is_running(step.worker), "the worker's end")
 
 
+def test_it_is_let_go_of_while_python_runs_no_signal_handler(pair: Starter) -> None:
+    step = pair({"compute": 2_000_000_000}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    step.line("note", "computing")
+    step.process.kill()
+    assert step.process.communicate(timeout=DEADLINE) == (b"", b"")
+    assert is_running(step.worker)
+    os.kill(step.worker, signal.SIGKILL)
+
+
+COOKIES = {"RUNNER_TRACKING_ID": "github_2f1e", "BUILD_ID": "17"}
+
+
+def tether_of(worker: int) -> int:
+    """The only child of the worker, whichever of its threads has it, once it is a program of its own."""
+
+    def found() -> int:
+        pids = "".join(file.read_text() for file in Path(f"/proc/{worker}/task").glob("*/children")).split()
+        return next((int(pid) for pid in pids if Path(f"/proc/{pid}/comm").read_text() == "sh\n"), 0)
+
+    return until(found, "a tether")
+
+
+def test_a_runner_finds_the_worker_by_what_it_gave_the_job(nobody: Starter) -> None:
+    """The command ends first; then a process is there whose environment may be read, and with it the worker ends."""
+    pids, gate = nobody.folder / "pids", nobody.folder / "gate"
+    step = nobody(tree(pids), {"wait_for": str(gate)}, environment=COOKIES)
+    below = grown(pids)
+    step.process.kill()
+    step.line("note", "waiting for gate")
+    assert not any(map(is_running, below))
+    tether = tether_of(step.worker)
+    given = until(lambda: Path(f"/proc/{tether}/environ").read_bytes(), "its environment")
+    assert dict(text.split("=") for text in given.decode().rstrip("\0").split("\0")) == COOKIES
+    os.kill(tether, signal.SIGTERM)
+    until(lambda: not is_running(step.worker), "the worker's end")
+    assert "taken_over_by" not in step.report.read_text()
+
+
+def test_what_the_runner_finds_does_not_outlive_the_worker(pair: Starter, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    step = pair({"wait_for": str(gate)}, environment=COOKIES)
+    step.line("note", "waiting for gate")
+    step.process.kill()
+    tether = tether_of(step.worker)
+    gate.touch()
+    until(lambda: not is_running(step.worker), "the worker's end")
+    until(lambda: not is_running(tether), "the end of the tether")
+
+
 def test_a_worker_that_fails_is_taken_over_from(pair: Starter) -> None:
     step = pair({"hold": FIRST}, {"fail": CANARY})
     assert step.wait() == TAKEN_OVER
