@@ -48,7 +48,7 @@ def reach(url: DatabaseURL, clock: Clock) -> str:
 class _Seen(NamedTuple):
     version: str
     tls: str  # "" without
-    time: float | None  # epoch seconds at the server
+    ahead: float  # seconds that the server's clock is ahead of this machine's
     certificate_end: float | None  # epoch seconds
 
 
@@ -61,12 +61,11 @@ def log_in(url: DatabaseURL, username: str, password: Secret, clock: Clock, vaul
     deadline = Deadline(clock, TIMEOUT)
     where = place(url.host, url.port)
     try:
-        seen = (_postgresql if url.engine == "postgresql" else _mysql)(url, username, password, deadline)
+        seen = (_postgresql if url.engine == "postgresql" else _mysql)(url, username, password, deadline, clock)
     except DatabaseError as error:
         raise (_unknown_there(error, where) if getattr(error, "refuses_login", False) else error) from None
-    now = clock.now()
     secured = one_line(seen.tls, 40) if seen.tls else f"without TLS (sslmode={url.sslmode})"
-    ahead = 0.0 if seen.time is None else seen.time - now - (vault_ahead or 0.0)
+    ahead = seen.ahead - (vault_ahead or 0.0)
     remarks = [_skewed(where, ahead, vault_ahead is not None)] if abs(ahead) > SKEW else []
     if (expiring := soon(where, seen.certificate_end, clock)) is not None:
         remarks.append(expiring)
@@ -102,7 +101,7 @@ def _skewed(where: str, ahead: float, by_vault: bool) -> Remark:
     )
 
 
-def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> _Seen:
+def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline, clock: Clock) -> _Seen:
     from stepcreds.databases.wire import connect
 
     with connect(url, username, password, deadline) as session:
@@ -112,23 +111,25 @@ def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Dea
             " (SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),"
             " extract(epoch FROM pg_catalog.clock_timestamp())"
         )
-        return _Seen(f"PostgreSQL {version}", tls or "", _number(time), end_of(session.socket))
+        return _Seen(f"PostgreSQL {version}", tls or "", _ahead(time, clock), end_of(session.socket))
 
 
-def _mysql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> _Seen:
+def _mysql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline, clock: Clock) -> _Seen:
     from stepcreds.databases.mysql_session import open_session
 
     with open_session(url, username, password, deadline) as session:
         rows = session.query("SHOW SESSION STATUS LIKE 'Ssl_version'")
         ((time,),) = session.query("SELECT UNIX_TIMESTAMP(SYSDATE(6))")
-        return _Seen(session.version, str(rows[0][1]) if rows else "", _number(time), end_of(session.socket))
+        return _Seen(session.version, str(rows[0][1]) if rows else "", _ahead(time, clock), end_of(session.socket))
 
 
-def _number(value: object) -> float | None:
+def _ahead(time: object, clock: Clock) -> float:
+    """`time`, epoch seconds that a server has just answered, against this machine's; 0 for what is no time."""
+    now = clock.now()
     try:
-        return float(str(value))
+        return float(str(time)) - now
     except ValueError:
-        return None
+        return 0.0
 
 
 def with_a_fix(error: StepcredsError) -> StepcredsError:

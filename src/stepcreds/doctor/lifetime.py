@@ -18,6 +18,11 @@ from stepcreds.vault.client import Vault
 TOLERANCE = 2.0  # seconds that Vault's whole ones hide
 
 
+def spell(seconds: float) -> str:
+    """A duration as people write it, to the nearest second."""
+    return in_words(round(seconds))
+
+
 def lifetime(
     profile: Profile, mount: str, *, token: Reach, lease: Lease, vault: Vault, limits: Sequence[str], clock: Clock
 ) -> Link:
@@ -31,9 +36,9 @@ def lifetime(
     role = _Role(profile, mount)
     remarks = []
     if refusal:
-        remarks.append(role.lease(f"The lease cannot be renewed ({refusal}): it ends after {in_words(longest)}."))
+        remarks.append(role.lease(f"The lease cannot be renewed ({refusal}): it ends after {spell(longest)}."))
     elif longest < limit - TOLERANCE:
-        remarks.append(role.lease(f"The lease can be renewed until {in_words(longest)} after it was issued."))
+        remarks.append(role.lease(f"The lease can be renewed until {spell(longest)} after it was issued."))
     if token.refusal:
         remarks.append(role.token(f"The token cannot be renewed ({token.refusal}): it ends after", token.longest))
     elif token.periodic and token.longest < profile.ttl - TOLERANCE:
@@ -47,15 +52,15 @@ def lifetime(
         remarks.append(role.too_long(lease.duration, token.first))
     if remarks:
         remarks[-1] = remarks[-1]._replace(cause="\n".join([remarks[-1].cause, *limits]))
-    ends = f"{in_words(profile.ttl)} without a renewal, {in_words(limit)} with"
+    ends = f"{spell(profile.ttl)} without a renewal, {spell(limit)} with"
     return remarked("lifetime", f"lease and token last {ends}" if not remarks else _short(longest, token), remarks)
 
 
 def _short(lease: float, token: Reach) -> str:
     return (
-        f"renewed as far as Vault lets them, the lease lasts {in_words(lease)}, the token "
-        + (f"{in_words(token.longest)} at a time" if token.periodic else in_words(token.longest))
-        + f"; at first the token lasts {in_words(token.first)}"
+        f"renewed as far as Vault lets them, the lease lasts {spell(lease)}, the token "
+        + (f"{spell(token.longest)} at a time" if token.periodic else spell(token.longest))
+        + f"; at first the token lasts {spell(token.first)}"
     )
 
 
@@ -84,7 +89,7 @@ class _Role:
     def lease(self, what: str) -> Remark:
         profile = self.profile
         return Remark(
-            f"{what} max_ttl of the profile is {in_words(self.limit)}: a command that takes longer than the lease "
+            f"{what} max_ttl of the profile is {spell(self.limit)}: a command that takes longer than the lease "
             "loses its credential in the middle.",
             f"Let the lease last:\n  {write_role(profile.creds, f'max_ttl={self.limit}s')}\n"
             f"  bao read {tune_of(profile.creds)}   (its max_lease_ttl is a limit too)\n"
@@ -100,8 +105,8 @@ class _Role:
             "token_period": 0,
         }
         return Remark(
-            f"{what} {in_words(seconds)}, and the lease dies with it. A step wants {in_words(self.ttl)} (ttl) to begin "
-            f"with, {in_words(self.limit)} (max_ttl) at most, and {TOKEN_MARGIN:.0f} s to revoke and prove.",
+            f"{what} {spell(seconds)}, and the lease dies with it. A step wants {spell(self.ttl)} (ttl) to begin "
+            f"with, {spell(self.limit)} (max_ttl) at most, and {TOKEN_MARGIN:.0f} s to revoke and prove.",
             f"Let the token last:\n  {self.login.write(**settings)}\n"
             f"  bao read {shlex.quote(f'sys/auth/{self.mount}/tune')}   (its max_lease_ttl is a limit too)\n{GLOB}",
             "lifetime",
@@ -109,8 +114,8 @@ class _Role:
 
     def too_long(self, lease: float, token: float) -> Remark:
         return Remark(
-            f"As it is issued the lease lasts {in_words(lease)}, and its token {in_words(token)}; stepcreds shortens "
-            f"it to {in_words(self.ttl)} (ttl) a moment later. A step that is killed in between leaves a credential "
+            f"As it is issued the lease lasts {spell(lease)}, and its token {spell(token)}; stepcreds shortens "
+            f"it to {spell(self.ttl)} (ttl) a moment later. A step that is killed in between leaves a credential "
             "that lives for as long as the shorter of the two.",
             f"Issue it no longer than it is to live:\n  {write_role(self.profile.creds, f'default_ttl={self.ttl}s')}",
             "lifetime",
