@@ -46,6 +46,8 @@ PLACES = (
     ("worker", "session/finish.py", "entry = _append(closing, closed"),
     ("worker", "session/finish.py", "vault.revoke_self()"),
 )
+# The private folder exists, and nobody has come back from making it.
+FOLDER_MADE = ("worker", "deliver/files.py", "_try_out(path)")
 
 
 def point(half: str, file: str, text: str) -> Point:
@@ -57,6 +59,7 @@ def point(half: str, file: str, text: str) -> Point:
 def test_before_a_line_of_each_stage(batches: Batches) -> None:
     victims = ("worker", "front", "both")
     kills = [Kill(f"p{n}", "true", victims[n % 3], point(*place), 0.0, recover=False) for n, place in enumerate(PLACES)]
+    kills.append(Kill("folder", "sleep", "worker", point(*FOLDER_MADE), 0.0, recover=False))
     checked = batches.run(kills)
     assert checked.violations == []
     assert checked.missed == 0

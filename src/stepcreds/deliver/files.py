@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from stepcreds.errors import DeliveryError
@@ -17,16 +17,18 @@ DEEPEST = 32  # folders below each other
 MOST = 100_000  # files and folders
 
 
-def make_folder(environment: Mapping[str, str]) -> str:
+def make_folder(environment: Mapping[str, str], announce: Callable[[str], None] = lambda path: None) -> str:
     """A new, empty folder that only this user can enter; memory rather than disk where the machine offers it.
 
-    Files can be written in it at this moment. Raises `DeliveryError` where there is no such place.
+    `announce` is told the path before there is anything at it, so that whoever is left can remove it after a SIGKILL at
+    any point. Files can be written in it at this moment. Raises `DeliveryError` where there is no such place.
     """
     places = [environment.get("XDG_RUNTIME_DIR", ""), "/dev/shm", environment.get("TMPDIR", ""), "/tmp"]  # noqa: S108
     failures: list[str] = []
     # A relative TMPDIR would put the folder into the workspace, which is kept and uploaded.
     for place in dict.fromkeys(place for place in places if place.startswith("/")):
         path = f"{place.rstrip('/')}/stepcreds-{os.urandom(8).hex()}"
+        announce(path)
         try:
             _make_private(path)
             _try_out(path)

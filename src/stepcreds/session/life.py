@@ -123,8 +123,7 @@ class _Life:
     def make_folder(self) -> None:
         """Where files are asked for, the private folder: a machine that has no place for it is to get no credential."""
         if needs_folder(self.request.profiles):
-            self.folder = make_folder(self.around.environment)
-            self.worker.keep_folder(self.folder)
+            self.folder = make_folder(self.around.environment, self.worker.keep_folder)
 
     def hand_over(self, parent: Parent) -> int:
         """To one process tree, in its environment and its private folder, renewed as long as it runs; its exit code."""
