@@ -134,9 +134,10 @@ class CredentialView:
 
     @property
     def seconds_alive(self) -> float | None:
-        """From issue to proof; without one, to expiry: an upper bound, `math.inf` for none. None: nobody knows."""
+        """From issue to proof; without one, to expiry: an upper bound, `math.inf` for none. None: nobody knows, also
+        where the clock was set back meanwhile."""
         end = self.proven_time if self.proven else self.expire_time
-        return None if self.issue_time is None or end is None else end - self.issue_time
+        return None if self.issue_time is None or end is None or end < self.issue_time else end - self.issue_time
 
 
 @dataclass(frozen=True)

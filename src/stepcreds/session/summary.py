@@ -96,7 +96,7 @@ def _row(ended: Ended) -> tuple[str, ...]:
         declared or "none declared",
         words.measured(holding.measurement),
         f"{profile.ttl:.0f} s",
-        how_long if holding.issue_time else "unknown",
+        how_long if holding.issue_time and alive >= 0 else "unknown",  # the clock may have been set back
         rfc3339(proof.time) if proof.time is not None else f"no: {verdict(ending, holding.expire_time or None)}",
         f"{ledger.name}, seq {ending.seq}" if ending.seq is not None else "not on record",
     )
