@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -111,4 +112,7 @@ def neighbourhood(stack: Stack) -> Iterator[Neighbourhood]:
 
 
 def _files(*folders: Path) -> list[Path]:
-    return [Path(above) / name for folder in folders for above, _, names in os.walk(folder) for name in names]
+    """The regular ones, but for those that are large because they hold nothing."""
+    found = [Path(above) / name for folder in folders for above, _, names in os.walk(folder) for name in names]
+    there = [(path, path.lstat()) for path in found if os.path.lexists(path)]
+    return [path for path, status in there if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 30]

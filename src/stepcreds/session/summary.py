@@ -112,6 +112,8 @@ def _append(path: str, text: bytes) -> None:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("its file is no regular file")
+        if status.st_nlink != 1:
+            raise OSError("its file is one with a file elsewhere (a hard link)")
         if status.st_size:
             text = b"\n\n" + text
         if status.st_size + len(text) > LARGEST:
