@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doctor_runs import ISSUE, lax_role, under
+from doctor_runs import DOCS, GLOB, ISSUE, lax_role, under
 
 from annotations import unannotated
 from relay import Relay
@@ -426,8 +426,13 @@ def test_a_role_that_gives_batch_tokens_and_does_not_fix_the_repository(
         """      printf %s '{"role_type": "jwt", "user_claim": "repository", "token_type": "service"}' | """
         f"bao write auth/jwt/role/{name} -\n"
     ) in role
-    assert under(output, "login").startswith(
+    assert under(output, "login") == (
         f"✗ login       The role {name} at auth/jwt gives batch tokens, which cannot be revoked\n"
+        "  cause: A batch token and what it issues live until they expire, whatever happens to the step.\n"
+        "  fix: Make the role give service tokens:\n"
+        f"      bao write auth/jwt/role/{name} role_type=jwt token_type=service\n"
+        f"    {GLOB}\n"
+        f"  see: {DOCS}#batch-token\n"
     )
 
 
@@ -546,6 +551,23 @@ def test_a_sealed_vault_among_others(step: Step, config_file: Path, stack: Stack
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#vault-sealed\n"
     )
     assert (among.stdout[-23:], among.returncode) == ("\n1 warning: see above.\n", 1)
+
+
+def test_a_member_of_the_list_that_does_not_answer(step: Step, config_file: Path, stack: Stack, dead_port: int) -> None:
+    there = f"http://127.0.0.1:{dead_port}"
+    text = config_file.read_text()
+    config_file.write_text(text.replace(f"address: {stack.address}", f"address: [{there}, {stack.address}]"))
+    done = step("doctor", "verify", VAULT_CLIENT_TIMEOUT="2s")
+    vault = re.sub(r"tried \d+ times in \d+ s", "tried N times in N s", under(done.stdout, "vault"))
+    silent = f"No answer from Vault at {there}: connection refused (tried N times in N s)"
+    assert vault == (
+        f"! vault       {stack.address}: version 2.7.2, without TLS; {silent}\n"
+        f"  cause: {silent}. A step goes on to the next address; when that fails too, nothing can be revoked.\n"
+        "  fix: Look at vault.address in stepcreds.yml (or VAULT_ADDR), the network and the proxy variables. From this "
+        f"machine:\n      curl -sS {there}/v1/sys/health\n"
+        f"  see: {DOCS}#vault-unreachable\n"
+    )
+    assert (done.stdout[-23:], done.returncode) == ("\n1 warning: see above.\n", 1)
 
 
 # Interrupted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import tarfile
@@ -16,7 +17,10 @@ from annotations import unannotated
 from faulty_vault import Fault, FaultyVault
 from relay import Relay
 from stepcreds import __version__
+from stepcreds.clock import SystemClock
+from stepcreds.config.model import Config, LedgerSettings, VaultSettings
 from stepcreds.devstack.stack import Stack
+from stepcreds.doctor.bundle import bundle
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -192,3 +196,25 @@ def test_a_bundle_that_cannot_be_written_is_a_finding(stack: Stack, config_file:
     )
     assert done.returncode == 1
     assert (tmp_path / "support.tar.gz").read_text() == "somebody's"
+
+
+def test_of_a_long_ledger_there_is_the_end(tmp_path: Path) -> None:
+    ledger = tmp_path / ".stepcreds"
+    ledger.mkdir(0o700)
+    lines = [json.dumps({"kind": "credential.closed", "seq": number}) for number in range(300)]
+    long = [json.dumps({"kind": "credential.closed", "seq": number, "x": "y" * 200_000}) for number in range(300, 310)]
+    (ledger / "short.jsonl").write_text("\n".join(lines) + "\n")
+    (ledger / "long.jsonl").write_text("\n".join(long) + "\n")
+    config = Config(
+        tmp_path / "stepcreds.yml",
+        VaultSettings(("https://vault.example",), None, None, None, None, False, "jwt", "vault"),
+        LedgerSettings(ledger, None),
+        {},
+    )
+    content = bundle("b", {}, config=config, variables={}, ci="none", clock=SystemClock())
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        found = archive.extractfile("b/ledger.json")
+        assert found is not None
+        chains = {Path(chain["file"]).name: chain["records"] for chain in json.load(found)["chains"]}
+    assert [record["seq"] for record in chains["short.jsonl"]] == list(range(100, 300))
+    assert [record["seq"] for record in chains["long.jsonl"]] == [305, 306, 307, 308, 309]

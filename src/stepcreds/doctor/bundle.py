@@ -26,6 +26,7 @@ from stepcreds.redact import Redactor
 from stepcreds.secret import Secret
 
 CHAINS, RECORDS = 5, 200  # the newest chains of the ledger, and the last records of each
+LARGEST = 1024 * 1024  # bytes of the records of one chain: whoever can write to the ledger can write long ones
 
 # What each file holds, for whoever passes the bundle on. It is printed, and is in the bundle.
 CONTENTS: Mapping[str, str] = {
@@ -95,8 +96,8 @@ def _ledger(folder: Path) -> dict[str, object]:
 
 def _records(file: Path) -> tuple[list[object], int]:
     """The last records; what is no record could hold anything, and is counted."""
-    records: deque[object] = deque(maxlen=RECORDS)
-    others = 0
+    records: deque[tuple[int, object]] = deque()
+    others = size = 0
     try:
         for line in stored_lines(file):
             try:
@@ -104,12 +105,15 @@ def _records(file: Path) -> tuple[list[object], int]:
             except CanonicalError:
                 record = None
             if isinstance(record, dict) and isinstance(record.get("kind"), str):
-                records.append(record)
+                records.append((len(line), record))
+                size += len(line)
+                while len(records) > RECORDS or size > LARGEST:
+                    size -= records.popleft()[0]
             else:
                 others += 1
     except LedgerError:
         pass  # `verify` has said so
-    return list(records), others
+    return [record for _, record in records], others
 
 
 class _Veil:

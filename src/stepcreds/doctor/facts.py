@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stepcreds import __version__
 from stepcreds.config.model import Config, DatabaseURL, Profile
+from stepcreds.doctor.mounts import mount_of
 from stepcreds.vault.failure import without_password
 
 PACKAGES = ("click", "requests", "urllib3", "PyYAML", "tabulate", "certifi", "PyMySQL", "id")
@@ -106,21 +107,13 @@ def _version(package: str) -> str | None:
 
 
 def _folder(folder: Path) -> dict[str, object]:
-    """The options of the file system itself are left out: a password of a network's may be among them."""
     try:
         space, found = os.statvfs(folder), folder.stat()
     except OSError as error:
         return {"error": error.strerror}
-    point, kind, options = "", "", ""
-    for line in _text("/proc/self/mountinfo").splitlines():
-        mount, _, after = line.partition(" - ")
-        fields = mount.split(" ")
-        if len(fields) > 5 and len(fields[4]) >= len(point) and f"{folder}/".startswith(fields[4].rstrip("/") + "/"):
-            point, kind, options = fields[4], after.split(" ")[0], fields[5]
+    mount = mount_of(str(folder))
     return {
-        "mount": point,
-        "type": kind,
-        "options": options,
+        "mount": mount._asdict() if mount is not None else None,
         "mode": oct(found.st_mode),
         "owner": found.st_uid,
         "bytes_free": space.f_bavail * space.f_frsize,

@@ -15,6 +15,7 @@ from stepcreds.config.model import LedgerSettings, Profile
 from stepcreds.deliver.files import make_folder as make_private_folder
 from stepcreds.deliver.files import remove_folder
 from stepcreds.doctor.link import Link, Remark, remarked
+from stepcreds.doctor.mounts import mount_of
 from stepcreds.ledger.faults import ledger_error
 from stepcreds.ledger.folder import make_folder
 from stepcreds.printable import one_line
@@ -71,18 +72,9 @@ def machine(profiles: Sequence[Profile], environment: Mapping[str, str]) -> Link
 
 
 def in_memory(place: str) -> bool:
-    """Whether `place` is on a tmpfs, as /proc/self/mountinfo has it (proc(5)); True where nobody can tell."""
-    best, kind = "", "tmpfs"
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return True
-    for line in lines:
-        mount, _, after = line.partition(" - ")
-        point = mount.split(" ")[4].replace("\\040", " ")
-        if len(point) >= len(best) and (place + "/").startswith(point.rstrip("/") + "/"):
-            best, kind = point, after.split(" ")[0]
-    return kind in ("tmpfs", "ramfs")
+    """Whether `place` is on a tmpfs; True where nobody can tell."""
+    mount = mount_of(place)
+    return mount is None or mount.kind in ("tmpfs", "ramfs")
 
 
 def ledger(settings: LedgerSettings, environment: Mapping[str, str]) -> Link:
