@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 
 import click
+
+from stepcreds.printable import printable
 
 
 def invoke(
@@ -17,7 +20,9 @@ def invoke(
     try:
         return command.main(list(arguments) if arguments is not None else None, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = StringIO()
+        error.show(said)  # what was given, as it was given
+        click.echo(printable(said.getvalue()), nl=False, err=True)
         raise SystemExit(wrong_usage) from None
     except click.Abort:
         raise SystemExit(interrupted) from None
