@@ -16,6 +16,7 @@ from step_runs import Running, until
 from sweep_runs import Sweep, swept
 from wrapper_runs import SEALED, Alone, start
 
+from faulty_relay import FaultyRelay
 from processes import Watched, descendants
 from stepcreds.devstack.stack import Stack
 
@@ -66,6 +67,30 @@ def test_no_memory_left_for_python(stack: Stack, tmp_path: Path, row: Tell) -> N
             assert "Traceback" not in run.stderr
             crashes += "MemoryError" in run.stderr
     assert crashes > 0
+
+
+# The connection to the database, of those that a migration's step makes, that hangs; and whether the command had run.
+AT_THE_DATABASE = {"measure": (1, False), "lock": (3, True), "proof": (5, True)}
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("who", ["front", "worker"])
+@pytest.mark.parametrize("stage", AT_THE_DATABASE)
+def test_killed_at_the_database(sweep: Sweep, row: Tell, stage: str, who: str) -> None:
+    hanging, ran = AT_THE_DATABASE[stage]
+    database = sweep.stack.database
+    with FaultyRelay(sweep.stack.postgresql.port, lambda number: "hang" if number == hanging else "relay") as relay:
+        sweep.change(database=f"postgresql://127.0.0.1:{relay.port}/{database.database}?sslmode=disable")
+        with sweep.start() as step:
+            until(lambda: relay.connections >= hanging or step.process.poll() is not None, "the connection")
+            rest = Watched([step.worker])
+            moment = time.monotonic()
+            step.kill(victim_of(step, who))
+            run = step.wait()
+        assert rest.alive_after(100) == []
+    sweep.tell(row, f"SIGKILL of the {who}", stage, run, moment)
+    code = -signal.SIGKILL if who == "front" else 137 if ran else 125
+    sweep.check(run, code=code, ran=ran, verdicts=[DEAD])
 
 
 class Memory:
