@@ -37,6 +37,18 @@ class Relay:
         for end in self._open:
             end.close()
 
+    def refuse(self) -> None:
+        """From now on nobody listens at the port, until `listen`."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join()
+
+    def listen(self) -> None:
+        """Take connections again."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self._threads[0] = threading.Thread(target=self._accept, daemon=True)
+        self._threads[0].start()
+
     def hang_up(self) -> None:
         """Close every connection from this side, and wait until that has been done."""
         for end in self._open:

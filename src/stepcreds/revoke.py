@@ -16,6 +16,7 @@ from stepcreds.databases.interface import Engine
 from stepcreds.errors import VaultError
 from stepcreds.model import Ending, Holding, Lock, LoginProof, LookupAnswer, Proof, Revocation
 from stepcreds.secret import Secret
+from stepcreds.vault import lease_advice
 from stepcreds.vault.client import Vault
 
 # One revocation statement list runs at a time per database config (47-70 ms each): two hundred steps that end
@@ -25,6 +26,8 @@ ASIDE = 2.0  # seconds of the patience that a revocation which hangs leaves for 
 DATABASE_TIMEOUT = 5.0  # seconds, for one connection
 # A refused login is refused at once; "too many connections" or a restarting server is asked again.
 PROOF_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0)  # seconds
+# A revocation that the database did not carry out is asked for again.
+REVOKE_PAUSES = (0.5, 1.0, 2.0, 3.0, 3.0, 3.0)  # seconds
 # What Vault was asked to revoke by itself, it first tries at once.
 QUEUE_PAUSES = PROOF_PAUSES[:4]
 
@@ -103,18 +106,27 @@ def _tampering(lock: Lock, holding: Holding, vault: Vault) -> Lock:
 
 
 def revoke_lease(lease_id: str, vault: Vault, clock: Clock, *, timeout: float = REVOKE_TIMEOUT) -> Revocation:
-    """Revoke and wait for it, `timeout` seconds at most; where that fails, have Vault go on trying by itself."""
-    try:
-        vault.revoke_lease(lease_id, timeout=timeout)
-    except VaultError as error:
-        failure = error.what
-    else:
-        return Revocation("lease", "revoked", clock.now())
+    """Revoke and wait for it, `timeout` seconds at most; where that fails, have Vault go on trying by itself.
+
+    A database that is restarted, or full, is back in seconds, and Vault's own second try comes after ten.
+    """
+    until = clock.monotonic() + timeout
+    for pause in (*REVOKE_PAUSES, timeout):
+        try:
+            vault.revoke_lease(lease_id, timeout=max(1.0, until - clock.monotonic()))
+        except VaultError as error:
+            failure = error
+        else:
+            return Revocation("lease", "revoked", clock.now())
+        if not lease_advice.may_pass(failure) or clock.monotonic() + pause >= until:
+            break
+        clock.sleep(pause)
+    why = lease_advice.in_full(failure)
     try:
         vault.queue_revocation(lease_id)
     except VaultError:
-        return Revocation("lease", "failed", clock.now(), failure)
-    return Revocation("lease", "queued", clock.now(), f"{failure}. Vault goes on trying")
+        return Revocation("lease", "failed", clock.now(), why)
+    return Revocation("lease", "queued", clock.now(), f"{why.rstrip('.')}. Vault goes on trying")
 
 
 def _revoke(lease_id: str, vault: Vault, clock: Clock, deadline: Deadline) -> Revocation:

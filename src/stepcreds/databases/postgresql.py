@@ -114,7 +114,8 @@ class PostgreSQL:
         if not isinstance(error, ServerError):
             return Lock("unreachable", now, error.what, ended)
         detail = error.in_words
-        if error.sqlstate == "53300":
+        # The limit of the role: the server, or the database, can be full of others.
+        if error.sqlstate == "53300" and error.routine == "InitializeSessionUserId":
             detail += "; no connection was left for the lock: sessions of the step still run at the server"
         return Lock("refused" if error.refuses_login else "failed", now, detail, ended)
 

@@ -121,6 +121,20 @@ def explain_revoke(error: VaultError) -> VaultError:
     return error
 
 
+def may_pass(error: VaultError) -> bool:
+    """Whether a revocation that failed with `error`, as `explain_revoke` left it, is worth asking for again soon.
+
+    OpenBao answers 400 to whatever the engine could not do, also where it did not reach its database (seen with 2.7.2).
+    """
+    of_the_engine = error.status in (400, 500) and "failed to revoke" in refusals.said(error.errors)
+    return of_the_engine and error.docs != "revoke-owned"
+
+
+def in_full(error: VaultError) -> str:
+    """Why a revocation failed, in one line; with what to change where nothing but that will end it."""
+    return f"{error.what}. {error.cause} {error.fix}" if error.docs == "revoke-owned" else error.what
+
+
 def _with(error: VaultError, cause: str, fix: str, docs: str) -> VaultError:
     kind = LostAnswerError if isinstance(error, LostAnswerError) else VaultError
     return kind(error.what, status=error.status, errors=error.errors, cause=cause, fix=fix, docs=docs)
