@@ -206,7 +206,7 @@ def installed(site: Path, script: Path, python: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def environment_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A virtual environment, empty, but for a click that is no use to anybody."""
+    """A virtual environment that is empty."""
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([BASE, "-m", "venv", "--without-pip", str(folder)], check=True)
     yield folder
@@ -263,6 +263,25 @@ def test_a_folder_of_pythonpath_that_stepcreds_was_installed_into(
     for start in (way, (python, "-m", "stepcreds")):
         checks(started([*start, "config", "check"], folder, {"PYTHONPATH": path}), folder)
     assert traps.met() == []
+
+
+def test_libraries_in_a_folder_of_pythonpath_of_their_own(
+    environment_of_its_own: Path, tmp_path: Path, folder: Path
+) -> None:
+    """They could be anybody's. Nothing is tried, and it is said what to do."""
+    way = installed(tmp_path / "one", tmp_path / "bin/stepcreds", str(environment_of_its_own / "bin/python3"))
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one/click").rename(tmp_path / "two/click")
+    path = {"PYTHONPATH": f"{tmp_path / 'one'}:{tmp_path / 'two'}"}
+    for words, code in ((["config", "check"], 2), (["exec", "cloud", "--", "true"], 125)):
+        run = started([*way, *words], folder, path)
+        assert (run.returncode, run.stdout) == (code, "")
+        assert run.stderr == (
+            "stepcreds: error: stepcreds is not installed whole: there is no click\n"
+            "  cause: It was installed without its libraries, or they are in a folder of PYTHONPATH that stepcreds itself is not in. Such a folder is for the command alone.\n"
+            "  fix: Install it into an environment of its own (pipx install stepcreds), or all of it into one folder (pip install --target).\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine\n"
+        )
 
 
 # --- when it is done

@@ -13,16 +13,21 @@ if TYPE_CHECKING:
 STARVED = {12: "memory", 23: "file", 24: "file"}
 UNLOADED = {"failed to map segment": "memory", "cannot allocate memory": "memory", "Error 24": "file"}
 
+LIBRARIES = ("click", "requests", "urllib3", "yaml", "tabulate")
+
 
 def main() -> "NoReturn":
     """The console script: runs one command and exits with its code (see `exit_codes`)."""
     try:
         _run()
     except (MemoryError, OSError, ImportError) as error:
+        before_the_command = sys.argv[1:2] in (["exec"], ["action"])
+        if isinstance(error, ModuleNotFoundError) and error.name in LIBRARIES:
+            _miss(error.name, before_the_command)
         lacking = _lacking(error)
         if not lacking:
             raise
-        _give_up(lacking, sys.argv[1:2] in (["exec"], ["action"]))
+        _give_up(lacking, before_the_command)
 
 
 def _run() -> "NoReturn":
@@ -81,6 +86,19 @@ def _refuse(error: OSError, before_the_command: bool) -> "NoReturn":
         "  cause: A variable PYTHON* is set, or the working folder is where Python looks for its modules (-m); so "
         "stepcreds starts itself again without them.\n"
         f"  fix: Start it isolated: {sys.executable} -I -m stepcreds\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine\n"
+    )
+    sys.exit(125 if before_the_command else 2)
+
+
+def _miss(library: str, before_the_command: bool) -> "NoReturn":
+    """As above."""
+    sys.stderr.write(
+        f"stepcreds: error: stepcreds is not installed whole: there is no {library}\n"
+        "  cause: It was installed without its libraries, or they are in a folder of PYTHONPATH that stepcreds itself "
+        "is not in. Such a folder is for the command alone.\n"
+        "  fix: Install it into an environment of its own (pipx install stepcreds), or all of it into one folder (pip "
+        "install --target).\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#unsupported-machine\n"
     )
     sys.exit(125 if before_the_command else 2)
