@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 # Python's own functions over nested values, `repr` and `json.dumps` for two, give up at a depth that depends on who
 # called them. What is read here is answers of servers and claims of tokens, which need five levels.
@@ -17,13 +18,14 @@ def read(text: bytes) -> object:
         # Not raised on: a JSONDecodeError carries the text that it could not read.
         return None
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
         if not level:
             return value
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return None if level else value
+    return None
+
+
+def _inside(outer: object) -> Iterable[object]:
+    if isinstance(outer, dict):
+        return outer.values()
+    return outer if isinstance(outer, list) else ()
