@@ -90,7 +90,9 @@ def test_a_burst_is_one_request(pair: Starter, tmp_path: Path) -> None:
 
 def test_under_timeout_the_command_has_its_grace(pair: Starter, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    step = pair({"run": {"argv": signal_log(log, "SIGTERM=5")}}, before=["timeout", "1.5"])
+    step = pair({"run": {"argv": signal_log(log, "SIGTERM=5")}}, before=["timeout", "300"])
+    ready(log)
+    step.process.send_signal(signal.SIGALRM)  # its own timer's: the time is over
     assert step.wait() == 124
     assert step.outcome["exit_code"] == 5
     assert [line for line in lines_of(log)[1:] if line != "SIGCONT"] == ["SIGTERM"]
