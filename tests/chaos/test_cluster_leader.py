@@ -1,0 +1,222 @@
+"""A cluster of OpenBao that loses its leader at each stage of a step: killed, held up, stepping down.
+
+The step goes on with the leader that follows, and its credential is proven dead there. All rows share one cluster, which
+is whole again after each of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bao_cluster import ClusterStack
+from chaos_table import Tell
+from cluster_runs import DEAD, MEMBERS, REVOKED, ROLES, ClusterStep, jam
+from step_runs import of_kind, until
+
+from stepcreds.clock import SystemClock
+from stepcreds.config.model import VaultSettings
+from stepcreds.errors import VaultError
+from stepcreds.vault.client import Vault
+
+LOOKUP = "sys/leases/lookup"
+VERIFY = "database/creds/app-verify"
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[ClusterStack]:
+    with ClusterStack(3) as stack:
+        yield stack
+
+
+@pytest.fixture
+def cluster(whole: ClusterStack) -> Iterator[ClusterStack]:
+    yield whole
+    whole.cluster.mend()
+
+
+@pytest.fixture
+def step(cluster: ClusterStack, tmp_path: Path) -> Iterator[ClusterStep]:
+    made = ClusterStep(cluster, tmp_path)
+    yield made
+    made.close()
+
+
+def client(cluster: ClusterStack, *addresses: str) -> Vault:
+    settings = VaultSettings(addresses, None, cluster.cluster.ca_cert, None, None, False, "jwt", cluster.address)
+    vault = Vault(settings, SystemClock())
+    vault.login("app-verify", cluster.issuer.token(cluster.address))
+    return vault
+
+
+def test_the_leader_is_killed_while_the_command_runs(cluster: ClusterStack, step: ClusterStep, row: Tell) -> None:
+    leader = cluster.cluster.leader()
+    step.asks_first(leader)
+    with step.start() as running:
+        step.runs()
+        leader.kill()
+        killed = time.monotonic()
+        step.ends()
+        run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(row, "leader killed", "the command runs", run, killed)
+    cluster.cluster.mend()
+    step.is_over()
+
+
+@pytest.mark.chaos
+def test_a_standby_proves_nothing_of_what_it_has_not_heard_of(cluster: ClusterStack) -> None:
+    """Down while the lease was made, and alone afterwards, it says "invalid lease" of one that lives."""
+    nodes = cluster.cluster
+    leader = nodes.leader()
+    behind, other = nodes.others(leader)
+    vault = client(cluster, leader.address, other.address, behind.address)
+    earlier = vault.issue(VERIFY).lease_id
+    asked = {"lease_id": earlier}
+    until(
+        lambda: behind.ask("POST", LOOKUP, asked, cluster.cluster.root_token).status == 200, "it has what came before"
+    )
+    behind.kill()
+    lease = vault.issue(VERIFY).lease_id
+    for node in (leader, other):
+        node.kill()
+    behind.start()
+    asked = {"lease_id": lease}
+    until(
+        lambda: behind.says(LOOKUP, asked, cluster.cluster.root_token) == {"errors": ["invalid lease"]},
+        "it says what is not so",
+    )
+    vault.patience = 3.0
+    with pytest.raises(VaultError):
+        vault.lookup_lease(lease)
+    nodes.mend()
+    assert vault.lookup_lease(lease).alive
+    for each in (earlier, lease):
+        vault.revoke_lease(each)
+    vault.close()
+
+
+def test_a_standby_never_calls_a_lease_alive_that_was_revoked_through_it(cluster: ClusterStack) -> None:
+    leader = cluster.cluster.leader()
+    vault = client(cluster, *(node.address for node in cluster.cluster.others(leader)))
+    for _ in range(30):
+        lease = vault.issue(VERIFY).lease_id
+        vault.revoke_lease(lease)
+        assert vault.lookup_lease(lease).state == "gone"
+    vault.close()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("first", ["leader", "standby"])
+def test_the_leader_is_killed_while_it_issues(cluster: ClusterStack, step: ClusterStep, row: Tell, first: str) -> None:
+    """Whether there is a credential nobody knows: the first token is ended, and another one asks."""
+    leader = cluster.cluster.leader()
+    step.asks_first(leader if first == "leader" else cluster.cluster.others(leader)[0])
+    step.ends()
+    with step.start() as running, jam(cluster, MEMBERS) as jammed:
+        jammed.holds_up()
+        leader.kill()
+        killed = time.monotonic()
+        jammed.release()
+        run = running.wait()
+    step.check(run, 7, REVOKED, DEAD)
+    step.tell(row, "leader killed" if first == "leader" else "leader killed behind a standby", "issue", run, killed)
+    cluster.cluster.mend()
+    step.is_over()
+
+
+@pytest.mark.chaos
+def test_there_is_no_leader_at_the_login(cluster: ClusterStack, step: ClusterStep, row: Tell) -> None:
+    leader = cluster.cluster.leader()
+    step.asks_first(leader)
+    step.ends()
+    leader.kill()
+    killed = time.monotonic()
+    with step.start() as running:
+        run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(row, "leader killed", "login", run, killed)
+    step.is_over()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("first", ["leader", "standby"])
+def test_the_leader_is_killed_while_it_revokes(cluster: ClusterStack, step: ClusterStep, row: Tell, first: str) -> None:
+    leader = cluster.cluster.leader()
+    step.asks_first(leader if first == "leader" else cluster.cluster.others(leader)[0])
+    with step.start() as running:
+        step.runs()
+        with jam(cluster, MEMBERS) as jammed:
+            step.ends()
+            jammed.holds_up()
+            leader.kill()
+            killed = time.monotonic()
+            jammed.release()
+            run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(row, "leader killed" if first == "leader" else "leader killed behind a standby", "revoke", run, killed)
+    step.is_over()
+
+
+@pytest.mark.chaos
+def test_the_leader_is_killed_while_it_renews(cluster: ClusterStack, step: ClusterStep, row: Tell) -> None:
+    """The command outlives the first term of its credential, which still works then."""
+    leader = cluster.cluster.leader()
+    step.asks_first(leader)
+    step.lasts("20s")
+    with step.start() as running:
+        step.runs()
+        (issued,) = of_kind(step.config_file, "credential.issued")
+        end = time.monotonic() + 21
+        with jam(cluster, ROLES) as jammed:
+            jammed.holds_up()
+            leader.kill()
+            jammed.release()
+        while time.monotonic() < end:
+            time.sleep(0.1)
+        # Past its VALID UNTIL it would be refused as any other password is.
+        ends = cluster.sql("SELECT rolvaliduntil > now() FROM pg_roles WHERE rolname = :user", user=issued["db_user"])
+        assert ends == [[True]]
+        step.ends()
+        ended = time.monotonic()
+        run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(row, "leader killed", "renew", run, ended)
+    step.is_over()
+
+
+@pytest.mark.chaos
+def test_the_leader_steps_down(cluster: ClusterStack, step: ClusterStep, row: Tell) -> None:
+    leader = cluster.cluster.leader()
+    step.asks_first(leader)
+    with step.start() as running:
+        step.runs()
+        assert leader.ask("PUT", "sys/step-down", {}, cluster.cluster.root_token).status == 204
+        stepped = time.monotonic()
+        step.ends()
+        run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(row, "leader steps down", "the command runs", run, stepped)
+    step.is_over()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("first", ["leader", "standby"])
+def test_the_leader_is_held_up(cluster: ClusterStack, step: ClusterStep, row: Tell, first: str) -> None:
+    """It accepts connections and answers none: half of the time that a revocation has, and the next is asked."""
+    leader = cluster.cluster.leader()
+    step.asks_first(leader if first == "leader" else cluster.cluster.others(leader)[0])
+    with step.start() as running:
+        step.runs()
+        leader.hold()
+        held = time.monotonic()
+        step.ends()
+        run = running.wait()
+    step.check(run, 7, DEAD)
+    step.tell(
+        row, "leader hangs" if first == "leader" else "leader hangs behind a standby", "the command runs", run, held
+    )
+    cluster.cluster.mend()
+    step.is_over()
