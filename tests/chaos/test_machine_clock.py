@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def jumps(machine: Skewed, row: Tell, seconds: int, stage: str) -> None:
     (closed,) = of_kind(machine.config_file, "credential.closed")
     assert re.fullmatch(r"20\d\d-.*Z", closed["verified"]["time"])
     shown = machine.run("ledger", "show", str(machine.ledger)).stdout
-    assert (DEAD in shown, " -" in shown) == (True, False), shown
+    assert (DEAD in shown, re.search(r" -\d", shown)) == (True, None), shown
 
 
 @pytest.mark.chaos
@@ -83,13 +84,13 @@ def test_a_clock_that_jumps_while_the_command_runs(stack: Stack, tmp_path: Path,
             folder.mkdir()
             machine = machines[seconds] = scope.enter_context(Skewed(stack, folder))
             machine.change(ttl="10s")
+            # When the lease is shortened: by the old time its end is an hour away from where the new one sees it.
+            machine.at("renew", partial(machine.set, seconds))
             script = f"touch {machine.marker}; until test -e {folder}/end; do sleep 0.1; done; exit 7"
             step = scope.enter_context(machine.start("exec", "migrate", "--", "sh", "-c", script))
             steps[seconds] = step
-        for seconds, machine in machines.items():
+        for machine in machines.values():
             until(machine.marker.exists, "the command runs")
-            machine.began = time.monotonic()
-            machine.set(seconds)
         # Longer than it would live unrenewed.
         waited = time.monotonic() + 16
         until(lambda: time.monotonic() > waited, "sixteen seconds")
