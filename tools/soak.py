@@ -4,7 +4,8 @@
     make soak ARGS="--crowd 50 --steps 200 --kills 300 --json soak.json"
     make soak ARGS="--crowd 0 --steps 0 --seed 5 --repeat 4711"   # one kill of that seed again
 
-Exit code 1 and every violation in full where something did not hold; the folders of such kills are kept.
+Exit code 1 and every violation in full where something did not hold; the folders of such kills are kept. Ctrl-C among
+the kills ends them with their batch, and reports.
 """
 
 from __future__ import annotations
@@ -333,9 +334,12 @@ class Soak:
             kills = [plan.kill(number) for number in (range(asked.kills) if asked.repeat is None else [asked.repeat])]
         progress = Progress("kills", len(kills))
         start = time.monotonic()
-        for done, checked in enumerate(batches.run_all(kills, BATCH), 1):
-            self.tally.add(checked)
-            progress(min(done * BATCH, len(kills)), f"; {len(self.tally.violations)} violations")
+        try:
+            for done, checked in enumerate(batches.run_all(kills, BATCH), 1):
+                self.tally.add(checked)
+                progress(min(done * BATCH, len(kills)), f"; {len(self.tally.violations)} violations")
+        except KeyboardInterrupt:  # what is known by then is worth a report
+            self.figures["interrupted"] = True
         tally = self.tally
         self.violations += tally.violations
         self.figures["kills"] = {
