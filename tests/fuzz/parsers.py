@@ -44,7 +44,7 @@ from stepcreds.ledger.chain import check
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.verify import verify
 from stepcreds.printable import json_text, one_line, printable
-from stepcreds.redact import Redactor
+from stepcreds.redact import SHORTEST_VALUE, Redactor
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
 from stepcreds.vault import refusals, values
@@ -253,8 +253,9 @@ def text(data: bytes) -> None:
             assert not _UNSEEN.search(safe)
             assert not _COMMAND.search(safe)
     value, _, stream = data.partition(b"\0")
+    value = value.strip(b"\r\n")
     redacted = Redactor([Secret(text_of(value))]).redacted(stream)
-    assert len(value) < 4 or value.strip(b"\r\n") not in redacted or value.strip(b"\r\n") in b"***"
+    assert len(value) < SHORTEST_VALUE or value not in redacted or b"*" in value
 
 
 PARSERS: dict[str, Parser] = {

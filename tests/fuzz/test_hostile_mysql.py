@@ -85,7 +85,6 @@ def test_endless_rows_come_to_an_end(flood: Callable[[int], bytes]) -> None:
         assert failure(url) == TOO_LARGE
 
 
-@pytest.mark.chaos  # 14 s on a busy machine: PyMySQL takes its time with columns
 def test_endless_columns_come_to_an_end() -> None:
     many = packet(b"\xfe" + b"\xff" * 8, 1)
     with liar(server(packet(OK, 1), many, flood=lambda number: packet(COLUMN, number + 2))) as url:
