@@ -202,8 +202,10 @@ def lasting(stack: CrashStack, folder: Path) -> Iterator[tuple[int, int]]:
 
 def of_process(pid: int) -> Sample:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    rss = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    return Sample(rss, len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208 - numbers, not paths
+    rss = [int(line.split()[1]) for line in lines if line.startswith("VmRSS")]
+    if not rss:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return Sample(rss[0], len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208 - numbers, not paths
 
 
 def of_postgresql(postmaster: int) -> Sample:
