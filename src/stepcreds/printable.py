@@ -38,6 +38,6 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def json_text(value: object, default: Callable[[object], object] | None = None) -> str:
-    """`value` as JSON in several lines, in a form that no terminal and no CI's log reader takes for anything but text."""
+    """`value` as JSON, in a form that no terminal and no CI's log reader takes for anything but text."""
     # No line of it begins with a "::", and in JSON a '#' only ever stands inside of a text.
     return json.dumps(value, indent=2, default=default).replace("##", "#\\u0023")
