@@ -56,7 +56,7 @@ def test_a_clock_that_jumps(machine: Skewed, row: Tell, seconds: int, stage: str
 
 
 @pytest.mark.parametrize(
-    "seconds", [HOUR, -HOUR, *(pytest.param(seconds, marks=pytest.mark.chaos) for seconds in (YEAR, -YEAR))]
+    "seconds", [-HOUR, *(pytest.param(seconds, marks=pytest.mark.chaos) for seconds in (HOUR, YEAR, -YEAR))]
 )
 def test_a_clock_that_jumps_when_a_credential_is_issued(machine: Skewed, row: Tell, seconds: int) -> None:
     jumps(machine, row, seconds, "issue")

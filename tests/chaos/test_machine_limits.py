@@ -80,6 +80,7 @@ def test_files(machine: Machine, row: Tell) -> None:
     assert machine.worded(run) == ISSUED + PROVEN
 
 
+@pytest.mark.chaos
 def test_processes(machine: Machine, row: Tell) -> None:
     """RLIMIT_NPROC, which counts threads and all of a user's processes: here of one who has no others."""
     if IS_ROOT:
@@ -118,6 +119,7 @@ def test_memory(machine: Machine, row: Tell) -> None:
     row(f"{megabytes - 10} MB of address space at most", "any", "exit 125 or 126; nothing alive", None)
 
 
+@pytest.mark.chaos
 def test_no_core_is_dumped(machine: Machine, row: Tell, tmp_path: Path) -> None:
     """It would have the token and the password in it."""
     by_path = not Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/"))
