@@ -162,7 +162,7 @@ def github_claims() -> dict[str, object]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 256  # a test starts 200 steps at once
+    request_queue_size = 1024  # five hundred steps begin at once
     issuer: Issuer
 
 
