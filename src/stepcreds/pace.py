@@ -1,4 +1,4 @@
-"""Makes an HTTP answer come within a deadline, its head and its trailers too; it sends nothing and knows no server.
+"""Makes an HTTP answer come within a deadline, its head and its trailers too; it asks for nothing and knows no server.
 
 `http.client` gives each read of the socket the whole time-out anew, and reads for as long as a server sends
 "100 Continue", lines of a head, or trailers after a body: a byte now and then would keep its caller for ever.
@@ -11,10 +11,39 @@ from http.client import HTTPResponse
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Any
 
+from requests.adapters import HTTPAdapter
+
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from urllib3 import PoolManager
+
+
+class PacedAdapter(HTTPAdapter):
+    """One connection for `requests`, read while there are seconds `left`, that trusts for https what `context` does.
+
+    `requests` would add certifi's CAs to any context.
+    """
+
+    def __init__(self, left: Callable[[], float], context: ssl.SSLContext | None = None) -> None:
+        self._left = left
+        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **{**kwargs, **self._tls})
+        pace(self.poolmanager, self._left)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **self._tls, **kwargs)
+        if not known:
+            pace(manager, self._left)
+        return manager
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        pass
 
 
 def pace(manager: PoolManager, left: Callable[[], float]) -> None:

@@ -12,6 +12,8 @@ from hostile_vault import client
 
 from stepcreds.ci.http import RequestsHTTP
 from stepcreds.clock import SystemClock
+from stepcreds.config.model import VaultSettings
+from stepcreds.doctor.servers import servers
 from stepcreds.errors import VaultError
 
 pytestmark = pytest.mark.timeout(60)  # seconds; without a bound each of these takes for ever
@@ -75,3 +77,32 @@ def test_a_proxy_that_does_not_end_its_answer_is_none() -> None:
             vault.status()
         answer = RequestsHTTP({"HTTPS_PROXY": proxy}, SystemClock(), deadline=PATIENCE).ask("GET", there, {})
     assert answer.status == 0
+
+
+class Hurried(SystemClock):
+    """For whom ten seconds are one: doctor's patience is not to be waited out eleven times."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 10
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_doctor_does_not_wait_for_a_clock_that_does_not_come(name: str) -> None:
+    asked: list[int] = []
+    status = b'{"sealed": false, "initialized": true, "version": "2.7.2"}'
+
+    def script(connection: socket.socket) -> None:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            ENDLESS[name](connection)
+        else:
+            connection.recv(65536)
+            connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(status) + status)
+
+    with liar(script) as url:
+        address = f"http://127.0.0.1:{url.port}"
+        settings = VaultSettings((address,), None, None, None, None, False, "jwt", "https://vault.example")
+        found, link = servers(settings, Hurried())
+    assert [seen.ahead for seen in found] == [None]
+    assert (link.status, link.found) == ("ok", f"{address}: version 2.7.2, without TLS")
+    assert asked == [0, 1]

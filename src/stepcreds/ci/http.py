@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from stepcreds import __version__
@@ -161,43 +161,20 @@ def _session(secure: bool, left: Callable[[], float]) -> requests.Session:
     `create_default_context`, which from Python 3.13 on refuses private CAs that other clients on the machine accept.
     """
     import requests
-    from requests.adapters import HTTPAdapter
 
-    from stepcreds.pace import pace
+    from stepcreds.pace import PacedAdapter
 
     class Session(requests.Session):
         def get_redirect_target(self, resp: requests.Response) -> None:
             """None: with allow_redirects=False `requests` still reads the whole body of a redirect."""
 
-    class Paced(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            pace(self.poolmanager, left)
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            known = proxy in self.proxy_manager
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            if not known:
-                pace(manager, left)
-            return manager
-
-    class SystemTrust(Paced):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=_context(), **kwargs)
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            return super().proxy_manager_for(proxy, ssl_context=_context(), **kwargs)
-
-        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-            """Nothing: `requests` would add certifi's CAs."""
-
     session = Session()
     # No netrc, no proxies and CA bundles of the process's own environment: the one handed in counts.
     session.trust_env = False
     session.headers.update({"User-Agent": f"stepcreds/{__version__}", "Accept-Encoding": "identity"})
-    session.mount("http://", Paced())
+    session.mount("http://", PacedAdapter(left))
     if secure:  # only then is it worth the time to read the CAs
-        session.mount("https://", SystemTrust())
+        session.mount("https://", PacedAdapter(left, _context()))
     return session
 
 

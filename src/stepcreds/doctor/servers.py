@@ -17,6 +17,7 @@ from stepcreds.config.model import VaultSettings
 from stepcreds.doctor.certificate import end_of, soon
 from stepcreds.doctor.link import Link, NotLookedAtError, Remark, remarked
 from stepcreds.errors import VaultError
+from stepcreds.pace import pace
 from stepcreds.printable import one_line
 from stepcreds.vault.client import Vault
 from stepcreds.vault.failure import without_password
@@ -96,6 +97,8 @@ def _clock_and_certificate(settings: VaultSettings, address: str, clock: Clock) 
     """
     context, proxy = client_context(settings) if address.startswith("https://") else None, settings.proxies.get(address)
     pool = _through(proxy, context) if proxy else urllib3.PoolManager(ssl_context=context)
+    until = clock.monotonic() + PATIENCE / 2
+    pace(pool, lambda: until - clock.monotonic())
     ahead = end = None
     with pool, suppress(urllib3.exceptions.HTTPError, OSError, ValueError, TypeError):
         # What is not read yet keeps the connection from going back to its pool, where nobody could look at it.

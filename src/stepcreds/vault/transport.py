@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from stepcreds import __version__, foreign_json
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
-from stepcreds.pace import pace
+from stepcreds.pace import PacedAdapter
 from stepcreds.secret import Secret
 from stepcreds.vault.answer import Answer, NoAnswerError
 from stepcreds.vault.failure import no_answer
@@ -38,30 +37,6 @@ class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
         # With allow_redirects=False `requests` still reads the whole body of a redirect and parses where it goes.
         return None
-
-
-class _Adapter(HTTPAdapter):
-    """One connection, paced by `left`, and for https a TLS context of our own: `requests` would add certifi's CAs to
-    any other."""
-
-    def __init__(self, context: ssl.SSLContext | None, left: Callable[[], float]) -> None:
-        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
-        self._left = left
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **{**kwargs, **self._tls})
-        pace(self.poolmanager, self._left)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **self._tls, **kwargs)
-        if not known:
-            pace(manager, self._left)
-        return manager
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        pass
 
 
 class Transport:
@@ -181,11 +156,11 @@ class Transport:
             )
             if self._settings.namespace:
                 self._session.headers["X-Vault-Namespace"] = self._settings.namespace
-            self._session.mount("http://", _Adapter(None, self._left))
-        if address.startswith("https://") and not isinstance(self._session.adapters["https://"], _Adapter):
+            self._session.mount("http://", PacedAdapter(self._left))
+        if address.startswith("https://") and not isinstance(self._session.adapters["https://"], PacedAdapter):
             if self.context is None:
                 self.context = client_context(self._settings)
-            self._session.mount("https://", _Adapter(self.context, self._left))
+            self._session.mount("https://", PacedAdapter(self._left, self.context))
         return self._session
 
     def _left(self) -> float:
