@@ -15,7 +15,8 @@ from manual_clock import ManualClock
 from relay import Relay
 from stepcreds.clock import SystemClock
 from stepcreds.errors import LostAnswerError, VaultError
-from stepcreds.vault.calls import full_jitter, seconds_to_wait
+from stepcreds.secret import Secret
+from stepcreds.vault.calls import LONGEST_PAUSE, full_jitter, seconds_to_wait
 from stepcreds.vault.client import Vault
 from stepcreds.vault.values import LeaseState
 
@@ -391,32 +392,70 @@ def test_a_body_without_end_is_not_read_to_its_end(fake: FakeVault, client: Vaul
 
 
 def test_retry_after_in_seconds_is_honoured(fake: FakeVault, client: Vault, clock: ManualClock) -> None:
-    fake.fail("sys/leases/lookup", Fault(status=429, headers={"Retry-After": "12"}))
-    client.lookup_lease(LEASE)
+    fake.fail(LOGIN, Fault(status=429, headers={"Retry-After": "12"}))
+    client.login("full", fake.jwt())
     assert clock.slept == [12.0]
 
 
 def test_retry_after_as_a_date_is_honoured(fake: FakeVault, client: Vault, clock: ManualClock) -> None:
     at = formatdate(clock.now() + 9, usegmt=True)
-    fake.fail("sys/leases/lookup", Fault(status=503, headers={"Retry-After": at}))
-    client.lookup_lease(LEASE)
+    fake.fail(LOGIN, Fault(status=503, headers={"Retry-After": at}))
+    client.login("full", fake.jwt())
     assert clock.slept == [9.0]
 
 
 def test_a_wait_that_is_too_long_is_not_begun(fake: FakeVault, client: Vault, clock: ManualClock) -> None:
     body = b'{"errors":["request path \\"x\\": rate limit quota exceeded"]}'
-    fake.fail("sys/leases/lookup", Fault(status=429, headers={"Retry-After": "59"}, body=body))
+    fake.fail(LOGIN, Fault(status=429, headers={"Retry-After": "59"}, body=body))
     with pytest.raises(VaultError) as caught:
-        client.lookup_lease(LEASE)
+        client.login("full", fake.jwt())
     assert clock.slept == []
     assert caught.value.what == (
-        f'Vault at {fake.address} answered 429 to POST sys/leases/lookup: request path "x": rate limit quota exceeded'
+        f'Vault at {fake.address} answered 429 to POST {LOGIN}: request path "x": rate limit quota exceeded'
     )
     assert caught.value.cause == (
         "More requests came than the quota allows. It asks to wait 59 s, longer than this call may take."
     )
     assert caught.value.fix == ("Start fewer steps at once, or raise the quota:\n  bao list sys/quotas/rate-limit")
     assert caught.value.docs == "vault-quota"
+
+
+ENDS = ["revoke_lease", "queue_revocation", "lookup_lease", "revoke_accessor", "revoke_self"]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_long_wait_does_not_keep_a_credential_alive(
+    fake: FakeVault, client: Vault, clock: ManualClock, name: str
+) -> None:
+    path, call = CALLS[name]
+    fake.fail(path, *[Fault(status=503, headers={"Retry-After": "120"})] * 2)
+    call(client, fake)
+    assert clock.slept == [LONGEST_PAUSE, LONGEST_PAUSE]
+
+
+def test_what_was_not_waited_for_is_not_blamed(fake: FakeVault, client: Vault) -> None:
+    fake.fail("sys/leases/lookup", *[Fault(status=503, headers={"Retry-After": "120"}, body=b"{}")] * 100)
+    with pytest.raises(VaultError) as caught:
+        client.lookup_lease(LEASE)
+    assert caught.value.what == (
+        f"Vault at {fake.address} answered 503 to POST sys/leases/lookup (tried 10 times in 27 s)"
+    )
+    assert "asks to wait" not in caught.value.cause
+
+
+@pytest.mark.parametrize("name", ["login", *ENDS])
+def test_a_long_wait_is_the_word_of_one_address(fake: FakeVault, clock: ManualClock, name: str) -> None:
+    path, call = CALLS[name]
+    with FakeVault() as busy, logged_in(fake, clock):
+        vault = Vault(settings(busy.address, fake.address), clock, pause=lambda attempt: 1.0)
+        vault.use(Secret(next(iter(fake.tokens))))
+        busy.fail(path, Fault(status=503, headers={"Retry-After": "120"}))
+        fake.fail(path, Fault(status=503))
+        call(vault, fake)
+        vault.close()
+        assert fake.paths() == [f"POST {path}"] * 2
+        assert clock.slept == [1.0, 1.0]
+        assert len(busy.requests) == 1
 
 
 @pytest.mark.parametrize(

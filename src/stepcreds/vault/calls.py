@@ -65,11 +65,13 @@ class Calls:
         read_timeout: float,
         once: bool = False,
         consistent: bool = False,
+        ends: bool = False,
     ) -> Answer:
         """The first final answer before the monotonic second `until`.
 
         With `once`, the request is repeated only where Vault cannot have carried it out; `consistent` is as
-        `Transport.exchange` has it.
+        `Transport.exchange` has it. A Retry-After is the word of one address, which the others are asked before; where
+        the call `ends` something, it counts for `LONGEST_PAUSE` at most: a credential lives meanwhile.
 
         Raises `LostAnswerError` where `once` forbids another try, and `VaultError` where the time is up, where Vault
         cannot be reached and where it does not answer as Vault does.
@@ -77,11 +79,11 @@ class Calls:
         start = self._clock.monotonic()
         silent: dict[str, str] = {}
         hopeless: set[str] = set()
+        asked: dict[str, tuple[float, float]] = {}  # address -> seconds it asked to wait, and from when
         repeated = False
         attempt = 0
         while True:
             address = self._addresses[self.current]
-            asked = 0.0  # seconds the server asks to wait
             try:
                 answer = self._transport.exchange(
                     address, method, path, payload, token, read_timeout=read_timeout, until=until, consistent=consistent
@@ -97,18 +99,25 @@ class Calls:
                     return answer._replace(repeated=repeated)
                 failure = refusals.refused(answer, method, path)
                 doubt, final = _may_have_run(answer), False
-                asked = seconds_to_wait(answer.retry_after, self._clock.now())
+                seconds = seconds_to_wait(answer.retry_after, self._clock.now())
+                asked[address] = min(seconds, LONGEST_PAUSE) if ends else seconds, self._clock.monotonic()
             # Also where this call fails: the next one is not to begin at a server that hangs.
-            self.current = (self.current + 1) % len(self._addresses)
+            pause, now = self._pause(attempt), self._clock.monotonic()
+            waits = {name: seconds - (now - since) for name, (seconds, since) in asked.items()}
+            self.current = self._next(waits, pause)
             if once and doubt:
                 raise refusals.lost(failure, path)
             repeated = repeated or doubt
-            wait = max(self._pause(attempt), asked)
+            wait = max(pause, waits.get(self._addresses[self.current], 0.0))
             attempt += 1
-            now = self._clock.monotonic()
             if final or now + wait >= until:
-                raise refusals.out_of_time(failure, attempt, now - start, asked)
+                raise refusals.out_of_time(failure, attempt, now - start, 0.0 if ends or wait == pause else wait)
             self._clock.sleep(wait)
+
+    def _next(self, waits: Mapping[str, float], pause: float) -> int:
+        """The next address in turn of those that may be asked after `pause`; else the one that may be asked first."""
+        turns = [(self.current + step) % len(self._addresses) for step in range(1, len(self._addresses) + 1)]
+        return min(turns, key=lambda turn: max(pause, waits.get(self._addresses[turn], 0.0)))
 
 
 def _may_have_run(answer: Answer) -> bool:

@@ -184,6 +184,7 @@ class Vault:
             token=self._token,
             patience=timeout,
             read_timeout=read_timeout,
+            ends=True,
         )
         if answer.status != 204:
             raise lease_advice.explain_revoke(refusals.refused(answer, "POST", path))
@@ -195,7 +196,7 @@ class Vault:
         https://openbao.org/api-docs/system/leases/#revoke-lease
         """
         path = "sys/leases/revoke"
-        answer = self._post(path, {"lease_id": lease_id, "sync": False})
+        answer = self._post(path, {"lease_id": lease_id, "sync": False}, ends=True)
         if answer.status != 202:
             raise refusals.refused(answer, "POST", path)
 
@@ -205,7 +206,7 @@ class Vault:
         Every answer but these two is an error, and proves nothing.
         """
         path = "sys/leases/lookup"
-        answer = self._call("POST", path, {"lease_id": lease_id}, token=self._token, consistent=True)
+        answer = self._call("POST", path, {"lease_id": lease_id}, token=self._token, consistent=True, ends=True)
         if answer.status == 400 and answer.errors == ("invalid lease",):
             return LeaseState("gone")
         return values.lease_state(answer, path, lease_id)
@@ -213,7 +214,7 @@ class Vault:
     def revoke_self(self) -> None:
         """Revoke the token of this client. Its leases end lazily: revoke them first."""
         path = "auth/token/revoke-self"
-        answer = self._post(path, {})
+        answer = self._post(path, {}, ends=True)
         if answer.repeated and refusals.token_unknown(answer):
             return  # the request before this one did it, and its answer was lost
         values.expect(answer, "POST", path, 204)
@@ -221,7 +222,7 @@ class Vault:
     def revoke_accessor(self, accessor: str) -> Literal["revoked", "gone"]:
         """Revoke another token, and with it its leases; "gone" where there is no such token (any longer)."""
         path = "auth/token/revoke-accessor"
-        answer = self._post(path, {"accessor": accessor})
+        answer = self._post(path, {"accessor": accessor}, ends=True)
         warnings = (answer.body or {}).get("warnings") or ()
         if answer.status == 200 and "No token found with this accessor" in warnings:
             return "gone"
@@ -236,8 +237,8 @@ class Vault:
         self._token = login.token
         return login
 
-    def _post(self, path: str, payload: Mapping[str, Any]) -> Answer:
-        return self._call("POST", path, payload, token=self._token)
+    def _post(self, path: str, payload: Mapping[str, Any], *, ends: bool = False) -> Answer:
+        return self._call("POST", path, payload, token=self._token, ends=ends)
 
     def _call(
         self,
@@ -250,6 +251,7 @@ class Vault:
         read_timeout: float | None = None,
         once: bool = False,
         consistent: bool = False,
+        ends: bool = False,
     ) -> Answer:
         patience = self.patience if patience is None else patience
         now = self._clock.monotonic()
@@ -266,4 +268,5 @@ class Vault:
             read_timeout=read_timeout,
             once=once,
             consistent=consistent,
+            ends=ends,
         )
