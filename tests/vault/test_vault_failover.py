@@ -99,12 +99,23 @@ def test_a_quota_is_no_standby_that_is_behind(fake: FakeVault, client: Vault, cl
     assert clock.slept == [2.0]
 
 
-@pytest.mark.parametrize("index", ["x" * 1001, "caf\u00e9", "a\tb"])
+@pytest.mark.parametrize("index", ["x" * 1001, "caf\u00e9", "a\tb", "a, b", f"{INDEX}\r\nX-Vault-Index: {INDEX}"])
 def test_an_index_that_is_none_is_not_sent_on(fake: FakeVault, client: Vault, index: str) -> None:
     fake.fail(REVOKE, Fault(status=204, body=b"", headers={"X-Vault-Index": index}))
     client.revoke_lease(LEASE)
     client.lookup_lease(LEASE)
     assert headers(fake)[1:] == [(LOOKUP, None, None)]
+
+
+def test_an_error_says_nothing_of_the_storage(fake: FakeVault, client: Vault) -> None:
+    older = {"X-Vault-Index": "b2xkZXI="}
+    fake.fail(REVOKE, Fault(status=204, body=b"", headers={"X-Vault-Index": INDEX}))
+    fake.fail(LOOKUP, Fault(status=503, headers=older), Fault(status=403, body=b'{"errors":["no"]}', headers=older))
+    client.revoke_lease(LEASE)
+    with pytest.raises(VaultError):
+        client.lookup_lease(LEASE)
+    client.lookup_lease(LEASE)
+    assert headers(fake)[1:] == [(LOOKUP, INDEX, None)] * 3
 
 
 # What a standby says of a request that it handed on.

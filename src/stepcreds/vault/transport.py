@@ -129,9 +129,11 @@ class Transport:
             trouble = error
         if trouble is not None:
             raise no_answer(trouble, address, self._settings)
-        index = response.headers.get(INDEX, "")
-        if 0 < len(index) <= INDEX_LIMIT and index.isascii() and index.isprintable():
-            self.index = index
+        # An error says nothing of the storage. Two headers are one text to `requests`, and an index that OpenBao cannot
+        # read is to it one that it has seen (internal/http/index.go).
+        indexes = response.raw.headers.getlist(INDEX) if 200 <= response.status_code < 300 else []
+        if len(indexes) == 1 and 0 < len(indexes[0]) <= INDEX_LIMIT and _is_one_word(indexes[0]):
+            self.index = indexes[0]
         return _answer(address, response, raw, payload, token)
 
     def session(self, address: str) -> requests.Session:
@@ -175,6 +177,10 @@ class Transport:
             if self._clock.monotonic() > until:
                 raise NoAnswerError(address, "an answer that does not end", sent=True)
         return bytes(raw)
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and "," not in text
 
 
 def _answer(
