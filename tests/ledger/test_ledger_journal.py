@@ -361,6 +361,25 @@ def test_something_else_in_the_place_of_the_file(make: Callable[[Path], None], w
     assert refused(lambda: Journal.at(path, clock=ManualClock(NOW))) == expected
 
 
+def test_a_file_with_another_name_is_not_written_to(tmp_path: Path) -> None:
+    other = tmp_path / "of-somebody"
+    other.touch()
+    path = tmp_path / NAME
+    path.hardlink_to(other)
+    expected = (
+        f"The ledger file {path} has 2 names: it is a hard link",
+        "Somebody linked another file there, which would be written to; or the ledger's folder was copied with hard links.",
+        "Look at the file, and remove it from the folder; or copy it in place of the link: cp FILE NEW && mv NEW FILE",
+        "ledger",
+    )
+    assert refused(lambda: open_journal(tmp_path)) == expected
+    assert refused(lambda: Journal.at(path, clock=ManualClock(NOW))) == expected
+    assert other.read_bytes() == b""
+    other.unlink()
+    open_journal(tmp_path)
+    assert path.stat().st_size > 0
+
+
 @AS_ROOT
 def test_a_file_of_another_user(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)

@@ -138,6 +138,15 @@ class LedgerFile:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             raise not_a_file(self.path)
+        if status.st_nlink > 1:
+            raise LedgerError(
+                f"The ledger file {self.path} has {status.st_nlink} names: it is a hard link",
+                cause="Somebody linked another file there, which would be written to; or the ledger's folder was "
+                "copied with hard links.",
+                fix="Look at the file, and remove it from the folder; or copy it in place of the link: cp FILE NEW && "
+                "mv NEW FILE",
+                docs="ledger",
+            )
         if status.st_uid != os.geteuid():
             raise LedgerError(
                 f"The ledger file {self.path} belongs to user {status.st_uid}; this step runs as user {os.geteuid()}",
