@@ -95,7 +95,7 @@ def sound(profile: str) -> str:
 def test_a_sound_profile(step: Step, normal: Callable[[str], str]) -> None:
     done = step("doctor", "migrate")
     expected = f"{SEEN}\nprofile migrate\n{NOT_READ.replace('ROLE', 'migrate')}{sound('migrate')}{REVOKED}"
-    assert normal(done.stdout) == f"{expected}\nEvery link holds.\n"
+    assert normal(done.stdout) == (f"{expected}\nEvery link that was looked at holds; 2 were not (role, statements).\n")
     assert (done.stderr, done.returncode) == ("", 0)
 
 
@@ -472,6 +472,23 @@ def test_the_token_file_is_read_only_when_asked(stack: Stack, step: Step, tmp_pa
     assert under(asked.stdout, "role").startswith("✓ role        auth/jwt/role/app-verify fits this job\n")
 
 
+def test_outside_of_a_job(step: Step, stack: Stack) -> None:
+    laptop = dict.fromkeys(("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"), "")
+    done = step("doctor", "verify", **laptop)
+    assert under(done.stdout, "identity") == (
+        "✗ identity    There is no CI here that could say who this step is\n"
+        "  cause: No variable of a CI that stepcreds knows is set, nor is --id-token-file or STEPCREDS_ID_TOKEN.\n"
+        "  fix: On another CI, write its ID token to a file:\n"
+        "      stepcreds doctor --id-token-file FILE\n"
+        "    On your own machine there is no job to examine. With the Vault token that you logged in with, what a "
+        "credential can do:\n"
+        "      stepcreds scope --as-operator PROFILE\n"
+        f"  see: {DOCS}#no-identity\n"
+    )
+    assert under(done.stdout, "login") == "– login       not looked at: identity comes first\n"
+    assert (done.stderr, done.returncode) == ("", 1)
+
+
 @pytest.fixture
 def dead_port() -> int:
     with Relay(0) as relay:
@@ -485,7 +502,9 @@ def test_a_database_that_cannot_be_reached(stack: Stack, step: Step, config_file
     network = under(done.stdout, "network")
     assert network == (
         f"✗ network     127.0.0.1:{dead_port} refused the connection\n"
-        "  fix: check that this step can reach the profile's database\n"
+        "  cause: Nothing listens there: the server is down, or host or port is wrong.\n"
+        "  fix: Look at `database` of the profile, and at the network. From this machine:\n"
+        f"      nc -vz 127.0.0.1 {dead_port}\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#database\n"
     )
     assert under(done.stdout, "issue") == "– issue       not looked at: network comes first\n"

@@ -221,7 +221,7 @@ def test_a_session_at_mariadb_that_revocation_leaves(mariadb: MariaDB) -> None:
         session = OpenSession(profile, user.name, SystemClock())
         session.open(user.password)
         mariadb.administer(end.format(f"{user.name}@'%'"))
-        link = session.judge()
+        link = session.judge("")
         session.close()
         assert link.status == status
 

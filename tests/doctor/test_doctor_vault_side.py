@@ -145,6 +145,11 @@ def test_default_statements_leave_sessions_open_and_the_fix_ends_them(
         f"  fix: {INSTEAD}\n"
     )
     assert command(read) == {"revocation_statements": postgresql.revocation()}
+    assert under(seeing.stdout, "sessions") == (
+        f"! sessions    a session that was open outlived the revocation\n  cause: {STAYS}\n"
+        f"  fix: The command of `statements`, above.\n  see: {DOCS}#statements\n"
+    )
+    assert seeing.stdout.endswith("\n2 warnings: see above.\n")
     assert (mended.stdout[-19:], mended.returncode) == ("\nEvery link holds.\n", 0)
 
 

@@ -30,7 +30,7 @@ Examples:
   VAULT_TOKEN=… stepcreds doctor migrate   also reads the roles: whom they let in, and how they revoke
   stepcreds doctor migrate --bundle        and a file for whoever is to help, without secrets
 \b
-Exit codes: 0 every link holds; 1 one is broken, or there is a warning; 2 usage or configuration.
+Exit codes: 0 every link that was looked at holds; 1 one is broken, or there is a warning; 2 usage or configuration.
 """
 
 
@@ -89,7 +89,8 @@ def command(
     names = (profile,) if profile is not None else tuple(config.profiles)
     profiles = profiles_of(config, names)
     given = operator or any(variables.get(name) for name in VARIABLES)
-    token = operator_token(variables, config.vault, "--operator") if given else None
+    unasked = "" if operator else "doctor"
+    token = operator_token(variables, config.vault, "--operator", unasked=unasked) if given else None
     around = surroundings(config, variables, clock, new_uid(), started_by=os.getppid())
     if path is not None:
         secrets = (token,) if token is not None else ()

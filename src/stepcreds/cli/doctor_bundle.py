@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TextIO
 
 from stepcreds.cli.doctor_text import JsonReport
@@ -34,9 +35,22 @@ def bundle_path(given: Path, clock: Clock) -> Path:
             docs="bundle",
         )
     if os.path.lexists(given):
-        raise UsageError(f"--bundle {shown}: it is there already, and nothing is overwritten", docs="bundle")
+        raise UsageError(
+            f"--bundle {shown}: it is there already, and nothing is overwritten",
+            fix="Name another file, or a folder: a file in it gets the time in its name.",
+            docs="bundle",
+        )
+    folder = one_line(str(given.parent))
+    if not os.path.isdir(given.parent):  # noqa: PTH112 - as above
+        fix = f"Make it, or name a file elsewhere:\n  mkdir -p {quote(folder)}"
+        raise UsageError(f"--bundle {shown}: there is no folder {folder}", fix=fix, docs="bundle")
     if not os.access(given.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"--bundle {shown}: no file can be made in that folder", docs="bundle")
+        raise UsageError(
+            f"--bundle {shown}: no file can be made in that folder",
+            cause="This user may not write there, or its file system is mounted read-only.",
+            fix="Name a file in another folder: --bundle FILE.tar.gz",
+            docs="bundle",
+        )
     return given
 
 
@@ -79,7 +93,10 @@ class BundlingReport:
             return False
         self._says.write(f"\nBundle: {one_line(str(self._path))}\n")
         self._says.writelines(f"  {file:<19} {text}\n" for file, text in CONTENTS.items())
-        self._says.write("No secret is in it. It does tell who and where: look through it before you pass it on.\n")
+        self._says.write(
+            "Known secrets, and what looks like one, were replaced by ***. It does tell who and where: look through it "
+            "before you pass it on.\n"
+        )
         self._says.flush()
         return told
 

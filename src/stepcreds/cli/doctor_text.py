@@ -28,6 +28,7 @@ class TextReport:
         self._colour = colour
         self._plain = not _can_write(stream, "✓✗\u2013")
         self._broken = self._warnings = 0
+        self._skipped: list[str] = []  # names of links
 
     def profile(self, name: str) -> None:
         self._write(self._coloured(f"\nprofile {name}", _BOLD))
@@ -35,6 +36,8 @@ class TextReport:
     def link(self, link: Link) -> None:
         self._broken += link.status == "failed"
         self._warnings += link.status == "warning"
+        if link.status == "skipped":
+            self._skipped.append(link.name)
         mark, word, colour = _MARKS[link.status]
         shown = self._coloured(f"{word:<6}" if self._plain else mark, colour)
         self._write(f"{shown} {link.name:<10}  {printable(link.found)}")
@@ -50,8 +53,14 @@ class TextReport:
     def finish(self) -> bool:
         warnings = f"{self._warnings} warning{'' if self._warnings == 1 else 's'}" if self._warnings else ""
         found = ", ".join(filter(None, (f"{self._broken} broken" if self._broken else "", warnings)))
-        self._write("\n" + (f"{found}: see above." if found else "Every link holds."))
+        self._write("\n" + (f"{found}: see above." if found else self._sound()))
         return True
+
+    def _sound(self) -> str:
+        if not self._skipped:
+            return "Every link holds."
+        count = f"{len(self._skipped)} {'was' if len(self._skipped) == 1 else 'were'} not"
+        return f"Every link that was looked at holds; {count} ({', '.join(dict.fromkeys(self._skipped))})."
 
     def _table(self, rows: tuple[Row, ...]) -> None:
         widths = [max(len(printable(row[column])) for row in (_HEAD, *rows)) for column in range(3)]
@@ -108,9 +117,11 @@ class JsonReport:
 
     def document(self) -> dict[str, object]:
         """All of it; `findings` counts what is broken and what is warned of."""
-        counts = [sum(link["status"] == status for link in self._links) for status in ("failed", "warning")]
-        broken = counts[0] + bool(self._cut_short)
-        told = {"findings": broken + counts[1], "broken": broken, "warnings": counts[1]}
+        failed, warnings, skipped = (
+            sum(link["status"] == status for link in self._links) for status in ("failed", "warning", "skipped")
+        )
+        broken = failed + bool(self._cut_short)
+        told = {"findings": broken + warnings, "broken": broken, "warnings": warnings, "skipped": skipped}
         return {**told, "cut_short": self._cut_short, "links": self._links}
 
 

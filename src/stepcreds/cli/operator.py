@@ -36,8 +36,12 @@ def operator_option(command: Command) -> Command:
     )(command)
 
 
-def operator_token(environment: Mapping[str, str], vault: VaultSettings, flag: str = "--as-operator") -> Secret:
+def operator_token(
+    environment: Mapping[str, str], vault: VaultSettings, flag: str = "--as-operator", *, unasked: str = ""
+) -> Secret:
     """The caller's token: VAULT_TOKEN, BAO_TOKEN, else ~/.vault-token. `flag` is what asked for it.
+
+    `unasked` is the name of the command where nothing did: it takes the token of a variable that is set.
 
     Raises `UsageError` if there is none, or if it would go to a host that the environment does not name.
 
@@ -55,9 +59,12 @@ def operator_token(environment: Mapping[str, str], vault: VaultSettings, flag: s
     for text in vault.addresses:
         address = parse_address(text)
         if address.host not in hosts and not address.is_loopback:
+            variable = next((name for name in VARIABLES if environment.get(name)), "")
+            gives = f"{flag} would give your own Vault token"
+            if unasked:
+                gives = f"{variable} is set, and {unasked} would give it"
             raise UsageError(
-                f"{flag} would give your own Vault token to {text}, which stepcreds.yml names and your environment "
-                "does not",
+                f"{gives} to {text}, which stepcreds.yml names and your environment does not",
                 cause="Whoever can change that file on a branch could have your token so. It goes only to a host that "
                 f"{', '.join(ADDRESSES[:-1])} or {ADDRESSES[-1]} names, and to this machine.",
                 fix=f"If that is your Vault:\n  export VAULT_ADDR={text}\nIf your token has no part in this:\n  "

@@ -137,7 +137,8 @@ def _issued(
     own = operator_token(variables, config.vault) if as_operator else None
     given = operator or any(variables.get(name) for name in VARIABLES)
     report.progress = progress = Progress(sys.stderr, len(profiles))
-    asking = own or (operator_token(variables, config.vault, "--operator") if given else None)
+    unasked = "" if operator else "scope"
+    asking = own or (operator_token(variables, config.vault, "--operator", unasked=unasked) if given else None)
     return looking.look(
         looking.Order(profiles, everywhere, id_token_file, asking),
         surroundings(config, variables, clock, new_uid(), quiet=True, started_by=os.getppid(), operator_token=own),

@@ -1,4 +1,4 @@
-"""A support file: what doctor found and what it stands on, in one archive that holds no secret; it writes no file."""
+"""A support file: what doctor found and what it stands on, packed without known secrets; it writes no file."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ CONTENTS: Mapping[str, str] = {
     "actor, commit, lease ids",
 }
 _EXPLAINED = (
-    "A support file of stepcreds. It holds no password and no token: what looked like one was replaced by ***, and of\n"
-    "the environment it has the names alone. It does tell who and where: look through it before you pass it on.\n\n"
+    "A support file of stepcreds. Known secrets, and what looked like one, were replaced by ***; of the environment\n"
+    "it has the names alone. It does tell who and where: look through it before you pass it on.\n\n"
 )
 # What is known by its form, should it come from elsewhere than the environment.
 _FORMS = re.compile(

@@ -64,13 +64,17 @@ class Looker(Protocol):
 
 
 class OneCredential:
-    """What a step would get and have to end. `reach` is what is known of the token: None where nobody could ask."""
+    """What a step would get and have to end.
 
-    def __init__(self, examination: Looker, profile: Profile, reach: Reach | None) -> None:
+    `reach` is what is known of the token: None where nobody could ask. `statements` is the fix of that link, or "".
+    """
+
+    def __init__(self, examination: Looker, profile: Profile, reach: Reach | None, statements: str) -> None:
         self.of = examination
         self.profile = profile
         self.around = examination.around
         self.reach = reach
+        self.said_of_statements = statements
         self.credential: Credential | None = None
 
     def run(self) -> None:
@@ -160,7 +164,7 @@ class OneCredential:
         def sessions() -> Link:
             if self.credential is None or self.credential.engine is None:
                 raise NotLookedAtError("there is no database that could be asked")
-            return session.judge()
+            return session.judge(self.said_of_statements)
 
         def prove() -> str:
             if self.credential is None or ending is None:

@@ -15,7 +15,7 @@ from stepcreds.doctor import machine, servers
 from stepcreds.doctor.link import BrokenError, Link, NotLookedAtError, Report
 from stepcreds.doctor.operator import Operator
 from stepcreds.doctor.profile import OneProfile
-from stepcreds.errors import CancelledError, StepcredsError, UnsupportedError
+from stepcreds.errors import CancelledError, IdentityError, StepcredsError, UnsupportedError
 from stepcreds.model import Identity
 from stepcreds.printable import one_line
 from stepcreds.process.cancel import Cancelled
@@ -26,6 +26,14 @@ from stepcreds.session.step import Surroundings
 from stepcreds.session.takeover import take_over
 
 FINDING = 1
+# In place of the command lines of `exec`.
+_NOT_IN_A_JOB = (
+    "On another CI, write its ID token to a file:\n"
+    "  stepcreds doctor --id-token-file FILE\n"
+    "On your own machine there is no job to examine. With the Vault token that you logged in with, what a credential "
+    "can do:\n"
+    "  stepcreds scope --as-operator PROFILE"
+)
 
 
 def examine(
@@ -142,7 +150,12 @@ class Examination:
         return f"{config.source}: {', '.join(config.profiles)}"
 
     def identify(self) -> str:
-        self.identity = identify(self.around, self.id_token_file)
+        try:
+            self.identity = identify(self.around, self.id_token_file)
+        except IdentityError as error:
+            if error.docs == "no-identity":
+                error.fix = _NOT_IN_A_JOB
+            raise
         subject = one_line(str(self.identity.claims.get("sub") or "no subject"))
         return f"{self.identity.source}: {subject}, for {self.around.config.vault.audience}"
 

@@ -1,4 +1,7 @@
-"""The links "machine" and "ledger": what a step finds where it runs. It asks no server and leaves nothing behind."""
+"""The links "machine" and "ledger": what a step finds where it runs; it asks no server.
+
+It leaves nothing behind but the folder of the ledger.
+"""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ class OneProfile:
         self.around = examination.around
         self.settings = self.around.config.vault
         self.reach: token.Reach | None = None
+        self.said_of_statements = ""  # its fix
         self.given_back = False  # whether `policy` got as far as that
         self.own = Holding(new_uid(), profile.name, Secret(""), "")  # the token of `login`, which may not outlive us
 
@@ -50,7 +51,7 @@ class OneProfile:
             vault.close()
             self.of.keeper.release(self.own.credential_uid)
         look("network", self.network)
-        OneCredential(self.of, self.profile, self.reach).run()
+        OneCredential(self.of, self.profile, self.reach, self.said_of_statements).run()
 
     def operator(self, path: str) -> Operator:
         if self.of.operator is None:
@@ -69,7 +70,10 @@ class OneProfile:
         mount, word, name = self.profile.creds.rpartition("/creds/")
         if self.profile.database is None or not word:
             raise NotLookedAtError("no statements of a database end this credential")
-        return statements.judge(self.operator(f"{mount}/roles/{name}").role_of(self.profile.creds), self.profile)
+        role = self.operator(f"{mount}/roles/{name}").role_of(self.profile.creds)
+        link = statements.judge(role, self.profile)
+        self.said_of_statements = link.error.fix if link.error is not None else ""
+        return link
 
     def login(self, vault: Vault) -> Link:
         self.logged_in = login = log_in(self.around, self.of.identity, self.profile, vault)

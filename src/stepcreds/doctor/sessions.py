@@ -47,14 +47,19 @@ class OpenSession:
         except StepcredsError as error:
             self.failure = error.what
 
-    def judge(self) -> Link:
-        """After the revocation. Raises `NotLookedAtError` where there was no session."""
+    def judge(self, said: str) -> Link:
+        """After the revocation; `said` is the fix of the link "statements". Raises `NotLookedAtError` where there was
+        no session.
+        """
         if self.session is None:
             raise NotLookedAtError(f"no second session could be opened: {self.failure}")
         if not self.is_open():
             return Link("sessions", "ok", "revocation alone ended a session that was open")
         found = "a session that was open outlived the revocation"
-        return remarked("sessions", found, [sessions_stay(self.profile, self.works_as)])
+        remark = sessions_stay(self.profile, self.works_as)
+        if remark.fix in said:
+            remark = remark._replace(fix="The command of `statements`, above.")
+        return remarked("sessions", found, [remark])
 
     def is_open(self) -> bool:
         """Nothing is asked that needs the user to be there: a session of a role that is gone cannot say whose it is."""
