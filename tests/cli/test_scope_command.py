@@ -701,7 +701,12 @@ def test_a_database_that_nobody_reaches_is_no_profiles(elsewhere: Step) -> None:
         port = shut.getsockname()[1]
     run = elsewhere("scope", "--as-user", "U", U=f"postgresql://a:hunter2@127.0.0.1:{port}/shop?sslmode=disable")
     assert re.findall("Vault|profile|hunter2", run.stdout) == []
-    assert "  fix: check that this machine can reach the database\n" in run.stdout
+    assert (
+        f"stepcreds scope: U: UNMEASURABLE: 127.0.0.1:{port} refused the connection\n"
+        "  cause: Nothing listens there: the server is down, or host or port is wrong.\n"
+        "  fix: Look at the URL in U, and at the network. From this machine:\n"
+        f"      nc -vz 127.0.0.1 {port}\n"
+    ) in run.stdout
     assert (run.stderr, run.returncode) == ("", 1)
 
 

@@ -72,7 +72,7 @@ def unmeasured(reason: str) -> dict[str, Any]:
 
 
 def without_hosts(text: str) -> str:
-    return re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
+    return re.sub(r"127\.0\.0\.1[: ]\d+", "HOST", text)
 
 
 def findings(text: str) -> list[str]:
@@ -192,7 +192,8 @@ def test_a_database_that_cannot_be_reached_to_measure(sweep: Sweep) -> None:
     sweep.check(run, code=125, ran=False, verdicts=[DEAD])
     assert without_hosts(unannotated(run.stderr)) == (
         f"{ENDED}stepcreds: error: The credential of profile migrate could not be measured: HOST closed the connection\n"
-        "  fix: check that this step can reach the profile's database\n"
+        "  fix: Look at `database` of the profile, and at the network. From this machine:\n"
+        "      nc -vz HOST\n"
         "    Or accept that nobody looks at what it can do: profiles.migrate.measure: off\n"
         f"  see: {DOCS}#not-measured\n"
     )

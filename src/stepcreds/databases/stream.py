@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
+from shlex import quote
 
 from stepcreds.clock import Clock
 from stepcreds.errors import DatabaseError
@@ -97,9 +98,9 @@ class Stream:
         except ssl.SSLCertVerificationError as error:
             raise TLSError(
                 f"the certificate of {self.where} was not accepted: {one_line(error.verify_message)}",
-                cause="it is signed by another CA than sslrootcert holds (the system's, where there is none), is made"
-                " for another name, or has expired; or somebody else answers",
-                fix="give the CA's certificate with sslrootcert=, and use the host name that the certificate is for",
+                cause="It is signed by another CA than sslrootcert holds (the system's, where there is none), is made"
+                " for another name, or has expired; or somebody else answers.",
+                fix="Give the CA's certificate with sslrootcert=, and use the host name that the certificate is for.",
                 docs="database-tls",
             ) from None
         except TimeoutError as error:
@@ -139,7 +140,9 @@ def connect_tcp(host: str, port: int, deadline: Deadline) -> socket.socket:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise UnreachableError(
-            f"the name of {where} cannot be resolved", fix="check the host of the profile's database", docs="database"
+            f"the name of {where} cannot be resolved",
+            fix="Look at the host in `database` of the profile.",
+            docs="database",
         ) from None
     failure: OSError = TimeoutError()
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -172,16 +175,24 @@ def _timeout(deadline: Deadline, where: str) -> float:
 
 
 def _unreachable(where: str, error: OSError, deadline: Deadline) -> UnreachableError:
+    cause = ""
     if isinstance(error, TimeoutError):
         what = f"{where} did not answer within {deadline.seconds:g} s"
+        cause = "The server is down or busy, a firewall drops what is sent to it, or the address is not its own."
     elif isinstance(error, ConnectionRefusedError):
         what = f"{where} refused the connection"
+        cause = "Nothing listens there: the server is down, or host or port is wrong."
     elif isinstance(error, ConnectionError):
         what = f"{where} closed the connection"
     else:
         what = f"{where} cannot be reached: {_reason(error)}"
+    host, _, port = where.rpartition(":")
     return UnreachableError(
-        what, cause="", fix="check that this step can reach the profile's database", docs="database"
+        what,
+        cause=cause,
+        fix="Look at `database` of the profile, and at the network. From this machine:\n"
+        f"  nc -vz {quote(host.strip('[]'))} {port}",
+        docs="database",
     )
 
 

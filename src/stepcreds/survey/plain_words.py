@@ -32,7 +32,8 @@ def of_user(measured: Measured, user: str) -> Measured:
 def of_error(error: StepcredsError, variable: str) -> StepcredsError:
     """`error`, which is about no step and no profile, but the URL in `variable`."""
     error.what = error.what.replace("The credential of profile", "The credential in", 1)
-    fix = error.fix.replace("this step can", "this machine can").replace("the profile's database", "the database")
+    fix = error.fix.replace("`database` of the profile", f"the URL in {variable}")
+    fix = fix.replace("the profile's database", "the database")
     error.fix = fix or f"look at the URL in {variable}: user, password, host, port and database"
     return error
 
