@@ -60,7 +60,13 @@ def test_an_unknown_profile(step: Step, config_file: Path, command: list[str]) -
 
 def test_a_profile_that_is_asked_for_twice(step: Step, command: list[str]) -> None:
     run = step("exec", "verify", "--also", "verify", "--", *command)
-    assert (run.returncode, said(run.stderr)) == (125, "stepcreds: error: The profile verify is asked for twice\n")
+    assert (run.returncode, said(run.stderr)) == (
+        125,
+        "stepcreds: error: The profile verify is asked for twice\n"
+        "  cause: There is one credential for each profile.\n"
+        "  fix: Name it once: --also counts, and so does the Action's `also`.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#configuration\n",
+    )
 
 
 USAGE = "Usage: stepcreds exec [OPTIONS] PROFILE COMMAND...\nTry 'stepcreds exec --help' for help.\n\n"

@@ -77,7 +77,12 @@ def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:
                 docs="configuration",
             )
         if name in names[:position]:
-            raise UsageError(f"The profile {name} is asked for twice")
+            raise UsageError(
+                f"The profile {name} is asked for twice",
+                cause="There is one credential for each profile.",
+                fix="Name it once: --also counts, and so does the Action's `also`.",
+                docs="configuration",
+            )
     return tuple(config.profiles[name] for name in names)
 
 
