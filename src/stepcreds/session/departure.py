@@ -34,7 +34,8 @@ def depart(custody: Custody, *, around: Surroundings, wants_summary: bool = Fals
             CancelledError(
                 f"This step is still busy {STAYS:.0f} seconds after {custody.reason}",
                 cause="It holds no credential. A server, or the disk that the ledger is on, does not answer.",
-                fix="Nothing has to be ended. What it waits for, it waits for in the background, and not for long.",
+                fix="Nothing has to be ended. What it waits for, it waits for in the background, for a server "
+                f"{PATIENCE:.0f} seconds at most.",
                 docs="carried-on",
             )
         )
