@@ -26,7 +26,7 @@ from stepcreds.devstack.stack import Stack
 if TYPE_CHECKING:
     from runner import Repository
 
-pytest_plugins = ("chaos_table",)
+pytest_plugins = ("chaos_table", "chaos_fixtures")
 
 # Modules of shared tests: their assertions, too, are to show what they compared.
 pytest.register_assert_rewrite(

@@ -51,7 +51,7 @@ STAGES = (
     "give back",
     "any",  # from the start to the end
 )
-_OUTCOME = re.compile(r"(exit \d+( or \d+)?|\d+ kills); \S")
+_OUTCOME = re.compile(r"(exit \d+|\d+ kills); \S")
 
 
 class Row(NamedTuple):
@@ -99,17 +99,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     told = [(report, value) for report in reports for name, value in report.user_properties if name == _PROPERTY]
     if not told:
         return
-    lines = {
+    lines: set[tuple[str, ...]] = {
         (fault, stage, outcome, "" if seconds is None else f"{seconds:.1f}", "" if report.passed else "FAILED")
         for report, (fault, stage, outcome, seconds) in told
     }
+    ordered = sorted(lines, key=_place)
+    headers = ("fault", "stage", "outcome", "dead after (s)", "")
     terminalreporter.section("fault, stage, outcome")
-    terminalreporter.write_line(
-        tabulate(
-            sorted(lines, key=_place),
-            headers=("fault", "stage", "outcome", "dead after (s)", ""),
-            disable_numparse=True,
-        )
-    )
-    slowest = max((float(line[3]) for line in lines if line[3]), default=0.0)
-    terminalreporter.write_line(f"{len(lines)} rows; the longest life after a fault: {slowest:.1f} s")
+    terminalreporter.write_line(tabulate(ordered, headers=headers, disable_numparse=True))
+    measured = [float(line[3]) for line in lines if line[3]]
+    slowest = f"; the longest life after a fault: {max(measured):.1f} s" if measured else ""
+    terminalreporter.write_line(f"{len(lines)} rows{slowest}")

@@ -13,10 +13,9 @@ from bao_cluster import ClusterStack, Node
 from chaos_table import Tell
 from deaths import Deaths
 from step_runs import Running, reconfigure, until, verdicts
+from sweep_runs import EXPIRES, outcome
 
 from stepcreds.devstack.postgresql import SUPERUSER
-
-DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
 
 
 class ClusterStep:
@@ -71,8 +70,7 @@ class ClusterStep:
         assert self.stack.leases("database/creds/app-migrate") == []
 
     def tell(self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float) -> None:
-        verdict = ", ".join(dict.fromkeys(self.verdicts())) or "no credential on record"
-        row(fault, stage, f"exit {run.returncode}; {verdict}", self.deaths.after(since))
+        row(fault, stage, outcome(run, self.verdicts()), self.deaths.after(since))
 
     def verdicts(self) -> list[str]:
         return [EXPIRES if each.startswith(EXPIRES) else each for each in verdicts(self.config_file)]

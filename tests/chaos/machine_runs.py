@@ -9,30 +9,24 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from pair_runs import pairs_of_nobody
-from step_runs import Running, normalised
-from sweep_runs import TIMEOUT, Sweep
+from step_runs import Placed, Running, normalised
+from sweep_runs import TIMEOUT, Sweep, through
 
 from faulty_vault import FaultyVault, Request
 from stepcreds.devstack.stack import Stack
 
 IS_ROOT = os.geteuid() == 0
-ISSUED = "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
-PROVEN = "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
-ENDED = "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"  # before its command
-DEAD = "proven dead"
 BEFORE_THE_ISSUE = ["login", "probe", "revoke-self"]
 SMALL = 1 << 20  # bytes
 WHOLE = ["login", "probe", "issue", "revoke", "lookup", "revoke-self"]
 OF_THIS_TREE = (sys.executable, "-m", "stepcreds")
-_HERE = Path(__file__).parents[2]
 _OWN_MOUNTS = ("unshare", "--mount", "--propagation=private", *(() if IS_ROOT else ("--user", "--map-root-user")))
 
 
@@ -99,42 +93,24 @@ class Staged(FaultyVault):
         return answer
 
 
-class Placed(Running):
-    """A step whose command line is whole: with what stands before stepcreds, setpriv(1), nsenter(1), prlimit(1)."""
-
-    def __init__(self, stack: Stack, folder: Path, *command_line: str, **variables: str | None) -> None:
-        merged = {**stack.environment(), **variables}
-        self.process = subprocess.Popen(
-            command_line,
-            cwd=folder,
-            env={name: value for name, value in merged.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
 AnyMachine = TypeVar("AnyMachine", bound="Machine")
 
 
 class Machine(Sweep):
-    """A sweep whose steps are `before` and `stepcreds`, and then their own words. `began` is when the last of them did, or
-    when `at` had something happen to the machine."""
+    """A sweep whose steps are `before` and `stepcreds`, and then their own words."""
 
     vault: Staged
 
-    def __init__(
-        self, stack: Stack, folder: Path, before: Sequence[str] = (), stepcreds: Sequence[str] = OF_THIS_TREE
-    ) -> None:
+    def __init__(self, stack: Stack, folder: Path, before: Sequence[str] = (), python: str = sys.executable) -> None:
         super().__init__(stack, folder)
         self.vault.close()
         self.vault = Staged(stack.address)
         self.change(address=self.vault.address)
         self.before = tuple(before)
-        self.stepcreds = tuple(stepcreds)
+        self.stepcreds = OF_THIS_TREE if python == sys.executable else through(python)
         self.ledger = folder / ".stepcreds"
-        self.began = 0.0  # monotonic seconds
+        # When something happened to the machine in mid-step (monotonic seconds); None: it was so from the start.
+        self.struck: float | None = None
 
     def __enter__(self: AnyMachine) -> AnyMachine:
         return self
@@ -147,13 +123,17 @@ class Machine(Sweep):
         """Have `act` happen once, between what OpenBao does at `stage` and its answer."""
 
         def now() -> None:
-            self.began = time.monotonic()
+            self.strike()
             act()
 
         self.vault.acts[stage] = now
 
+    def strike(self) -> None:
+        """Now something happens to the machine."""
+        self.struck = time.monotonic()
+
     def start(self, *arguments: str, **variables: str | None) -> Running:
-        self.began = time.monotonic()
+        self.struck = None
         words = arguments or ("exec", "migrate", "--", *self.command)
         line = (*self.before, *self.stepcreds, *words)
         return Placed(self.stack, self.folder, *line, **{"VAULT_CLIENT_TIMEOUT": TIMEOUT, **variables})
@@ -196,20 +176,6 @@ def complaint(what: str, *, cause: str = "", fix: str = "", docs: str = "ledger"
     lines += [f"  {name}: {text}" for name, text in (("cause", cause), ("fix", fix)) if text]
     lines += [f"  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#{docs}", ""]
     return "\n".join(lines)
-
-
-@contextmanager
-def machine_of_nobody(stack: Stack) -> Iterator[Machine]:
-    """One whose steps are a user's without privileges, whom modes and limits bind: to root they mean little."""
-    with pairs_of_nobody() as place:
-        stepcreds: tuple[str, ...] = OF_THIS_TREE
-        if place.python != sys.executable:  # one that has none of our packages
-            paths = [str(_HERE / "src"), str(_HERE / "vendor")]
-            code = f"import sys; sys.path += {paths}; from stepcreds.cli import main; main()"
-            stepcreds = (place.python, "-I", "-c", code)
-        with Machine(stack, place.folder, place.before, stepcreds) as made:
-            yield made
-        assert made.alive() == set()
 
 
 def _empty(folder: Path) -> None:

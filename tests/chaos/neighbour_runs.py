@@ -6,19 +6,15 @@ import json
 import os
 import stat
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from pair_runs import pairs_of_nobody
-from step_runs import STAYING, Running, reporting
-from sweep_runs import TIMEOUT, Sweep
+from step_runs import STAYING, Placed, Running, reporting
+from sweep_runs import TIMEOUT, Sweep, through
 
 from stepcreds.devstack.stack import Stack
 
-_REPOSITORY = Path(__file__).parents[2]
 _NEIGHBOUR = str(Path(__file__).parent / "neighbour.py")
 # The password that the lock sets leaves its process as a verifier only; it is made of 32 random bytes, which are these.
 LOCK = b"canary of the lock's own passwor"
@@ -38,11 +34,9 @@ class Neighbourhood(Sweep):
 
     def start(self, *arguments: str, **variables: str | None) -> Running:
         words = arguments or ("exec", "migrate", "--", *self.command)
-        paths = [] if self.python == sys.executable else [str(_REPOSITORY / "src"), str(_REPOSITORY / "vendor")]
-        code = f"import sys; sys.path[:0] = {paths}; {_KNOWN}from stepcreds.cli import main; main()"
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "XDG_RUNTIME_DIR": None}
         variables = {"VAULT_CLIENT_TIMEOUT": TIMEOUT, **own, **variables}
-        return Placed(self.stack, self.folder, *self.before, self.python, "-I", "-B", "-c", code, *words, **variables)
+        return Placed(self.stack, self.folder, *self.before, *through(self.python, _KNOWN), *words, **variables)
 
     def staying(self) -> list[str]:
         """A command that writes its environment to `report` in the folder, and stays until it is ended."""
@@ -83,32 +77,6 @@ class Neighbourhood(Sweep):
                 content = place.read_bytes()
                 found += [str(place)] * any(canary in content for canary in canaries)
         return found
-
-
-class Placed(Running):
-    """A step whose command line is whole, with what stands before stepcreds."""
-
-    def __init__(self, stack: Stack, folder: Path, *command_line: str, **variables: str | None) -> None:
-        merged: dict[str, Any] = {**stack.environment(), **variables}
-        self.process = subprocess.Popen(
-            command_line,
-            cwd=folder,
-            env={name: value for name, value in merged.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@contextmanager
-def neighbourhood(stack: Stack) -> Iterator[Neighbourhood]:
-    """Nothing that its steps were given is left after it."""
-    with pairs_of_nobody() as place:
-        made = Neighbourhood(stack, place.folder, place.before, place.python)
-        with made:
-            yield made
-        assert made.alive() == set()
 
 
 def _files(*folders: Path) -> list[Path]:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from chaos_table import Tell
+from chaos_table import Tell, exit_code
 from deaths import Deaths
+from pair_runs import pairs_of_nobody
 from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
 from faulty_vault import FaultyVault, Rule
 from stepcreds.devstack.stack import Stack
 
+_REPOSITORY = Path(__file__).parents[2]
 TTL = 120  # seconds; of both profiles
 # Long enough for two tries by a busy machine, and short enough to wait for in vain.
 TIMEOUT = "3s"
-MIGRATE = "database/creds/app-migrate"
+RUNS = "the command runs"
+# How a credential ends on record; the third goes on with a time.
+DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
+# What a step says, with a word for all that differs from run to run.
+ISSUED = "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
+PROVEN = "stepcreds: migrate: proven dead N s after the command ended (lease lookup and refused logins)\n"
+ENDED = "stepcreds: migrate: proven dead (lease lookup and refused logins)\n"  # before its command
 
 
 class Expected(NamedTuple):
@@ -167,13 +175,14 @@ class Sweep:
         return ["expires at" if verdict.startswith("expires at") else verdict for verdict in verdicts(self.config_file)]
 
     def tell(
-        self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float | Rule
+        self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float | Rule | None
     ) -> None:
         """A line of the chaos table: how the step ended, and how long its users lived after `since` (monotonic seconds,
-        or when a rule was first met). It waits for their end: what leaves one alive has it ended before, by `check`."""
+        or when a rule was first met; None: the fault was there before the step). It waits for their end: what leaves one
+        alive has it ended before, by `check`."""
         moment = since.first_met if isinstance(since, Rule) else since
-        said = ", ".join(dict.fromkeys(self.verdicts())) or "no credential on record"
-        row(fault, stage, f"exit {run.returncode}; {said}", self.deaths.after(moment, set(self.vault.issued.values())))
+        seconds = None if moment is None else self.deaths.after(moment, set(self.vault.issued.values()))
+        row(fault, stage, outcome(run, self.verdicts()), seconds)
 
     def close(self) -> None:
         if not self._shares_deaths:
@@ -193,11 +202,39 @@ class Sweep:
         self.close()
 
 
+def outcome(run: subprocess.CompletedProcess[str], verdicts: Sequence[str]) -> str:
+    """How a step ended, as the chaos table says it."""
+    return f"exit {exit_code(run.returncode)}; {', '.join(dict.fromkeys(verdicts)) or 'no credential on record'}"
+
+
+AnySweep = TypeVar("AnySweep", bound=Sweep)
+
+
+@contextmanager
+def leaving_nothing(sweep: AnySweep) -> Iterator[AnySweep]:
+    """After it nothing that it issued is left, whatever happened in it."""
+    with sweep:
+        yield sweep
+    assert sweep.alive() == set()
+
+
 @contextmanager
 def swept(
     stack: Stack, folder: Path, vault: FaultyVault | None = None, deaths: Deaths | None = None
 ) -> Iterator[Sweep]:
-    """A sweep after which nothing that it issued is left, whatever happened in it."""
-    with Sweep(stack, folder, vault, deaths) as sweep:
+    with leaving_nothing(Sweep(stack, folder, vault, deaths)) as sweep:
         yield sweep
-    assert sweep.alive() == set()
+
+
+@contextmanager
+def of_nobody(kind: Callable[[Stack, Path, Sequence[str], str], AnySweep], stack: Stack) -> Iterator[AnySweep]:
+    """One whose steps are a user's without privileges, whom modes and limits bind: to root nothing is refused."""
+    with pairs_of_nobody() as place, leaving_nothing(kind(stack, place.folder, place.before, place.python)) as sweep:
+        yield sweep
+
+
+def through(python: str, first: str = "") -> tuple[str, ...]:
+    """stepcreds of this tree by another Python, which may have none of our packages; `first` is done before."""
+    paths = [] if python == sys.executable else [str(_REPOSITORY / name) for name in ("src", "vendor")]
+    code = f"import sys; sys.path[:0] = {paths}; {first}from stepcreds.cli import main; main()"
+    return (python, "-I", "-B", "-c", code)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from bao_cluster import ClusterStack
 from chaos_table import Tell
-from cluster_runs import DEAD, MEMBERS, REVOKED, ROLES, ClusterStep, jam
+from cluster_runs import MEMBERS, ROLES, ClusterStep, jam
 from step_runs import of_kind, until
+from sweep_runs import DEAD, REVOKED, RUNS
 
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
@@ -44,6 +45,11 @@ def step(cluster: ClusterStack, tmp_path: Path) -> Iterator[ClusterStep]:
     made.close()
 
 
+def told(fault: str, first: str) -> str:
+    """The fault as the table has it; `first` is the node that the step asks first."""
+    return f"cluster: {fault}{', a standby is asked' if first == 'standby' else ''}"
+
+
 def client(cluster: ClusterStack, *addresses: str) -> Vault:
     settings = VaultSettings(addresses, None, cluster.cluster.ca_cert, None, None, False, "jwt", cluster.address)
     vault = Vault(settings, SystemClock())
@@ -61,7 +67,7 @@ def test_the_leader_is_killed_while_the_command_runs(cluster: ClusterStack, step
         step.ends()
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, "leader killed", "the command runs", run, killed)
+    step.tell(row, "cluster: leader killed", RUNS, run, killed)
     cluster.cluster.mend()
     step.is_over()
 
@@ -122,7 +128,7 @@ def test_the_leader_is_killed_while_it_issues(cluster: ClusterStack, step: Clust
         jammed.release()
         run = running.wait()
     step.check(run, 7, REVOKED, DEAD)
-    step.tell(row, "leader killed" if first == "leader" else "leader killed behind a standby", "issue", run, killed)
+    step.tell(row, told("leader killed", first), "issue", run, killed)
     cluster.cluster.mend()
     step.is_over()
 
@@ -137,7 +143,7 @@ def test_there_is_no_leader_at_the_login(cluster: ClusterStack, step: ClusterSte
     with step.start() as running:
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, "leader killed", "login", run, killed)
+    step.tell(row, "cluster: leader killed", "login", run, killed)
     step.is_over()
 
 
@@ -156,7 +162,7 @@ def test_the_leader_is_killed_while_it_revokes(cluster: ClusterStack, step: Clus
             jammed.release()
             run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, "leader killed" if first == "leader" else "leader killed behind a standby", "revoke", run, killed)
+    step.tell(row, told("leader killed", first), "revoke", run, killed)
     step.is_over()
 
 
@@ -173,6 +179,7 @@ def test_the_leader_is_killed_while_it_renews(cluster: ClusterStack, step: Clust
         with jam(cluster, ROLES) as jammed:
             jammed.holds_up()
             leader.kill()
+            killed = time.monotonic()
             jammed.release()
         while time.monotonic() < end:
             time.sleep(0.1)
@@ -180,10 +187,9 @@ def test_the_leader_is_killed_while_it_renews(cluster: ClusterStack, step: Clust
         ends = cluster.sql("SELECT rolvaliduntil > now() FROM pg_roles WHERE rolname = :user", user=issued["db_user"])
         assert ends == [[True]]
         step.ends()
-        ended = time.monotonic()
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, "leader killed", "renew", run, ended)
+    step.tell(row, "cluster: leader killed", "renew", run, killed)
     step.is_over()
 
 
@@ -198,7 +204,7 @@ def test_the_leader_steps_down(cluster: ClusterStack, step: ClusterStep, row: Te
         step.ends()
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, "leader steps down", "the command runs", run, stepped)
+    step.tell(row, "cluster: leader steps down", RUNS, run, stepped)
     step.is_over()
 
 
@@ -215,8 +221,6 @@ def test_the_leader_is_held_up(cluster: ClusterStack, step: ClusterStep, row: Te
         step.ends()
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(
-        row, "leader hangs" if first == "leader" else "leader hangs behind a standby", "the command runs", run, held
-    )
+    step.tell(row, told("leader hangs", first), RUNS, run, held)
     cluster.cluster.mend()
     step.is_over()

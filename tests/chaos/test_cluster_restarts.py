@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from bao_cluster import ClusterStack, Node
 from chaos_table import Tell
-from cluster_runs import DEAD, EXPIRES, ClusterStep
+from cluster_runs import ClusterStep
 from step_runs import normalised, of_kind, refusal, reported, reporting, until
+from sweep_runs import DEAD, EXPIRES, RUNS, outcome
 
 pytestmark = pytest.mark.chaos
 
@@ -49,11 +50,11 @@ def seal(node: Node, stack: ClusterStack) -> None:
 
 
 Away = Callable[[Node, ClusterStack], None]
-AWAY: dict[str, Away] = {"OpenBao killed": kill, "OpenBao sealed": seal}
+AWAY: dict[str, Away] = {"OpenBao: killed": kill, "OpenBao: sealed": seal}
 
 
 @pytest.mark.parametrize("fault", AWAY)
-@pytest.mark.parametrize("stage", ["the command runs", "revoke"])
+@pytest.mark.parametrize("stage", [RUNS, "revoke"])
 def test_it_comes_back_in_time(stack: ClusterStack, step: ClusterStep, row: Tell, fault: str, stage: str) -> None:
     (node,) = stack.cluster.nodes
     with step.start() as running:
@@ -68,14 +69,14 @@ def test_it_comes_back_in_time(stack: ClusterStack, step: ClusterStep, row: Tell
         step.ends()
         run = running.wait()
     step.check(run, 7, DEAD)
-    step.tell(row, f"{fault}, and back", stage, run, gone)
+    step.tell(row, f"{fault}, for a moment", stage, run, gone)
     stack.cluster.mend()
     step.is_over()
 
 
 SAID: dict[str, Callable[[str], str]] = {
-    "OpenBao killed": lambda path: "No answer from Vault at https://HOST: connection refused (tried N times in N s)",
-    "OpenBao sealed": lambda path: (
+    "OpenBao: killed": lambda path: "No answer from Vault at https://HOST: connection refused (tried N times in N s)",
+    "OpenBao: sealed": lambda path: (
         f"Vault at https://HOST answered 503 to POST {path}: Vault is sealed (tried N times in N s)"
     ),
 }
@@ -112,7 +113,7 @@ def test_it_is_away_at_the_end(stack: ClusterStack, step: ClusterStep, row: Tell
     assert recovery.returncode == 0, recovery.stderr
     assert "stepcreds: migrate: proven dead (lease lookup and a witness)\n" in recovery.stderr
     assert step.verdicts() == [EXPIRES, DEAD, DEAD]  # and that of the witness
-    row(fault, "revoke", f"exit {run.returncode}; expires at, and proven dead by revoke", step.deaths.after(gone))
+    row(f"{fault}, then revoke", "revoke", outcome(run, step.verdicts()), step.deaths.after(gone))
     step.is_over()
 
 
@@ -151,8 +152,7 @@ def test_it_is_away_for_longer_than_the_ttl(stack: ClusterStack, step: ClusterSt
         recovery = step.command("revoke")
         assert recovery.returncode == 0, recovery.stderr
         assert step.verdicts() == [EXPIRES, DEAD, DEAD]
-    outcome = f"exit {run.returncode}; {', '.join(dict.fromkeys(step.verdicts()))}"
-    row("OpenBao away for longer than the TTL", "renew", outcome, step.deaths.after(gone))
+    step.tell(row, f"OpenBao: killed, and back {back} and after the ttl", RUNS, run, gone)
     step.is_over()
 
 

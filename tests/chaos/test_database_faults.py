@@ -18,7 +18,7 @@ import pg8000.exceptions
 import pytest
 from chaos_table import Tell
 from step_runs import Oddities, normalised, of_kind, reported, reporting, until
-from sweep_runs import Expected, Sweep, swept
+from sweep_runs import DEAD, EXPIRES, ISSUED, REVOKED, RUNS, Expected, Sweep, swept
 
 from certificates_for_vault import Authority
 from faulty_relay import FaultyRelay, Treatment
@@ -29,13 +29,11 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 
-DEAD, REVOKED, EXPIRES = "proven dead", "revoked, not proven", "expires at"
 GOOD = Expected(7, True, (DEAD,))
 ENDED = Expected(125, False, (DEAD,))
 UNPROVEN = Expected(121, True, (REVOKED,))
 BEFORE_UNPROVEN = Expected(125, False, (REVOKED,))
 DOCS = "https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md"
-ISSUED = "stepcreds: migrate: issued database/creds/app-migrate as USER; declared ddl in app; measured ddl in N ms; ends at TIME unless renewed\n"
 
 
 @pytest.fixture(scope="module")
@@ -226,15 +224,15 @@ class Row(NamedTuple):
 
 
 NAMES = {
-    Refused: "PostgreSQL refuses",
-    Reset: "PostgreSQL resets",
-    Hang: "PostgreSQL hangs",
-    Full: "PostgreSQL is full",
-    Packed: "PostgreSQL is full, its superuser's places too",
+    Refused: "PostgreSQL: refuses",
+    Reset: "PostgreSQL: resets",
+    Hang: "PostgreSQL: hangs",
+    Full: "PostgreSQL: is full",
+    Packed: "PostgreSQL: is full, its superuser's places too",
     ReadOnly: "PostgreSQL is read-only",
-    Crashed: "PostgreSQL crashes",
-    Stopped: "PostgreSQL restarts",
-    ShuttingDown: "PostgreSQL shuts down",
+    Crashed: "PostgreSQL: crashes",
+    Stopped: "PostgreSQL: restarts",
+    ShuttingDown: "PostgreSQL: shuts down",
 }
 ROWS = (
     # Before anybody was handed it. The lock comes at once after it.
@@ -297,14 +295,17 @@ class Meanwhile:
         self._trouble.end()
 
 
+MEANWHILE = {"soon": "for a second", "never": "for good"}
+
+
 def name(row: Row) -> str:
-    return NAMES[row.trouble] + {"soon": " for a second", "never": " for good"}.get(row.over, "")
+    return f"{NAMES[row.trouble]}, {MEANWHILE.get(row.over, f'until {row.over}')}"
 
 
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=pytest.mark.chaos if case.chaos else ()) for case in ROWS],
-    ids=lambda case: f"{case.stage}, {name(case)} until {case.over}",
+    ids=lambda case: f"{case.stage}, {name(case)}",
 )
 def test_the_database_fails_at_a_stage(sweep: Sweep, row: Tell, case: Row) -> None:
     trouble = case.trouble(sweep)
@@ -336,11 +337,43 @@ def test_the_database_fails_at_a_stage(sweep: Sweep, row: Tell, case: Row) -> No
             sweep.check_recovery()
         assert closed["lock"]["status"] == case.lock, closed["lock"]
         assert "sessions of the step" not in str(closed["lock"]["detail"])  # it is full of others
-        sweep.tell(row, name(case), {"lock": "the command runs"}.get(case.stage, case.stage), run, since)
+        sweep.tell(row, name(case), {"lock": RUNS}.get(case.stage, case.stage), run, since)
     finally:
         meanwhile.now()
         if isinstance(trouble, OnTheWay):
             trouble.relay.close()
+
+
+@pytest.mark.chaos
+def test_what_is_said_of_a_database_that_does_not_come_back(sweep: Sweep, row: Tell) -> None:
+    """The user is gone, as OpenBao says; that nobody can log in is not proven."""
+    away: list[Treatment] = ["reset"]
+    with FaultyRelay(
+        sweep.stack.postgresql.port, lambda number: "relay" if number == 1 or not away else away[0]
+    ) as relay:
+        sweep.change(database=f"postgresql://127.0.0.1:{relay.port}/shop?sslmode=disable", measure="off")
+        since = sweep.vault.fail("lookup", Fault("pass"))
+        run = sweep.run()
+        sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
+        where = f"127.0.0.1:{relay.port}"
+        (issued,) = of_kind(sweep.config_file, "credential.issued")
+        what = "The credential of profile migrate is not proven dead: revoked, not proven"
+        assert normalised(run.stderr).replace(where, "WHERE").replace(issued["lease_id"], "LEASE").replace(
+            issued["expire_time"], "TIME"
+        ) == ISSUED.replace("USER", issued["db_user"]).replace(
+            "measured ddl in N ms", "not measured: the profile says measure: off"
+        ) + (
+            f"stepcreds: error: {what}\n"
+            "  cause: Proof: WHERE closed the connection\n"
+            "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
+            "      stepcreds revoke --lease LEASE\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
+        )
+        # When it is back, the backstop reaches it, and proves it.
+        away.clear()
+        sweep.check_recovery()
+    sweep.tell(row, "PostgreSQL: resets, for good", "proof", run, since)
+    assert sweep.verdicts() == [REVOKED, DEAD, DEAD]  # and that of the witness
 
 
 # What the server says of a credential that cannot be dropped, and what others hold.
@@ -388,10 +421,8 @@ def test_a_session_in_another_client_is_ended(sweep: Sweep, row: Tell, statement
     sweep.check(run, **GOOD._asdict())
     (closed,) = of_kind(sweep.config_file, "credential.closed")
     assert (closed["lock"]["status"], closed["lock"]["sessions_ended"]) == ("locked", 1)
-    fault = ("a session elsewhere", "idle in a transaction elsewhere", "its own row locked elsewhere")[
-        len(statements) - 1
-    ]
-    sweep.tell(row, fault, "the command runs", run, since)
+    fault = ("a session", "an idle transaction", "its own row locked")[len(statements) - 1]
+    sweep.tell(row, f"command: left {fault}", RUNS, run, since)
 
 
 @pytest.mark.chaos
@@ -420,7 +451,9 @@ def test_an_administrator_holds_the_users_row(sweep: Sweep, row: Tell, over: str
     sweep.check(run, **(GOOD if over == "revoke" else Expected(121, True, (EXPIRES,)))._asdict())
     if over == "never":
         sweep.check_recovery()
-    sweep.tell(row, f"its row is locked{' for good' * (over == 'never')}", "the command runs", run, since)
+    sweep.tell(
+        row, f"PostgreSQL: the user's row is locked, for {'8 s' if over == 'revoke' else 'good'}", RUNS, run, since
+    )
 
 
 @pytest.mark.chaos
@@ -436,7 +469,7 @@ def test_a_user_that_owns_something_cannot_be_dropped(sweep: Sweep, row: Tell) -
             "session.run('SET ROLE NONE')\nsession.run('SELECT lo_create(0)')\n"
             f"session.close()\nopen({str(sweep.marker)!r}, 'w').close()\nraise SystemExit(7)\n"
         )
-        since = time.monotonic()
+        since = sweep.vault.fail("revoke", Fault("pass"))
         run = sweep.run("exec", "owner", "--", sys.executable, "-c", script, VAULT_CLIENT_TIMEOUT=None)
         (issued,) = of_kind(sweep.config_file, "credential.issued")
         lease = "database/creds/app-owner/LEASE"
@@ -459,7 +492,7 @@ def test_a_user_that_owns_something_cannot_be_dropped(sweep: Sweep, row: Tell) -
         odd.write("database/roles/app-owner", {"db_name": "shop", "revocation_statements": revocation})
         sweep.check(run, code=121, ran=True, verdicts=[EXPIRES])
         sweep.check_recovery()
-    sweep.tell(row, "it owns something", "revoke", run, since)
+    sweep.tell(row, "command: its user owns something", "revoke", run, since)
 
 
 @pytest.fixture(scope="module")
@@ -501,6 +534,4 @@ def test_the_certificate_of_the_database_expires_before_the_proof(
         if over == "never":
             assert f"  cause: Proof: the certificate of {where} was not accepted: " in run.stderr
             sweep.check_recovery()
-        sweep.tell(
-            row, f"PostgreSQL's certificate expires for {'a second' if over == 'soon' else 'good'}", "proof", run, since
-        )
+        sweep.tell(row, f"PostgreSQL: expired certificate, {MEANWHILE[over]}", "proof", run, since)

@@ -7,19 +7,14 @@ import json
 import os
 import resource
 import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from chaos_table import Tell
-from sweep_runs import Sweep, swept
+from sweep_runs import DEAD, NOT_ISSUED, REVOKED, Sweep
 
 from faulty_vault import Fault
-from stepcreds.devstack.stack import Stack
 
 SPACE = 1 << 30  # bytes
-DEAD, REVOKED = "proven dead", "revoked, not proven"
 
 
 def bodies() -> dict[str, bytes]:
@@ -44,12 +39,6 @@ def nested() -> bytes:
 BODIES = bodies()
 
 
-@pytest.fixture
-def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
-    with swept(stack, tmp_path) as made:
-        yield made
-
-
 def limited(sweep: Sweep, *arguments: str) -> subprocess.CompletedProcess[str]:
     with sweep.start(*arguments, VAULT_CLIENT_TIMEOUT="20s") as step:
         resource.prlimit(step.process.pid, resource.RLIMIT_AS, (SPACE, SPACE))
@@ -71,10 +60,10 @@ def test_an_answer_without_measure(sweep: Sweep, row: Tell, fault: str, stage: s
     elif stage == "revoke" or fault == "an answer of 400 MB":
         sweep.check(run, code=7, ran=True, verdicts=[DEAD])
     elif stage == "login":
-        sweep.check(run, code=125, ran=False, verdicts=["not issued"])
+        sweep.check(run, code=125, ran=False, verdicts=[NOT_ISSUED])
     else:
         sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
-    sweep.tell(row, fault, stage, run, rule)
+    sweep.tell(row, f"OpenBao: {fault}, once", stage, run, rule)
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -83,17 +72,16 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    "fault", ["YAML bomb", "configuration of 10 GB", "configuration without end", "configuration is a FIFO"]
+    "fault", ["a YAML bomb", "a configuration of 10 GB", "a configuration without end", "a FIFO for a configuration"]
 )
 def test_a_configuration_without_measure(sweep: Sweep, row: Tell, fault: str) -> None:
-    since = time.monotonic()
     file = sweep.config_file
     file.unlink()
-    if fault == "YAML bomb":
+    if fault == "a YAML bomb":
         file.write_text(BOMB)
-    elif fault == "configuration is a FIFO":
+    elif fault == "a FIFO for a configuration":
         os.mkfifo(file)
-    elif fault == "configuration without end":
+    elif fault == "a configuration without end":
         file.symlink_to("/dev/zero")
     else:
         file.touch()
@@ -101,9 +89,9 @@ def test_a_configuration_without_measure(sweep: Sweep, row: Tell, fault: str) ->
     run = limited(sweep)
     assert (run.returncode, sweep.ran, sweep.vault.stages) == (125, False, [])
     what = {
-        "YAML bomb": ":2:8: b[0]: *a is an alias, and aliases are not read\n",
-        "configuration of 10 GB": ":1:1: the file is larger than 1 MiB, which no configuration needs\n",
+        "a YAML bomb": ":2:8: b[0]: *a is an alias, and aliases are not read\n",
+        "a configuration of 10 GB": ":1:1: the file is larger than 1 MiB, which no configuration needs\n",
     }.get(fault, ": it is not a regular file\n")
     assert f"stepcreds.yml{what}" in run.stderr
     assert "Traceback" not in run.stderr
-    row(fault, "before the login", f"exit {run.returncode}; no credential on record", sweep.deaths.after(since))
+    sweep.tell(row, f"branch: {fault}", "before the login", run, None)

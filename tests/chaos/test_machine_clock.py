@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from chaos_table import Tell
-from machine_runs import DEAD, ISSUED, PROVEN, WHOLE, Machine
+from machine_runs import WHOLE, Machine
 from step_runs import of_kind, until
+from sweep_runs import DEAD, ISSUED, PROVEN, leaving_nothing
 
 from stepcreds.devstack.stack import Stack
 
@@ -28,7 +29,8 @@ class Skewed(Machine):
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._clock = folder / "clock"
         self.set(0)
-        super().__init__(stack, folder, stepcreds=(sys.executable, str(PROGRAM), str(self._clock)))
+        super().__init__(stack, folder)
+        self.stepcreds = (sys.executable, str(PROGRAM), str(self._clock))
 
     def set(self, seconds: int) -> None:
         part = self._clock.with_suffix(".part")
@@ -38,14 +40,13 @@ class Skewed(Machine):
 
 @pytest.fixture
 def machine(stack: Stack, tmp_path: Path) -> Iterator[Skewed]:
-    with Skewed(stack, tmp_path) as made:
+    with leaving_nothing(Skewed(stack, tmp_path)) as made:
         yield made
-    assert made.alive() == set()
 
 
 def jump(seconds: int) -> str:
     size = "an hour" if abs(seconds) == HOUR else "a year"
-    return f"clock jumps {size} {'ahead' if seconds > 0 else 'back'}"
+    return f"clock: jumps {size} {'ahead' if seconds > 0 else 'back'}"
 
 
 @pytest.mark.parametrize("stage", ["login", "revoke"])
@@ -67,7 +68,7 @@ def jumps(machine: Skewed, row: Tell, seconds: int, stage: str) -> None:
     run = machine.run()
     assert (machine.worded(run), machine.vault.stages) == (ISSUED + PROVEN, WHOLE)
     machine.check(run, code=7, ran=True, verdicts=[DEAD])
-    machine.tell(row, jump(seconds), stage, run, machine.began)
+    machine.tell(row, jump(seconds), stage, run, machine.struck)
     (closed,) = of_kind(machine.config_file, "credential.closed")
     assert re.fullmatch(r"20\d\d-.*Z", closed["verified"]["time"])
     shown = machine.run("ledger", "show", str(machine.ledger)).stdout
@@ -100,7 +101,7 @@ def test_a_clock_that_jumps_while_the_command_runs(stack: Stack, tmp_path: Path,
             run = steps[seconds].wait()
             machine.check(run, code=7, ran=True, verdicts=[DEAD])
             assert machine.vault.stages.count("renew") > 2
-            machine.tell(row, jump(seconds), "renew", run, machine.began)
+            machine.tell(row, jump(seconds), "renew", run, machine.struck)
 
 
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
@@ -124,4 +125,4 @@ def test_a_clock_that_is_off_from_the_start(machine: Skewed, row: Tell, seconds:
     assert said.endswith(
         "\n  fix: Set the clock of the runner, or have it kept by NTP.\n  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#clock\n"
     )
-    machine.tell(row, f"clock an hour {'fast' if fast else 'slow'}", "before the login", run, machine.began)
+    machine.tell(row, f"clock: an hour {'fast' if fast else 'slow'}", "before the login", run, machine.struck)

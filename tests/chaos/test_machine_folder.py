@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from chaos_table import Tell
 from machine_runs import (
-    DEAD,
-    ENDED,
-    ISSUED,
-    PROVEN,
     WHOLE,
     Machine,
     Namespace,
     complaint,
     fill,
-    machine_of_nobody,
 )
-
-from stepcreds.devstack.stack import Stack
+from sweep_runs import DEAD, ENDED, ISSUED, PROVEN
 
 SHM = "/dev/shm"
 TEMPORARY = "/var/tmp"  # what TMPDIR says: nobody's tests are there
@@ -29,13 +22,10 @@ OPEN = "mode=1777"
 
 
 @pytest.fixture
-def machine(stack: Stack) -> Iterator[Machine]:
+def machine(nobody: Machine) -> Machine:
     """Its profile asks for a file; as a user whom modes bind."""
-    with machine_of_nobody(stack) as made:
-        made.change(
-            files={"{dir}/pgpass": "{host}:{port}:*:{username}:{password}\n"}, env={"PGPASSFILE": "{dir}/pgpass"}
-        )
-        yield made
+    nobody.change(files={"{dir}/pgpass": "{host}:{port}:*:{username}:{password}\n"}, env={"PGPASSFILE": "{dir}/pgpass"})
+    return nobody
 
 
 def run(machine: Machine) -> subprocess.CompletedProcess[str]:
@@ -70,7 +60,7 @@ def test_the_next_place_is_taken(machine: Machine, row: Tell, fault: str, script
         machine.check(step, code=7, ran=True, verdicts=[DEAD])
         assert step.stdout.startswith(f"{place}/stepcreds-")
         assert not space.at(step.stdout.strip()).exists()
-        machine.tell(row, fault, "hand over", step, machine.began)
+        machine.tell(row, f"machine: {fault}", "hand over", step, machine.struck)
 
 
 def test_no_place_at_all(machine: Machine, row: Tell) -> None:
@@ -92,7 +82,7 @@ def test_no_place_at_all(machine: Machine, row: Tell) -> None:
         assert (step.returncode, machine.ran, machine.vault.stages, machine.found()) == (125, False, [], (0, []))
         for place in (SHM, TEMPORARY):
             assert [path.name for path in space.at(place).iterdir()] == ["fill"]
-        machine.tell(row, "no place for files", "before the login", step, machine.began)
+        machine.tell(row, "machine: no place for files", "before the login", step, machine.struck)
 
 
 def test_the_place_fills_once_it_was_tried(machine: Machine, row: Tell) -> None:
@@ -109,7 +99,7 @@ def test_the_place_fills_once_it_was_tried(machine: Machine, row: Tell) -> None:
         )
         assert (machine.vault.stages, [path.name for path in place.iterdir()]) == (WHOLE, ["fill"])
         machine.check(step, code=125, ran=False, verdicts=[DEAD])
-        machine.tell(row, "no place for files", "hand over", step, machine.began)
+        machine.tell(row, "machine: no place for files", "hand over", step, machine.struck)
 
 
 def test_the_folder_is_taken_away_in_mid_step(machine: Machine, row: Tell, tmp_path: Path) -> None:
@@ -119,4 +109,4 @@ def test_the_folder_is_taken_away_in_mid_step(machine: Machine, row: Tell, tmp_p
     )
     assert machine.worded(step) == ISSUED + PROVEN
     machine.check(step, code=7, ran=True, verdicts=[DEAD])
-    machine.tell(row, "private folder removed", "the command runs", step, machine.began)
+    machine.tell(row, "command: removes the private folder", "the command runs", step, machine.struck)

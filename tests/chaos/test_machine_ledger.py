@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,18 +13,14 @@ import pytest
 from chaos_table import Tell
 from machine_runs import (
     BEFORE_THE_ISSUE,
-    DEAD,
-    ENDED,
-    ISSUED,
-    PROVEN,
     WHOLE,
     Machine,
     Namespace,
     complaint,
     fill,
-    machine_of_nobody,
 )
 from step_runs import kinds, until
+from sweep_runs import DEAD, ENDED, ISSUED, PROVEN, RUNS, outcome
 
 from stepcreds.devstack.stack import Stack
 
@@ -37,19 +32,6 @@ FULL = complaint(
 READ_ONLY = complaint("The ledger cannot use FOLDER/.stepcreds/LEDGER: the disk is read-only", fix=ANOTHER)
 PAGE = 4096  # bytes; what tmpfs counts in
 SLACK = 100  # bytes that are free in the file's last page when the disk is full: less than any record
-
-
-@pytest.fixture
-def machine(stack: Stack, tmp_path: Path) -> Iterator[Machine]:
-    with Machine(stack, tmp_path) as made:
-        yield made
-    assert made.alive() == set()
-
-
-@pytest.fixture
-def nobody(stack: Stack) -> Iterator[Machine]:
-    with machine_of_nobody(stack) as made:
-        yield made
 
 
 def on_a_disk_that_fills(machine: Machine, place: Path, written: int, stage: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +62,7 @@ def test_a_disk_that_is_full_from_the_start(machine: Machine, row: Tell) -> None
         assert machine.worded(run) == FULL
         machine.bring_out(place)
         assert machine.found() == (1, ["file/empty"])
-        machine.tell(row, "disk full", "before the login", run, machine.began)
+        machine.tell(row, "machine: disk full", "before the login", run, machine.struck)
         looked = machine.ask_directly("doctor", "migrate")
         assert (looked.returncode, "the disk is full" in looked.stdout) == (1, True)
         assert machine.run("revoke", "--all").returncode == 0  # there is nothing to write down
@@ -119,7 +101,7 @@ def test_a_disk_that_fills(machine: Machine, row: Tell, written: int, stage: str
         kept = ["chain.opened", "credential.requested", "credential.issued"]
         assert kinds(machine.config_file) == (kept[:written] if written > 1 else [kept[0], "credential.closed"])
         assert machine.found() == ((0, []) if written == 1 else (1, ["order/unclosed"]))
-        machine.tell(row, "disk full", named, run, machine.began)
+        machine.tell(row, "machine: disk full", named, run, machine.struck)
         if written == 1:
             return
         # It is ended, as far as the disk allows, and said what cannot be written down.
@@ -141,7 +123,7 @@ def test_no_inode_is_left(machine: Machine, row: Tell) -> None:
         run = machine.run()
     assert (run.returncode, machine.ran, machine.vault.stages) == (125, False, [])
     assert machine.worded(run) == FULL
-    machine.tell(row, "no inode left", "before the login", run, machine.began)
+    machine.tell(row, "machine: no inode left", "before the login", run, machine.struck)
 
 
 MAKE_READ_ONLY = 'mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"'
@@ -170,6 +152,7 @@ def test_a_disk_that_is_read_only(machine: Machine, row: Tell, stage: str, code:
         assert (run.returncode, machine.ran) == (code, code == 121)
         assert machine.vault.stages == (WHOLE if stage else [])
         assert machine.alive() == set()
+        machine.tell(row, "machine: disk read-only", named, run, machine.struck)
         if stage:
             assert machine.found() == (1, ["order/unclosed"])
             stuck = machine.run("revoke", "--all")
@@ -178,7 +161,6 @@ def test_a_disk_that_is_read_only(machine: Machine, row: Tell, stage: str, code:
             assert machine.run("revoke", "--all").returncode == (1 if stage == "issue" else 0)  # as on a full disk
             assert machine.run("revoke", "--all").returncode == 0
             assert machine.found() == (0, [])
-    machine.tell(row, "disk read-only", named, run, machine.began)
 
 
 def test_where_no_ledger_can_be(nobody: Machine, row: Tell) -> None:
@@ -210,7 +192,7 @@ def test_where_no_ledger_can_be(nobody: Machine, row: Tell) -> None:
         nobody.config_file.write_text(text)
         assert (run.returncode, nobody.ran, nobody.vault.stages) == (125, False, [])
         assert nobody.worded(run) == complaint(f"The ledger cannot use FOLDER/{path}: {what}", **rest)
-        nobody.tell(row, f"ledger: {what}", "before the login", run, nobody.began)
+        nobody.tell(row, f"ledger: {what}", "before the login", run, nobody.struck)
 
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
@@ -243,7 +225,7 @@ def test_who_locked_the_ledger_is_killed(machine: Machine, row: Tell) -> None:
         holder.kill()
         run = step.wait()
     machine.check(run, code=7, ran=True, verdicts=[DEAD, DEAD])
-    machine.tell(row, "ledger locked, SIGKILL to who did", "before the login", run, machine.began)
+    machine.tell(row, "ledger: locked, until its holder is killed", "before the login", run, machine.struck)
 
 
 @pytest.mark.chaos
@@ -274,7 +256,9 @@ def test_who_locked_the_ledger_lives(stack: Stack, tmp_path: Path, row: Tell) ->
             assert (run.returncode, each.ran, each.alive()) == (code, code == 121, set())
             holder.kill()
             assert each.found() == ((0, []) if code == 125 else (1, ["order/unclosed"]))
-            each.tell(row, "ledger locked", "before the login" if code == 125 else "record", run, each.began)
+            each.tell(
+                row, "ledger: locked, for good", "before the login" if code == 125 else "record", run, each.struck
+            )
         assert second.run("revoke", "--all").returncode == 0
         assert second.found() == (0, [])
 
@@ -295,14 +279,14 @@ def test_a_torn_last_line(machine: Machine, row: Tell) -> None:
     ]
     assert [record["bytes"] for record in recovered] == list(map(len, tears))
     assert [(file.parent / record["kept"]).read_bytes() for record in recovered] == tears
-    machine.tell(row, "torn last line", "before the login", run, machine.began)
+    machine.tell(row, "ledger: torn last line", "before the login", run, machine.struck)
 
 
 @pytest.mark.parametrize(
     ("fault", "script", "said"),
     [
         (
-            "ledger emptied",
+            "command: empties the ledger",
             ': > "$1"',
             complaint(
                 "The ledger file FOLDER/.stepcreds/LEDGER does not end with a record of a ledger",
@@ -311,7 +295,7 @@ def test_a_torn_last_line(machine: Machine, row: Tell) -> None:
             ),
         ),
         pytest.param(
-            "ledger replaced by an empty one",
+            "command: puts an empty file for the ledger",
             'rm "$1"; : > "$1"',
             complaint(
                 "The ledger file FOLDER/.stepcreds/LEDGER does not end with a record of a ledger",
@@ -321,7 +305,7 @@ def test_a_torn_last_line(machine: Machine, row: Tell) -> None:
             marks=pytest.mark.chaos,
         ),
         pytest.param(
-            "ledger's folder moved away",
+            "command: moves the ledger's folder away",
             'mv "$(dirname "$1")" "$(dirname "$1")-elsewhere"',
             complaint(
                 "The ledger cannot use FOLDER/.stepcreds/LEDGER: it is gone",
@@ -331,7 +315,7 @@ def test_a_torn_last_line(machine: Machine, row: Tell) -> None:
             marks=pytest.mark.chaos,
         ),
         pytest.param(
-            "ledger's folder replaced by a file",
+            "command: puts a file for the ledger's folder",
             'rm -r "$(dirname "$1")"; : > "$(dirname "$1")"',
             complaint(
                 "The ledger cannot use FOLDER/.stepcreds/LEDGER: a part of that path is not a folder", fix=ANOTHER
@@ -339,7 +323,7 @@ def test_a_torn_last_line(machine: Machine, row: Tell) -> None:
             marks=pytest.mark.chaos,
         ),
     ],
-    ids=lambda value: value if isinstance(value, str) and value.startswith("ledger") else "",
+    ids=lambda value: value if isinstance(value, str) and value.startswith("command") else "",
 )
 def test_something_happens_to_the_ledger_in_mid_step(
     machine: Machine, row: Tell, fault: str, script: str, said: str
@@ -355,4 +339,4 @@ def test_something_happens_to_the_ledger_in_mid_step(
     assert machine.worded(run) == ISSUED + said + PROVEN
     assert (run.returncode, machine.ran, machine.vault.stages, machine.alive()) == (121, True, WHOLE, set())
     assert machine.verify().returncode in (1, 2)
-    row(fault, "the command runs", f"exit {run.returncode}; {DEAD}, not on record", machine.deaths.after(machine.began))
+    row(fault, RUNS, outcome(run, [DEAD, "not on record"]), None)

@@ -17,6 +17,7 @@ import pytest
 import requests
 from chaos_table import Tell
 from step_runs import kinds, normalised, reconfigure, said, verdicts
+from sweep_runs import DEAD, outcome
 
 from conftest import Step
 from stepcreds.cli.operator import operator_token
@@ -112,7 +113,7 @@ def test_the_token_that_an_address_of_a_branch_gets_is_worth_nothing_elsewhere(
         timeout=60,
     )
     assert revoked.status_code == 204
-    row("a branch names a Vault of its own", "login", "its token is refused by ours", None)
+    row("branch: names a Vault of its own", "login", f"{outcome(run, [])}, its token refused by ours", None)
 
 
 @pytest.mark.chaos
@@ -123,10 +124,14 @@ def test_a_server_that_a_branch_adds_to_ours(
     configure(config_file, address=[{"ours": stack.address, "evil": evil.address}[name] for name in addresses])
     run = step("exec", "migrate", "--", "true")
     assert run.returncode == 125
-    assert "audience" in run.stderr or evil.asked
-    for _, _, body in evil.asked:
+    if addresses[0] == "ours":  # which refuses that audience; nobody else is asked then
+        assert "invalid audience (aud) claim" in run.stderr
+        assert evil.asked == []
+    else:
+        ((_, _, body),) = evil.asked
         assert presented(stack, body["jwt"]) == REFUSED
-    row("a branch adds a Vault to ours", "login", "its token is refused by ours", None)
+    fault = f"branch: adds a Vault {'after' if addresses[0] == 'ours' else 'before'} ours"
+    row(fault, "login", f"{outcome(run, [])}, its token refused by ours", None)
 
 
 def test_an_audience_of_ours_beside_an_address_of_a_branch(
@@ -143,7 +148,7 @@ def test_an_audience_of_ours_beside_an_address_of_a_branch(
             f"{SEE}configuration\n"
         )
     assert evil.asked == []
-    row("a branch names its Vault, and our audience", "before the login", "exit 125, nothing sent", None)
+    row("branch: names a Vault of its own, our audience", "before the login", f"{outcome(run, [])}, nothing sent", None)
 
 
 def test_a_token_that_an_administrator_made_for_ours(
@@ -165,13 +170,13 @@ def test_the_address_that_an_administrator_pins_wins(
     configure(config_file, address=evil.address, audience=evil.address)
     pinned = {"STEPCREDS_VAULT_ADDR": stack.address, "VAULT_ADDR": evil.address, "BAO_ADDR": evil.address}
     run = step("exec", "migrate", "--", "true", **pinned)
-    assert (run.returncode, verdicts(config_file)) == (0, ["proven dead"]), run.stderr
+    assert (run.returncode, verdicts(config_file)) == (0, [DEAD]), run.stderr
+    row("branch: names a Vault of its own, ours is pinned", "login", outcome(run, [DEAD]), None)
     # The file goes before VAULT_ADDR, which an earlier step could have written to GITHUB_ENV.
     configure(config_file, address=stack.address)
     run = step("exec", "migrate", "--", "true", VAULT_ADDR=evil.address, BAO_ADDR=evil.address)
-    assert (run.returncode, verdicts(config_file)[1:]) == (0, ["proven dead"]), run.stderr
+    assert (run.returncode, verdicts(config_file)[1:]) == (0, [DEAD]), run.stderr
     assert evil.asked == []
-    row("a branch names a Vault of its own, ours is pinned", "login", "exit 0; proven dead by ours", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +207,10 @@ def test_the_token_of_a_person_goes_to_no_server_that_a_branch_names(
     run = step(*words, VAULT_TOKEN="hvs.of-a-person", VAULT_ADDR="https://vault.example.com:8200")
     assert run.returncode == (125 if words[0] == "exec" else 2)
     assert "hvs.of-a-person" not in run.stdout + run.stderr
-    what = {"exec": "--as-operator", "revoke": "--as-operator", "setup": "setup check"}.get(words[0], "--operator")
+    flag = {"exec": "--as-operator", "revoke": "--as-operator", "setup": "setup check"}.get(words[0])
+    what = f"{flag} would give your own Vault token" if flag else f"VAULT_TOKEN is set, and {words[0]} would give it"
     assert said(run.stderr) == (
-        f"stepcreds: error: {what} would give your own Vault token to {EVIL}, which stepcreds.yml names and your environment does not\n"
+        f"stepcreds: error: {what} to {EVIL}, which stepcreds.yml names and your environment does not\n"
         "  cause: Whoever can change that file on a branch could have your token so. It goes only to a host that STEPCREDS_VAULT_ADDR, VAULT_ADDR or BAO_ADDR names, and to this machine.\n"
         "  fix: If that is your Vault:\n"
         f"      export VAULT_ADDR={EVIL}\n"
@@ -212,9 +218,8 @@ def test_the_token_of_a_person_goes_to_no_server_that_a_branch_names(
         "      unset VAULT_TOKEN BAO_TOKEN\n"
         f"{SEE}as-operator\n"
     )
-    row(
-        "a branch names a Vault of its own, to a person's token", words[0], f"exit {run.returncode}, nothing sent", None
-    )
+    fault = f"branch: names a Vault of its own, {words[0]} with a person's token"
+    row(fault, "before the login", f"{outcome(run, [])}, nothing sent", None)
 
 
 def test_the_token_of_a_person_goes_to_the_server_that_the_environment_names(config_file: Path) -> None:
@@ -293,11 +298,11 @@ def test_a_database_of_a_branch_is_not_told_the_password(
     assert b"v-" in evil.told
     assert b"p\0\0" not in evil.told  # the message with a password
     assert "asks for the password in clear on a connection without TLS" in run.stderr
-    assert verdicts(config_file) != ["proven dead"]  # nobody could ask the database that it was made for
+    assert verdicts(config_file) != [DEAD]  # nobody could ask the database that it was made for
     row(
-        "a branch names a database that asks for the password",
+        "branch: names a database that asks for the password",
         "measure",
-        "not told; " + ", ".join(verdicts(config_file)),
+        f"{outcome(run, verdicts(config_file))}, not told",
         None,
     )
 
@@ -317,7 +322,7 @@ def test_a_ledger_in_a_place_that_is_none(step: Step, config_file: Path, path: s
     assert said(run.stderr).startswith("stepcreds: error: The ledger cannot use "), run.stderr
     assert reason in run.stderr
     assert "Traceback" not in run.stderr
-    row("a branch names a ledger in a place that is none", "before the login", "exit 125, nothing issued", None)
+    row("branch: names a ledger in a place that is none", "before the login", outcome(run, []), None)
 
 
 @pytest.mark.parametrize(
@@ -338,18 +343,6 @@ def test_a_file_outside_the_private_folder(step: Step, config_file: Path, files:
     assert run.returncode == 125
     assert "the file is not inside the step's private folder\n" in run.stderr
     assert not (config_file.parent / ".stepcreds").exists()
-
-
-def test_a_file_that_is_no_configuration_but_a_bomb(step: Step, config_file: Path) -> None:
-    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
-        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    config_file.write_text(bomb)
-    run = step("exec", "migrate", "--", "true")
-    assert run.returncode == 125
-    assert "alias" in run.stderr
-    assert "Traceback" not in run.stderr
 
 
 def test_what_a_branch_may_say_is_on_record(step: Step, config_file: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from chaos_table import Tell
-from neighbour_runs import Neighbourhood, neighbourhood
+from neighbour_runs import Neighbourhood
 from step_runs import reconfigure, reported, said, until
+from sweep_runs import DEAD, RUNS, of_nobody, outcome
 
 from stepcreds.devstack.stack import Stack
 
@@ -31,13 +32,12 @@ ONE_EACH = [pytest.param(name, marks=() if name == "a FIFO" else pytest.mark.cha
 
 
 @pytest.fixture
-def place(stack: Stack) -> Iterator[Neighbourhood]:
-    with neighbourhood(stack) as made:
-        (made.folder / "victim").write_text(VICTIM)
-        made.as_user("cp", "victim", "theirs")  # a file of that user
-        yield made
-        assert (made.folder / "theirs").read_text() == VICTIM
-        assert not (made.folder / "theirs.new").exists()
+def place(place: Neighbourhood) -> Iterator[Neighbourhood]:
+    (place.folder / "victim").write_text(VICTIM)
+    place.as_user("cp", "victim", "theirs")  # a file of that user
+    yield place
+    assert (place.folder / "theirs").read_text() == VICTIM
+    assert not (place.folder / "theirs.new").exists()
 
 
 def put(place: Neighbourhood, name: str, path: Path) -> None:
@@ -50,7 +50,7 @@ def put(place: Neighbourhood, name: str, path: Path) -> None:
 @pytest.fixture(scope="module")
 def ledger_name(stack: Stack) -> str:
     """Of the job that all these steps belong to: whoever knows the job knows it."""
-    with neighbourhood(stack) as made:
+    with of_nobody(Neighbourhood, stack) as made:
         run = made.run()
         assert run.returncode == 7, run.stderr
         (file,) = made.folder.glob(".stepcreds/*.jsonl")
@@ -68,7 +68,7 @@ def test_in_place_of_the_ledger_before_a_step(place: Neighbourhood, ledger_name:
         ("stepcreds: error: The ledger cannot use ", "stepcreds: error: The ledger file ")
     ), run.stderr
     assert "#ledger\n" in run.stderr
-    row(f"{name} in place of the ledger", "before the login", "exit 125, nothing issued", None)
+    row(f"neighbour: puts {name} for the ledger", "before the login", outcome(run, []), None)
 
 
 @pytest.mark.parametrize("name", ONE_EACH)
@@ -84,7 +84,8 @@ def test_in_place_of_the_ledger_while_the_command_runs(place: Neighbourhood, nam
     until(lambda: not place.alive(), "the user is gone")
     assert "stepcreds: error: The ledger" in run.stderr
     assert "Traceback" not in run.stderr
-    row(f"{name} in place of the ledger", "the command runs", "exit 121; revoked first", place.deaths.after(moment))
+    ended = outcome(run, ["dead", "not on record"])
+    row(f"neighbour: puts {name} for the ledger", RUNS, ended, place.deaths.after(moment))
 
 
 FOLDERS = [
@@ -100,7 +101,7 @@ def test_in_place_of_the_ledgers_folder(place: Neighbourhood, name: str, row: Te
     assert (run.returncode, place.ran) == (125, False), run.stderr
     assert "issue" not in place.vault.stages
     assert said(run.stderr).startswith("stepcreds: error: The ledger cannot use "), run.stderr
-    row(f"{name} in place of the ledger's folder", "before the login", "exit 125, nothing issued", None)
+    row(f"neighbour: puts {name} for the ledger's folder", "before the login", outcome(run, []), None)
 
 
 RUNNER = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH")
@@ -114,7 +115,7 @@ def runner_files(place: Neighbourhood) -> dict[str, str]:
     return files
 
 
-@pytest.mark.parametrize("when", ["before the login", "the command runs"])
+@pytest.mark.parametrize("when", ["before the login", RUNS])
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_in_place_of_the_runners_files(place: Neighbourhood, name: str, when: str, row: Tell) -> None:
     """All of them at once: the step comes to its end, and the credential with it."""
@@ -124,18 +125,18 @@ def test_in_place_of_the_runners_files(place: Neighbourhood, name: str, when: st
             put(place, name, Path(path))
     with place.start("exec", "migrate", "--", *place.staying(), **files) as step:
         given = reported(place.folder / "report")
-        if when == "the command runs":
+        if when == RUNS:
             for path in files.values():
                 put(place, name, Path(path))
         moment = time.monotonic()
         os.kill(int(given["own pid"]), signal.SIGTERM)
         run = step.wait()
     assert run.returncode == 143, run.stderr
-    assert place.verdicts() == ["proven dead"]
+    assert place.verdicts() == [DEAD]
     assert "Traceback" not in run.stderr
     place.vault.canaries -= {given["PGPASSWORD"]}
     assert place.seen() == []
-    place.tell(row, f"{name} in place of the runner's files", when, run, moment)
+    place.tell(row, f"neighbour: puts {name} for the runner's files", when, run, moment)
 
 
 def test_in_place_of_the_private_folder(place: Neighbourhood, row: Tell) -> None:
@@ -156,7 +157,7 @@ def test_in_place_of_the_private_folder(place: Neighbourhood, row: Tell) -> None
     assert run.returncode == 143, run.stderr
     assert not os.path.lexists(folder)
     assert place.seen() == []
-    place.tell(row, "a link to a file in place of the private folder", "the command runs", run, moment)
+    place.tell(row, "neighbour: puts a link to a file for the private folder", RUNS, run, moment)
 
 
 @pytest.mark.chaos
@@ -186,4 +187,4 @@ def test_a_link_to_a_folder_in_the_private_folder(place: Neighbourhood, row: Tel
     assert (place.folder / "kept").stat().st_mode & 0o777 == 0o750
     assert not os.path.lexists(folder)
     place.as_user("rm", "-r", f"{folder}.moved")  # which nobody could find
-    place.tell(row, "a link to a folder in place of the private folder", "the command runs", run, moment)
+    place.tell(row, "neighbour: puts a link to a folder for the private folder", RUNS, run, moment)

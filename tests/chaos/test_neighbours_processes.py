@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import neighbour
 import pytest
 from chaos_table import Tell
-from neighbour_runs import Neighbourhood, neighbourhood
+from neighbour_runs import Neighbourhood
 from step_runs import Running, reconfigure, reported, until
+from sweep_runs import DEAD, RUNS, outcome
 
 from faulty_vault import Fault
 from processes import descendants
-from stepcreds.devstack.stack import Stack
 
 STAGES = {  # of Vault's answers: what the step waits for then
     "login": "login",
@@ -30,12 +30,6 @@ STAGES = {  # of Vault's answers: what the step waits for then
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
-@pytest.fixture
-def place(stack: Stack) -> Iterator[Neighbourhood]:
-    with neighbourhood(stack) as made:
-        yield made
-
-
 def halves(step: Running) -> list[int]:
     return [step.process.pid, *descendants(step.process.pid)[:1]]
 
@@ -44,7 +38,7 @@ def test_a_neighbour_gets_what_the_kernel_gives_of_a_program_that_does_not_forbi
     """Or the other tests would prove nothing."""
     script = f'sleep 100 & "$1" -I {neighbour.__file__} $!; kill $!'
     run = place.as_user(place.python, script=script)
-    got = {name.split()[0] for name in eval(run.stdout)}  # noqa: S307 - a list of words
+    got = {name.split()[0] for name in json.loads(run.stdout)}
     kept = set(neighbour.ATTACHES) if YAMA.exists() and YAMA.read_text().strip() != "0" else {"stack", "timerslack_ns"}
     assert got | kept >= {*neighbour.FILES, *neighbour.LINKS, "fd", "ptrace", "process_vm_readv", "pidfd_getfd"}
 
@@ -75,10 +69,10 @@ def test_a_neighbour_looks_into_both_halves_at_each_stage(place: Neighbourhood, 
     assert {stage: found for stage, found in got.items() if found} == {}
     assert {stage: found for stage, found in seen.items() if found} == {}
     assert place.seen() == []
-    assert f"environ {given['own pid']}" in own  # which docs/security.md says
+    assert f"environ {given['own pid']}" in own  # which docs/neighbours.md says
     place.check_secrets(run)
-    for stage in (*STAGES.values(), "the command runs"):
-        row("a neighbour reads, traces, attaches", stage, "refused; no secret in argv or files", None)
+    for stage in (*STAGES.values(), RUNS):
+        row("neighbour: reads, traces, attaches", stage, f"{outcome(run, place.verdicts())}, no secret seen", None)
 
 
 ANSWERS = ("--ci", "github", "--repository-id", "71717171", "--environment", "production")
@@ -129,12 +123,13 @@ def test_a_crash_leaves_no_core(place: Neighbourhood, row: Tell, half: str, numb
             assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, number)
         run = step.wait()
     assert run.returncode == (-number if half == "front" else 137), run.stderr
+    assert (f"was lost: the worker was killed by {number.name}\n" in run.stderr) == (half == "worker")
     until(lambda: not place.alive(), "the user is gone")
-    until(lambda: place.verdicts() == ["proven dead"], "the proof is on record")
+    until(lambda: place.verdicts() == [DEAD], "the proof is on record")
     place.vault.canaries -= {given["PGPASSWORD"]}
     assert list(place.folder.rglob("*core*")) == []
     assert place.seen() == []
-    place.tell(row, f"{number.name} to the {half}, cores unlimited", "the command runs", run, moment)
+    place.tell(row, f"{half}: {number.name}, cores unlimited", RUNS, run, moment)
 
 
 def test_a_program_that_does_not_forbid_it_leaves_one(place: Neighbourhood) -> None:
@@ -145,7 +140,7 @@ def test_a_program_that_does_not_forbid_it_leaves_one(place: Neighbourhood) -> N
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("stopped", ["worker", "both halves"])
+@pytest.mark.parametrize("stopped", ["the worker", "both halves"])
 def test_a_half_is_stopped_for_ever(place: Neighbourhood, row: Tell, stopped: str) -> None:
     """Nobody renews, and nobody revokes: lease and token end by themselves, and `revoke` finds what is left."""
     reconfigure(place.config_file, lambda document: document["profiles"]["migrate"].update(ttl=15))
@@ -153,7 +148,7 @@ def test_a_half_is_stopped_for_ever(place: Neighbourhood, row: Tell, stopped: st
         given = reported(place.folder / "report")
         pids = halves(step)
         moment = time.monotonic()
-        for pid in pids if stopped != "worker" else pids[1:]:
+        for pid in pids if stopped != "the worker" else pids[1:]:
             assert place.as_user("kill", "-STOP", str(pid)).returncode == 0
         until(lambda: given["PGUSER"] not in place.stack.issued_roles(), "it has expired")
         assert place.deaths.after(moment) is not None
@@ -162,7 +157,7 @@ def test_a_half_is_stopped_for_ever(place: Neighbourhood, row: Tell, stopped: st
         os.kill(pids[0], signal.SIGTERM)
         run = step.wait()
     assert run.returncode in (121, 143), run.stderr
-    place.tell(row, f"a neighbour stops the {stopped}".replace("the both", "both"), "the command runs", run, moment)
+    place.tell(row, f"neighbour: stops {stopped}", RUNS, run, moment)
 
 
 def test_the_files_of_a_step_are_those_it_asked_for(place: Neighbourhood, row: Tell) -> None:
@@ -185,4 +180,4 @@ def test_the_files_of_a_step_are_those_it_asked_for(place: Neighbourhood, row: T
     assert found == [str(file)]
     assert place.seen() == []
     assert not file.parent.parent.exists()
-    row("a neighbour searches files", "the command runs", "files: alone, 0600 in 0700", None)
+    row("neighbour: searches files", RUNS, f"{outcome(run, place.verdicts())}, a secret in its own files alone", None)

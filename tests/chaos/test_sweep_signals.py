@@ -15,14 +15,12 @@ from pathlib import Path
 import pytest
 from chaos_table import Tell
 from step_runs import Running, of_kind, said, until
-from sweep_runs import Sweep, swept
+from sweep_runs import DEAD, NOT_ISSUED, REVOKED, RUNS, Sweep, swept
 
 from faulty_vault import Fault
 from processes import Watched
 from stepcreds.devstack.stack import Stack
 
-DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
-RUNS = "the command runs"
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 # Stage -> whether OpenBao carries the request out that hangs; and how the credential ends on record.
@@ -47,7 +45,7 @@ def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
 
 def told(fault: str, *, after: bool) -> str:
     """The fault as the table has it; `after`: OpenBao had carried out what hung."""
-    return f"{fault}{', carried out' if after else ''}"
+    return f"{fault}{', its request carried out' if after else ''}"
 
 
 def hanging(sweep: Sweep, stage: str, *, after: bool = False) -> Running:
@@ -91,7 +89,7 @@ def test_asked_to_end_before_the_command(sweep: Sweep, row: Tell, stage: str) ->
         moment = time.monotonic()
         step.kill(step.process.pid, signal.SIGTERM)
         run = step.wait()
-    sweep.tell(row, told("SIGTERM", after=after), name, run, moment)
+    sweep.tell(row, told("step: SIGTERM", after=after), name, run, moment)
     sweep.check(run, code=125, ran=False, verdicts=verdicts)
     message = (
         "stepcreds: error: Ended by SIGTERM before the command ran\n"
@@ -107,7 +105,7 @@ def test_every_signal_that_asks(sweep: Sweep, row: Tell, number: signal.Signals)
         moment = time.monotonic()
         step.kill(step.process.pid, number)
         run = step.wait()
-    sweep.tell(row, told(number.name, after=True), "issue", run, moment)
+    sweep.tell(row, told(f"step: {number.name}", after=True), "issue", run, moment)
     sweep.check(run, code=125, ran=False, verdicts=[REVOKED])
     assert f"Ended by {number.name} before the command ran" in run.stderr
 
@@ -118,7 +116,7 @@ def test_asked_to_end_after_the_command(sweep: Sweep, row: Tell, stage: str) -> 
         moment = time.monotonic()
         step.kill(step.process.pid, signal.SIGTERM)
         run = step.wait()
-    sweep.tell(row, "SIGTERM", AFTER[stage], run, moment)
+    sweep.tell(row, "step: SIGTERM", AFTER[stage], run, moment)
     sweep.check(run, code=7, ran=True, verdicts=[DEAD])
 
 
@@ -128,7 +126,7 @@ def test_the_front_is_killed_before_the_command(sweep: Sweep, row: Tell, stage: 
     with hanging(sweep, name, after=after) as step:
         moment = time.monotonic()
         run = killed_front(step)
-    sweep.tell(row, told("SIGKILL of the front", after=after), name, run, moment)
+    sweep.tell(row, told("front: SIGKILL", after=after), name, run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=False, verdicts=verdicts)
 
 
@@ -137,7 +135,7 @@ def test_the_front_is_killed_after_the_command(sweep: Sweep, row: Tell, stage: s
     with hanging(sweep, stage) as step:
         moment = time.monotonic()
         run = killed_front(step)
-    sweep.tell(row, "SIGKILL of the front", AFTER[stage], run, moment)
+    sweep.tell(row, "front: SIGKILL", AFTER[stage], run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
 
 
@@ -147,7 +145,7 @@ def test_the_worker_is_killed_before_the_command(sweep: Sweep, row: Tell, stage:
     with hanging(sweep, name, after=after) as step:
         moment = time.monotonic()
         run = killed_worker(step)
-    sweep.tell(row, told("SIGKILL of the worker", after=after), name, run, moment)
+    sweep.tell(row, told("worker: SIGKILL", after=after), name, run, moment)
     # Before there is a token nothing is held, and the front knows of no credential to put on record.
     sweep.check(run, code=125, ran=False, verdicts=[] if name == "login" else verdicts)
 
@@ -157,7 +155,7 @@ def test_the_worker_is_killed_after_the_command(sweep: Sweep, row: Tell, stage: 
     with hanging(sweep, stage) as step:
         moment = time.monotonic()
         run = killed_worker(step)
-    sweep.tell(row, "SIGKILL of the worker", AFTER[stage], run, moment)
+    sweep.tell(row, "worker: SIGKILL", AFTER[stage], run, moment)
     sweep.check(run, code=137, ran=True, verdicts=[DEAD])
 
 
@@ -178,7 +176,7 @@ def test_nobody_is_left_to_end_it(sweep: Sweep, row: Tell, stage: str, after: bo
     assert (verified.returncode, "order/unclosed" in verified.stdout) == (1, True)
     recovery = sweep.revoke_all()
     until(lambda: not sweep.alive(), "the user is gone")
-    sweep.tell(row, told("SIGKILL of both, then revoke --all", after=after), stage, run, moment)
+    sweep.tell(row, told("both halves: SIGKILL, then revoke --all", after=after), stage, run, moment)
     sweep.check_secrets(recovery)
     # What was never put on record as issued is ended with its token; there is no name to ask anybody for.
     known = stage == "revoke"
@@ -201,7 +199,7 @@ def test_asked_to_end_while_the_command_runs(sweep: Sweep, row: Tell, number: si
         moment = time.monotonic()
         step.kill(step.process.pid, number)
         run = step.wait()
-    sweep.tell(row, number.name, RUNS, run, moment)
+    sweep.tell(row, f"step: {number.name}", RUNS, run, moment)
     sweep.check(run, code=128 + number, ran=True, verdicts=[DEAD])
     assert [closed["cancelled_by"] for closed in of_kind(sweep.config_file, "credential.closed")] == [number.name]
 
@@ -210,7 +208,7 @@ def test_the_front_is_killed_while_the_command_runs(sweep: Sweep, row: Tell) -> 
     with running(sweep) as step:
         moment = time.monotonic()
         run = killed_front(step)
-    sweep.tell(row, "SIGKILL of the front", RUNS, run, moment)
+    sweep.tell(row, "front: SIGKILL", RUNS, run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
 
 
@@ -218,7 +216,7 @@ def test_the_worker_is_killed_while_the_command_runs(sweep: Sweep, row: Tell) ->
     with running(sweep) as step:
         moment = time.monotonic()
         run = killed_worker(step)
-    sweep.tell(row, "SIGKILL of the worker", RUNS, run, moment)
+    sweep.tell(row, "worker: SIGKILL", RUNS, run, moment)
     sweep.check(run, code=137, ran=True, verdicts=[DEAD])
 
 
@@ -230,5 +228,5 @@ def test_both_are_killed_while_the_command_runs(sweep: Sweep, row: Tell) -> None
     assert (run.returncode, sweep.verdicts(), len(sweep.alive())) == (-signal.SIGKILL, [], 1)
     sweep.check_secrets(run)
     sweep.check_recovery()
-    sweep.tell(row, "SIGKILL of both, then revoke --all", RUNS, run, moment)
+    sweep.tell(row, "both halves: SIGKILL, then revoke --all", RUNS, run, moment)
     assert sweep.verdicts() == [DEAD, DEAD]  # and that of the witness

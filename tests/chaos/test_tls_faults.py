@@ -13,13 +13,12 @@ from typing import NamedTuple
 import pytest
 from chaos_table import Tell
 from step_runs import normalised, reconfigure
-from sweep_runs import Expected, Sweep, swept
+from sweep_runs import DEAD, EXPIRES, NOT_ISSUED, REVOKED, Expected, Sweep, swept
 
 from certificates_for_vault import Authority, server_context
 from faulty_vault import Door, Fault, FaultyVault, Rule
 from stepcreds.devstack.stack import Stack
 
-DEAD, REVOKED, EXPIRES, NOT_ISSUED = "proven dead", "revoked, not proven", "expires at", "not issued"
 DOORS = (
     "expired certificate",
     "untrusted certificate",
@@ -99,7 +98,7 @@ def test_from_a_stage_on(certified: Certified, row: Tell, stage: str, door: str)
         sweep.vault.canaries.add("no token came this far")
     run = sweep.run()
     sweep.check(run, **expected._asdict())
-    sweep.tell(row, door, name, run, since)
+    sweep.tell(row, f"OpenBao: {door}, for good", name, run, since)
 
 
 @pytest.mark.chaos
@@ -116,7 +115,7 @@ def test_one_handshake_is_reset(certified: Certified, row: Tell, stage: str) -> 
     run = sweep.run()
     # Whether the request that asks for a credential had gone is not known: another token asks again.
     sweep.check(run, code=7, ran=True, verdicts=[REVOKED, DEAD] if stage == "issue" else [DEAD])
-    sweep.tell(row, "reset in the handshake once", name, run, since)
+    sweep.tell(row, "OpenBao: reset in the handshake, once", name, run, since)
 
 
 def test_what_is_said_of_a_certificate_that_expired_in_mid_step(certified: Certified) -> None:

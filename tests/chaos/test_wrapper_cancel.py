@@ -9,62 +9,50 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from chaos_table import Tell
 from step_runs import of_kind, until
-from sweep_runs import Sweep, swept
+from sweep_runs import DEAD, REVOKED, RUNS, Sweep
 from wrapper_runs import SEALED, Alone, start
 
+from faulty_relay import FaultyRelay
 from processes import Watched, children
-from stepcreds.devstack.stack import Stack
-
-DEAD = "proven dead"
-RUNS = "the command runs"
-
-
-@pytest.fixture
-def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
-    with swept(stack, tmp_path) as made:
-        yield made
-
 
 # What is asked, in order, of whom ("front", "group": with everything in it), with what seconds before it; what the command
 # is; the code.
 ASKED: dict[str, tuple[list[tuple[str, signal.Signals, float]], str, int]] = {
-    "SIGTERM to the group": ([("group", signal.SIGTERM, 0)], "exec sleep 600", 143),
-    "a second Ctrl-C": (
+    "SIGTERM to its group": ([("group", signal.SIGTERM, 0)], "exec sleep 600", 143),
+    "SIGINT, and another": (
         [("front", signal.SIGINT, 0), ("front", signal.SIGINT, 0.7)],
         "trap '' INT; while :; do sleep 0.1; done",
         137,
     ),
-    "SIGSTOP, SIGTERM, SIGCONT to the front": (
+    "SIGSTOP, SIGTERM, SIGCONT": (
         [("front", signal.SIGSTOP, 0), ("front", signal.SIGTERM, 0.2), ("front", signal.SIGCONT, 0.5)],
         "exec sleep 600",
         143,
     ),
-    "SIGSTOP, SIGTERM, SIGCONT to the group": (
+    "SIGSTOP, SIGTERM, SIGCONT to its group": (
         [("group", signal.SIGSTOP, 0), ("group", signal.SIGTERM, 0.2), ("group", signal.SIGCONT, 0.5)],
         "exec sleep 600",
         143,
     ),
-    "SIGTERM to a command that ignores it": ([("front", signal.SIGTERM, 0)], "trap '' TERM; while :; do sleep 1; done", 137),
-    "SIGTERM to a command that is stopped": ([("front", signal.SIGTERM, 0.2)], "kill -STOP $$; sleep 600", 143),
-    "SIGTERM to a command with a daemon": (
+    "SIGTERM, a command that ignores it": ([("front", signal.SIGTERM, 0)], "trap '' TERM; while :; do sleep 1; done", 137),
+    "SIGTERM, a command that is stopped": ([("front", signal.SIGTERM, 0.2)], "kill -STOP $$; sleep 600", 143),
+    "SIGTERM, a command with a daemon": (
         [("front", signal.SIGTERM, 0)],
         "setsid sh -c 'trap \"\" TERM HUP; while :; do sleep 1; done' & exec sleep 600",
         143,
     ),
-    "SIGTERM to a command that fills its pipes": ([("front", signal.SIGTERM, 0)], "yes >&2 & exec yes", 143),
-    "SIGTERM to a command that closed its files": (
+    "SIGTERM, a command that fills its pipes": ([("front", signal.SIGTERM, 0)], "yes >&2 & exec yes", 143),
+    "SIGTERM, a command that closed its files": (
         [("front", signal.SIGTERM, 0)],
         "exec <&- >&- 2>&-; while :; do sleep 0.1; done",
         143,
     ),
 }  # fmt: skip
-FAST = ("SIGTERM to the group", "SIGTERM to a command that fills its pipes")
+FAST = ("SIGTERM to its group", "SIGTERM, a command that fills its pipes")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +68,7 @@ def test_asked_to_end(sweep: Sweep, row: Tell, name: str) -> None:
             (os.killpg if whom == "group" else os.kill)(step.process.pid, number)
         run = step.wait()
     assert rest.alive_after(60) == []
-    sweep.tell(row, name, RUNS, run, moment)
+    sweep.tell(row, f"step: {name}", RUNS, run, moment)
     sweep.check(run, code=code, ran=True, verdicts=[DEAD])
     (closed,) = of_kind(sweep.config_file, "credential.closed")
     asked = next(number for _, number, _ in signals if number in (signal.SIGINT, signal.SIGTERM))
@@ -96,7 +84,7 @@ def test_a_front_that_stands_still(sweep: Sweep, row: Tell) -> None:
         until(lambda: sweep.verdicts() == [DEAD] and not sweep.alive(), "the end of the credential")
         step.kill(step.process.pid, signal.SIGCONT)
         run = step.wait()
-    sweep.tell(row, "SIGSTOP of the front", RUNS, run, moment)
+    sweep.tell(row, "front: SIGSTOP", RUNS, run, moment)
     sweep.check(run, code=7, ran=True, verdicts=[DEAD])
 
 
@@ -108,7 +96,7 @@ def test_timeout(sweep: Sweep, row: Tell) -> None:
         step.kill(step.process.pid, signal.SIGALRM)  # its own timer's: the time is over
         run = step.wait()
     assert rest.alive_after(60) == []
-    sweep.tell(row, "timeout stepcreds exec …", RUNS, run, moment)
+    sweep.tell(row, "step: the time that timeout(1) gives it is over", RUNS, run, moment)
     sweep.check(run, code=124, ran=True, verdicts=[DEAD])
 
 
@@ -135,7 +123,7 @@ def test_a_terminal_that_is_closed(sweep: Sweep, row: Tell) -> None:
     _, status = os.waitpid(pid, 0)
     assert rest.alive_after(60) == []
     run = subprocess.CompletedProcess([], os.waitstatus_to_exitcode(status), "", "")
-    sweep.tell(row, "the terminal is closed", RUNS, run, moment)
+    sweep.tell(row, "step: its terminal is closed", RUNS, run, moment)
     sweep.check(run, code=137, ran=True, verdicts=[DEAD])
     assert [closed["cancelled_by"] for closed in of_kind(sweep.config_file, "credential.closed")] == ["SIGHUP"]
 
@@ -150,7 +138,7 @@ def test_an_ending_that_takes_long_already(sweep: Sweep, row: Tell) -> None:
     assert (alone.code, "SIGINT asked this step to end, and 7 seconds are over" in alone.stderr) == (121, True)
     sealed.left = 0
     assert alone.has_ended()
-    sweep.tell(row, "SIGINT and 503, which ends after 7 s", "revoke", run, alone.asked_at)
+    sweep.tell(row, "step: SIGINT, OpenBao sealed for more than 7 s", "revoke", run, alone.asked_at)
     (closed,) = of_kind(sweep.config_file, "credential.closed")
     assert (closed["verdict"], closed["step"]["exit_code"]) == (DEAD, 3)
 
@@ -162,7 +150,7 @@ def test_nobody_leaves_a_command_that_has_a_longer_grace(sweep: Sweep, row: Tell
         moment = time.monotonic()
         step.kill(step.process.pid, signal.SIGTERM)
         run = step.wait()
-    sweep.tell(row, "SIGTERM, and a command that takes 9 s", RUNS, run, moment)
+    sweep.tell(row, "step: SIGTERM, a command that takes 9 s", RUNS, run, moment)
     sweep.check(run, code=3, ran=True, verdicts=[DEAD])
 
 
@@ -181,5 +169,25 @@ def test_the_first_process_of_a_container_stays(sweep: Sweep, row: Tell) -> None
         assert front in children()
         sealed.left = 0
         run = step.wait()
-    sweep.tell(row, "SIGTERM and 503, as process 1", RUNS, run, moment)
+    sweep.tell(row, "step: SIGTERM as process 1, OpenBao sealed for 9 s", RUNS, run, moment)
     sweep.check(run, code=143, ran=True, verdicts=[DEAD])
+
+
+def test_a_cancelled_step_does_not_wait_for_a_database_that_hangs(sweep: Sweep, row: Tell) -> None:
+    """GitHub kills everything ten seconds after the cancel. The lease is revoked by then; the proof is still tried for."""
+    with FaultyRelay(sweep.stack.postgresql.port, lambda number: "hang") as relay:
+        database = f"postgresql://127.0.0.1:{relay.port}/{sweep.stack.database.database}?sslmode=disable"
+        sweep.change(database=database, measure="off")
+        with start(sweep, VAULT_CLIENT_TIMEOUT=None) as step:
+            worker = Watched([step.worker])
+            moment = time.monotonic()
+            step.kill(step.process.pid, signal.SIGTERM)
+            run = step.wait()
+            assert sweep.alive() == set()
+            assert sweep.verdicts() == []
+            assert worker.alive_after(100) == []
+    sweep.tell(row, "step: SIGTERM, PostgreSQL hangs", RUNS, run, moment)
+    sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
+    (closed,) = of_kind(sweep.config_file, "credential.closed")
+    assert (closed["cancelled_by"], closed["lock"]["status"]) == ("SIGTERM", "unreachable")
+    assert closed["revoke"]["status"] == "revoked"

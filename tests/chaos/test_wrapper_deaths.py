@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from chaos_table import Tell
 from step_runs import Running, until
-from sweep_runs import Sweep, swept
+from sweep_runs import DEAD, RUNS, Sweep, outcome
 from wrapper_runs import SEALED, Alone, start
 
 from faulty_relay import FaultyRelay
 from processes import Watched, descendants
-from stepcreds.devstack.stack import Stack
-
-DEAD = "proven dead"
-RUNS = "the command runs"
-
-
-@pytest.fixture
-def sweep(stack: Stack, tmp_path: Path) -> Iterator[Sweep]:
-    with swept(stack, tmp_path) as made:
-        yield made
 
 
 def victim_of(step: Running, who: str) -> int:
     return step.process.pid if who == "front" else step.worker
-
-
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT], ids=lambda number: number.name)
-@pytest.mark.parametrize("who", ["front", "worker"])
-def test_a_crash(sweep: Sweep, row: Tell, who: str, number: signal.Signals) -> None:
-    with start(sweep) as step:
-        rest = Watched([step.worker, *descendants(step.worker)])
-        moment = time.monotonic()
-        step.kill(victim_of(step, who), number)
-        run = step.wait()
-    assert rest.alive_after(60) == []
-    sweep.tell(row, f"{number.name} of the {who}", RUNS, run, moment)
-    sweep.check(run, code=-number if who == "front" else 137, ran=True, verdicts=[DEAD])
-    assert (f"was lost: the worker was killed by {number.name}\n" in run.stderr) == (who == "worker")
-
-
-@pytest.mark.chaos
-def test_no_memory_left_for_python(stack: Stack, tmp_path: Path, row: Tell) -> None:
-    """Python says MemoryError wherever it asks for more: while it imports, logs in, measures, or ends a credential."""
-    crashes = 0
-    for megabytes in range(44, 60, 3):
-        folder = tmp_path / str(megabytes)
-        folder.mkdir()
-        with swept(stack, folder) as sweep:
-            moment = time.monotonic()
-            limited = ("prlimit", f"--as={megabytes}000000")
-            arguments = ("exec", "migrate", "--", *sweep.command)
-            with Running(stack, sweep.config_file, *arguments, before=limited) as step:
-                run = step.wait()
-            sweep.tell(row, f"no memory beyond {megabytes} MB", "any", run, moment)
-            assert set(sweep.verdicts()) <= {DEAD, "not issued"}, run.stderr
-            assert (run.returncode, sweep.ran) in ((125, False), (7, True), (137, True)), run.stderr
-            assert "Traceback" not in run.stderr
-            crashes += "MemoryError" in run.stderr
-    assert crashes > 0
 
 
 # The connection to the database, of those that a migration's step makes, that hangs; and whether the command had run.
@@ -88,13 +44,13 @@ def test_killed_at_the_database(sweep: Sweep, row: Tell, stage: str, who: str) -
             step.kill(victim_of(step, who))
             run = step.wait()
         assert rest.alive_after(100) == []
-    sweep.tell(row, f"SIGKILL of the {who}", stage, run, moment)
+    sweep.tell(row, f"{who}: SIGKILL", stage, run, moment)
     code = -signal.SIGKILL if who == "front" else 137 if ran else 125
     sweep.check(run, code=code, ran=ran, verdicts=[DEAD])
 
 
 class Memory:
-    """A memory cgroup without memory; without the right to make one, or without the controller, `is_there` says so."""
+    """A memory cgroup without memory, which only root may make; where nobody can, `is_there` says so."""
 
     def __init__(self, name: str) -> None:
         legacy = Path("/sys/fs/cgroup/memory")
@@ -102,14 +58,10 @@ class Memory:
         limit, self._kills = (
             ("memory.limit_in_bytes", "memory.oom_control") if legacy.is_dir() else ("memory.max", "memory.events")
         )
-        self.is_there = False
-        with suppress(OSError):
-            self._folder.mkdir()
-            (self._folder / limit).write_text("0")
-            self.is_there = True
+        self.is_there = _as_root('mkdir "$1"; echo 0 > "$1/$2"', str(self._folder), limit)
 
     def take(self, pid: int) -> None:
-        (self._folder / "cgroup.procs").write_text(str(pid))
+        assert _as_root('echo "$2" > "$1/cgroup.procs"', str(self._folder), str(pid))
 
     @property
     def kills(self) -> int:
@@ -118,7 +70,15 @@ class Memory:
     def close(self) -> None:
         with suppress(OSError):
             until(lambda: not (self._folder / "cgroup.procs").read_text(), "an empty cgroup")
-            self._folder.rmdir()
+            _as_root('rmdir "$1"', str(self._folder))
+
+
+def _as_root(script: str, *arguments: str) -> bool:
+    """Whether it was done. A CI's runner may become root without a password."""
+    become = () if os.geteuid() == 0 else ("sudo", "-n")
+    if become and shutil.which("sudo") is None:
+        return False
+    return subprocess.run([*become, "sh", "-euc", script, "sh", *arguments], check=False).returncode == 0
 
 
 @pytest.mark.chaos
@@ -127,8 +87,7 @@ def test_the_out_of_memory_killer(sweep: Sweep, row: Tell, who: str) -> None:
     memory = Memory(f"stepcreds-{os.getpid()}-{who}")
     try:
         if not memory.is_there:
-            row(f"out-of-memory killer, of the {who}", RUNS, "not tried: no memory cgroup may be made here", None)
-            return
+            pytest.skip("no memory cgroup may be made here")
         script = f"while ! [ -e {sweep.folder}/go ]; do sleep 0.05; done; exit 7"
         with start(sweep, script=script) as step:
             pids = [step.process.pid, step.worker]
@@ -145,7 +104,10 @@ def test_the_out_of_memory_killer(sweep: Sweep, row: Tell, who: str) -> None:
         memory.close()
     if who == "front":
         sweep.check_recovery()
-    sweep.tell(row, f"out-of-memory killer, of the {who}", RUNS, run, moment)
+    fault = (
+        "worker: out-of-memory killer" if who == "worker" else "front: out-of-memory killer, its worker killed before"
+    )
+    sweep.tell(row, fault, RUNS, run, moment)
     if who == "worker":
         sweep.check(run, code=137, ran=True, verdicts=[DEAD])
 
@@ -193,8 +155,8 @@ def test_what_the_command_left_ends_with_the_half_that_is_killed(sweep: Sweep, r
         run = step.wait()
     assert rest.alive_after(60) == []
     sweep.check(run, code=-signal.SIGKILL if who == "front" else 137, ran=True, verdicts=[DEAD])
-    fault = f"SIGKILL of the {who}, {left}"
-    row(fault, RUNS, f"exit {run.returncode}; {DEAD}; the tree ended after {seconds:.1f} s", sweep.deaths.after(moment))
+    ended = f"{outcome(run, sweep.verdicts())}, its tree after {seconds:.1f} s"
+    row(f"{who}: SIGKILL, the command left {left}", RUNS, ended, sweep.deaths.after(moment))
 
 
 def test_the_output_ends_with_the_front(sweep: Sweep, row: Tell) -> None:
@@ -210,7 +172,7 @@ def test_the_output_ends_with_the_front(sweep: Sweep, row: Tell) -> None:
         os.kill(worker, 0)
     sealed.left = 0
     assert rest.alive_after(100) == []
-    sweep.tell(row, "SIGKILL of the front, 503 meanwhile", RUNS, run, moment)
+    sweep.tell(row, "front: SIGKILL, OpenBao sealed meanwhile", RUNS, run, moment)
     sweep.check(run, code=-signal.SIGKILL, ran=True, verdicts=[DEAD])
 
 
@@ -227,7 +189,7 @@ def test_both_are_killed_and_nobody_comes(sweep: Sweep, row: Tell) -> None:
         os.kill(command, signal.SIGKILL)  # it would go on, and hold our pipes
         run = step.wait()
     assert rest.alive_after(60) == []
-    sweep.tell(row, "SIGKILL of both, ttl 15 s, nobody revokes", RUNS, run, moment)
+    sweep.tell(row, "both halves: SIGKILL, nobody revokes, ttl 15 s", RUNS, run, moment)
     assert sweep.alive() == set()
     sweep.check_recovery()
 
@@ -241,6 +203,8 @@ def test_the_worker_that_was_left_alone_is_killed(sweep: Sweep, row: Tell) -> No
         run = step.wait()
     os.kill(alone.worker, signal.SIGKILL)
     assert alone.has_ended()
-    sweep.tell(row, "SIGTERM and 503, then SIGKILL of the worker, ttl 30 s", RUNS, run, alone.asked_at)
+    sweep.tell(
+        row, "worker: SIGKILL, its front left it alone with a sealed OpenBao, ttl 30 s", RUNS, run, alone.asked_at
+    )
     assert sweep.verdicts() == []
     sweep.check_recovery()

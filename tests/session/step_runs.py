@@ -104,10 +104,16 @@ class Running:
         **variables: str | None,
     ) -> None:
         """`before` is put in front of the command line, as `timeout` would be."""
+        line = (*(before or ()), sys.executable, "-m", "stepcreds", *arguments)
+        self._start(stack, config_file.parent, line, variables)
+
+    def _start(
+        self, stack: Stack, folder: Path, command_line: Sequence[str], variables: Mapping[str, str | None]
+    ) -> None:
         merged: dict[str, str | None] = {**stack.environment(), **variables}
         self.process = subprocess.Popen(
-            [*(before or ()), sys.executable, "-m", "stepcreds", *arguments],
-            cwd=config_file.parent,
+            command_line,
+            cwd=folder,
             env={name: value for name, value in merged.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -138,6 +144,13 @@ class Running:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+
+
+class Placed(Running):
+    """A step whose command line is whole: with what stands before stepcreds, setpriv(1), nsenter(1), prlimit(1)."""
+
+    def __init__(self, stack: Stack, folder: Path, *command_line: str, **variables: str | None) -> None:
+        self._start(stack, folder, command_line, variables)
 
 
 def started_by(
