@@ -14,7 +14,13 @@ from sweep_runs import Sweep, swept
 from wrapper_runs import SEALED, Alone, start
 
 from faulty_vault import Fault
+from stepcreds.cli.options import load
+from stepcreds.cli.surroundings import surroundings
+from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger.record import new_uid
+from stepcreds.process.custody import Custody
+from stepcreds.session.departure import depart
 
 COOKIES = {"RUNNER_TRACKING_ID": "github_2f1e", "JENKINS_NODE_COOKIE": "7c6d"}
 
@@ -113,3 +119,18 @@ def test_a_cancel_before_there_is_a_lease(sweep: Sweep) -> None:
     assert alone.has_ended()
     assert sweep.verdicts() == ["revoked, not proven"]
     until(lambda: not sweep.alive(), "the user goes with the token")
+
+
+def test_a_step_that_holds_nothing_and_does_not_end(sweep: Sweep, capfd: pytest.CaptureFixture[str]) -> None:
+    """A name server's silence, or a disk's: neither can be had at will."""
+    clock = SystemClock()
+    config, variables = load(sweep.config_file, clock)
+    around = surroundings(config, {**variables, "GITHUB_ACTIONS": ""}, clock, new_uid(), started_by=os.getpid())
+    assert depart(Custody((), (), reason="SIGTERM"), around=around) == 125
+    assert capfd.readouterr().err == (
+        "stepcreds: error: This step is still busy 7 seconds after SIGTERM\n"
+        "  cause: It holds no credential. A server, or the disk that the ledger is on, does not answer.\n"
+        "  fix: Nothing has to be ended. What it waits for, it waits for in the background, for a server 75 seconds at "
+        "most.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#carried-on\n"
+    )
