@@ -28,7 +28,7 @@ SCRIPT = (str(Path(sys.executable).parent / "stepcreds"),)
 MODULE = (sys.executable, "-m", "stepcreds")
 
 # What stepcreds imports after its first line. Before that come, with a hostile PYTHONPATH, sitecustomize and what Python
-# and pip's script import themselves: see docs/security.md.
+# and pip's script import themselves: see docs/neighbours.md.
 LATER = ("click", "requests", "urllib3", "yaml", "certifi", "tabulate", "json", "ssl", "pickle", "socket", "select")
 
 CONFIG = """\
