@@ -1,7 +1,8 @@
 """Hands credentials to the later steps of a job, as outputs: held like any other until they are, and by nobody then.
 
-Killed or cancelled at any moment before the last line of it, both halves of the pair know the credential, and end it.
-Afterwards the ledger and the runner's memory of this step know what is left to end.
+Killed or cancelled at any moment before the last line of it, both halves of the pair know the credential, and end it:
+also when the outputs are written, because a job whose step failed has no use for them. Afterwards the ledger and the
+runner's memory of this step know what is left to end.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class _HandOut:
                 self.credentials.append(acquire(step, profile, lasting=True))
             self.hand_over()
             self.summarise(step)
+            self.let_go()
             return 0
         except Cancelled as cancelled:
             self.around.voice.fail(words.cancelled(cancelled.signal_name))
@@ -106,7 +108,7 @@ class _HandOut:
             ) from None
 
     def hand_over(self) -> None:
-        """Mask, write, let go, in this order. Raises `DeliveryError`, `Cancelled`."""
+        """Mask, then write. Raises `DeliveryError`, `Cancelled`."""
         around, cancellation = self.around, self.worker.cancellation
         outputs = outputs_of([(each.grant, each.holding.expire_time) for each in self.credentials])
         if not (around.ci.masks and around.voice.mask(around.ci.mask(outputs.secrets))):
@@ -121,10 +123,15 @@ class _HandOut:
         around.voice.warn(WARNING)
         with cancellation.interruptible():
             self.write(outputs)
-        # Nothing asks for an end any more: from here on it is the later steps' to use, and to end.
-        for credential in self.credentials:
-            credential.vault.close()
-            self.worker.release(credential.holding.credential_uid)
+
+    def let_go(self) -> None:
+        """From here on it is the later steps' to use, and to end. Raises `Cancelled` where the step has failed by now.
+
+        The front is told nothing of it: it knows what is held until the worker has said goodbye.
+        """
+        with self.worker.cancellation.interruptible():  # a front that is gone has asked for it
+            for credential in self.credentials:
+                credential.vault.close()
 
     def write(self, outputs: Outputs) -> None:
         """All of the outputs, or none. Raises `DeliveryError`."""
