@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from crash_step import PATIENCE, Started
 
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.verify import verify
 
-PATIENCE = 900.0  # seconds
 CREDS = "database/creds/app-verify"
 
 
@@ -27,37 +27,29 @@ class Crowd(NamedTuple):
         return ", ".join(f"p{percent} {self.quantile(percent):.1f} s" for percent in (50, 95, 99))
 
 
-def crowd(stack: Stack, folder: Path, steps: int) -> Crowd:
+def crowd(stack: Stack, folder: Path, steps: int, told: Callable[[int], object] = lambda done: None) -> Crowd:
     """`steps` steps of one job. One takes 25 MB of memory while it runs, and three connections to the database at most
-    one after the other; `stack` has to have as many connections as there are steps, and some."""
+    one after the other; `stack` has to have as many connections as there are steps, and some.
+
+    `told` hears how many have ended.
+    """
     (folder / "stepcreds.yml").write_text(stack.config_text(folder / ".stepcreds"))
     tokens = _tokens(stack)
-    wrong = []
+    variables = stack.environment()
 
     # Not a thread for each: they would keep the issuer, which is one of this process's, from answering.
     began, started = time.monotonic(), []
     for number in range(steps):
-        with (folder / f"step-{number}").open("wb") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "stepcreds", "exec", "verify", "--", "true"],
-                cwd=folder,
-                env=stack.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-        started.append((process, time.monotonic()))
+        step = Started("verify", "true", folder=folder, variables=variables, said=folder / f"step-{number}")
+        started.append((step, time.monotonic()))
     ends: dict[int, float] = {}
     while len(ends) < steps and time.monotonic() < began + PATIENCE:
         time.sleep(0.05)
-        for number, (process, start) in enumerate(started):
-            if number not in ends and process.poll() is not None:
+        for number, (step, start) in enumerate(started):
+            if number not in ends and step.process.poll() is not None:
                 ends[number] = time.monotonic() - start
-    for number, (process, _) in enumerate(started):
-        if process.poll() != 0:
-            process.kill()
-            text = (folder / f"step-{number}").read_text(errors="replace")
-            wrong.append(f"step {number} ended with {process.wait()} after {ends.get(number, PATIENCE):.1f} s: {text}")
+        told(len(ends))
+    wrong = [f"step {number} {what}" for number, (step, _) in enumerate(started) if (what := step.wrong(0.0))]
     seconds = sorted(ends.values())
     return Crowd(seconds, wrong + _left(stack, tokens) + _on_record(folder / ".stepcreds", steps))
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from crash_plan import SCENARIOS, VICTIMS, Kill, Point, shell
+from crash_processes import PATIENCE, children, environ, sessions, signal_all, until_gone
 from crash_stack import CrashStack
 from simulated_job import Job
 
@@ -26,73 +26,6 @@ STEPCREDS = ["-I", "-m", "stepcreds"]
 LAUNCHER = Path(__file__).with_name("crash_launch.py")
 MARKER = "CRASH_STEP"  # in the environment of everything that a step starts
 OUTPUT = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-PATIENCE = 120.0  # seconds for a process that has nothing to wait for
-LONGEST_GAP = 0.3  # seconds between one kill and the other
-
-# Who is killed, and who of them a second later or less.
-VICTIMS = {
-    "worker": (("worker",), ()),
-    "front": (("front",), ()),
-    "both": (("front", "worker"), ()),
-    "both and the command": (("front", "worker", "command"), ()),
-    "front, then worker": (("front",), ("worker",)),
-    "worker, then front": (("worker",), ("front",)),
-}
-ONE = ("worker", "front")  # the other half survives
-
-
-class Scenario(NamedTuple):
-    """What is run. `seconds` is how long its command takes."""
-
-    arguments: tuple[str, ...]
-    share: int
-    seconds: float = 0.0
-
-
-def shell(script: str) -> tuple[str, ...]:
-    """A command that makes the file $CRASH_MARK first."""
-    return ("--", "sh", "-c", f': >"$CRASH_MARK"; {script}')
-
-
-SCENARIOS = {
-    "true": Scenario(("exec", "verify", *shell("exec true")), 8),
-    "sleep": Scenario(("exec", "migrate", *shell("exec sleep 0.1")), 5, 0.1),
-    "daemon": Scenario(("exec", "migrate", *shell("setsid sleep 300 & exec sleep 0.05")), 3, 0.05),
-    "two": Scenario(("exec", "migrate", "--also", "second", *shell("exec true")), 1),
-    "renewed": Scenario(("exec", "renewed", *shell("exec sleep 2")), 1, 2.0),
-    "outputs": Scenario(("action", "main"), 1),
-    "scope": Scenario(("scope", "verify"), 1),
-    "doctor": Scenario(("doctor", "migrate"), 1),
-    "revoke": Scenario(("revoke", "--all"), 1),
-}
-
-
-class Point(NamedTuple):
-    """A line of one half's life."""
-
-    half: str
-    file: str  # below stepcreds/
-    line: int
-    occurrence: int
-
-    def __str__(self) -> str:
-        return f"{self.half} before {self.file}:{self.line}, time {self.occurrence}"
-
-
-class Kill(NamedTuple):
-    """All that a repetition needs."""
-
-    name: str
-    scenario: str
-    victims: str
-    moment: float | Point  # seconds from the start
-    gap: float  # seconds to the second kill, where there is one
-    recover: bool  # `stepcreds revoke --all` comes soon after, or the Action's `post`
-
-    def __str__(self) -> str:
-        moment = f"{self.moment}" if isinstance(self.moment, Point) else f"after {self.moment:.4f} s"
-        gap = f", and {self.gap:.3f} s later" if VICTIMS[self.victims][1] else ""
-        return f"{self.name}: {self.scenario}, {self.victims} killed, {moment}{gap}"
 
 
 class Life(NamedTuple):
@@ -310,44 +243,6 @@ class _Run:
         )
 
 
-class Plan:
-    """Draws kills: number `n` of a seed is the same whatever was drawn before it."""
-
-    def __init__(
-        self, seed: int, seconds: dict[str, float], lines: dict[str, list[tuple[str, str, int]]], share: float
-    ) -> None:
-        """`seconds` and `lines` are those of a whole life of each scenario; `share` of the kills are at lines."""
-        self.seed = seed
-        self.seconds = seconds
-        self.share = share
-        self.points = {name: Counter(seen) for name, seen in lines.items()}
-
-    def kill(self, number: int) -> Kill:
-        draw = random.Random(f"{self.seed}/{number}")  # noqa: S311 - to be repeated, not to be secret
-        names = [name for name in SCENARIOS if name in self.seconds]
-        scenario = draw.choices(names, [SCENARIOS[name].share for name in names])[0]
-        points = self.points.get(scenario)
-        if points and draw.random() < self.share:
-            place = draw.choice(sorted(points))
-            moment: float | Point = Point(*place, draw.randint(1, points[place]))
-        else:
-            moment = draw.uniform(0.0, self.seconds[scenario])
-        at_once = [name for name, (_, later) in VICTIMS.items() if not later or isinstance(moment, float)]
-        victims = draw.choice(at_once)
-        recover = victims not in ONE and scenario in ("true", "sleep", "daemon", "two", "outputs", "revoke")
-        recover &= draw.random() < 0.25
-        gap = draw.uniform(0.0, LONGEST_GAP)
-        return Kill(f"s{self.seed}-{number}", scenario, victims, moment, gap, recover)
-
-    def every_line(self, scenario: str) -> list[Kill]:
-        """One before the first execution of each line; worker, front and both take turns."""
-        victims = (*ONE, "both")
-        return [
-            Kill(f"s{self.seed}-{scenario}-{n}", scenario, victims[n % 3], Point(*place, 1), 0.0, recover=False)
-            for n, place in enumerate(sorted(self.points[scenario]))
-        ]
-
-
 def lines_of(log: Path) -> list[tuple[str, str, int]]:
     """Half, file and line of each line that a recorded life executed; not of the processes between fork and exec."""
     found = []
@@ -357,52 +252,3 @@ def lines_of(log: Path) -> list[tuple[str, str, int]]:
             file, _, line = place[0].rpartition(":")
             found.append((half, file, int(line)))
     return found
-
-
-def until_gone(pid: int, session: int) -> None:
-    """Waits for a process that is not our child."""
-    deadline = time.monotonic() + PATIENCE
-    while session_of(pid) == session and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-def signal_all(pids: list[int], number: int) -> int:
-    """How many of them were there."""
-    struck = 0
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-            struck += 1
-    return struck
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def sessions() -> list[tuple[int, int]]:
-    """Every process that runs, and its session."""
-    found = [(int(name), session_of(int(name))) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
-    return [(pid, session) for pid, session in found if session]
-
-
-def session_of(pid: int) -> int:
-    """0 for one that has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every process, ten thousand times
-            state, _, _, session = file.read().rpartition(b")")[2].split()[:4]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if state in (b"Z", b"X") else int(session)
-
-
-def environ(pid: int) -> bytes:
-    """What it was started with; nothing where we may not know."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-            return file.read()
-    except OSError:
-        return b""

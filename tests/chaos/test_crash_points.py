@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 from chaos_table import Tell
-from crash_batch import Batches, Tally
-from crash_kills import SCENARIOS, VICTIMS, Kill, Killer, Plan, Point
+from crash_batch import Batches
+from crash_fate import WHO
+from crash_kills import Killer
+from crash_plan import SCENARIOS, Kill, Plan, Point
 from crash_stack import CrashStack
+from crash_tally import Tally
 
 import stepcreds
 
 CONCURRENCY = 3
 KILLS = 300
 BATCH = 100
+MOST_EXCEPTIONS = 3
 LINES = 0.4  # share of the kills before a line
 
 
@@ -46,6 +50,8 @@ PLACES = (
     ("worker", "session/finish.py", "entry = _append(closing, closed"),
     ("worker", "session/finish.py", "vault.revoke_self()"),
 )
+# The outputs are written, and the step has failed: nobody is to use them.
+WRITTEN = ("worker", "session/handout.py", "self.summarise(step)")
 # The private folder exists, and nobody has come back from making it.
 FOLDER_MADE = ("worker", "deliver/files.py", "_try_out(path)")
 
@@ -65,6 +71,13 @@ def test_before_a_line_of_each_stage(batches: Batches) -> None:
     assert checked.missed == 0
     assert checked.exceptions == []
     assert len({fate.stage for fate in checked.fates}) > 5, checked.fates
+
+
+@pytest.mark.parametrize("victims", ["front", "worker"])
+def test_outputs_that_are_written_for_a_step_that_fails(batches: Batches, victims: str) -> None:
+    checked = batches.run([Kill("written", "outputs", victims, point(*WRITTEN), 0.0, recover=False)])
+    assert (checked.missed, checked.violations, checked.exceptions) == (0, [], [])
+    assert [(fate.stage, fate.outcome) for fate in checked.fates] == [("measure", "proven dead")]
 
 
 def test_the_check_finds_a_ledger_that_is_gone(batches: Batches) -> None:
@@ -94,8 +107,9 @@ def test_three_hundred_kills(batches: Batches, row: Tell) -> None:
     for checked in batches.run_all([plan.kill(number) for number in range(KILLS)], BATCH):
         tally.add(checked)
     assert tally.violations == [], again
-    assert {victims for victims in VICTIMS if f"SIGKILL to {victims}" in {fault for fault, _, _ in tally.rows}} == set(
-        VICTIMS
-    )
+    assert set(WHO.values()) <= {fault for fault, _, _ in tally.rows}
+    # The front alone, in outputs mode, between the worker's last word and its own end: a moment of a whole life.
+    assert len(tally.exceptions) <= MOST_EXCEPTIONS, (tally.exceptions, again)
     tally.tell(row)
-    row("SIGKILL, in all", "any", f"{tally.kills} kills of seed {seed}, {tally.missed} came too late", tally.longest)
+    told = f"{tally.missed} came too late, {len(tally.exceptions)} handed out by a step that failed; seed {seed}"
+    row("step: SIGKILL, all of these", "any", f"{tally.kills} kills; {told}", max(tally.seconds.values()))
