@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -30,6 +31,9 @@ from stepcreds.clock import SystemClock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases.interface import Engine, Sighting
 from stepcreds.databases.mysql import MySQL
+from stepcreds.databases.mysql_session import open_session
+from stepcreds.databases.stream import Deadline
+from stepcreds.errors import DatabaseError
 from stepcreds.model import Lock, LoginProof
 from stepcreds.secret import Secret
 
@@ -358,6 +362,86 @@ def test_no_server_gets_the_password_by_asking_for_it(engine: Engine, method: by
     )
     assert b"user" in heard[0]
     assert NEW.reveal().encode() not in b"".join(heard)
+
+
+class Asking:
+    """A MySQL 8 under TLS, which says ok to whoever goes along with the `method` that it asks for."""
+
+    def __init__(self, folder: Path, method: bytes, first: bytes = b"mysql_native_password") -> None:
+        self.method = method
+        self.first = first  # what it begins with
+        self.heard: list[bytes] = []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+    def __call__(self, connection: socket.socket) -> None:
+        capabilities = (0xFFFFFFFF & ~0x20).to_bytes(4, "little")
+        greeting = b"\x0a8.0.30\0" + struct.pack("<I", 7) + b"A" * 8 + b"\0" + capabilities[:2] + b"\x2d\x02\0"
+        greeting += capabilities[2:] + b"\x15" + b"\0" * 10 + b"B" * 12 + b"\0" + self.first + b"\0"
+        connection.sendall(packet(0, greeting))
+        connection.recv(36)  # the client asks for TLS
+        with self.context.wrap_socket(connection, server_side=True) as under_tls:
+            number = self.hear(under_tls)
+            under_tls.sendall(packet(number + 1, b"\xfe" + self.method + b"\0" + b"C" * 20 + b"\0"))
+            number = self.hear(under_tls)
+            if self.method == b"caching_sha2_password":
+                under_tls.sendall(packet(number + 1, b"\x01\x04"))  # the server does not know this password yet
+                number = self.hear(under_tls)
+            under_tls.sendall(packet(number + 1, b"\0\0\0\x02\0\0\0"))
+            self.hear(under_tls)
+            under_tls.sendall(packet(1, b"\0\0\0\x02\0\0\0"))
+            self.hear(under_tls)
+
+    def hear(self, connection: ssl.SSLSocket) -> int:
+        self.heard.append(connection.recv(65536))
+        return self.heard[-1][3] if len(self.heard[-1]) > 3 else 0
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ca.pem`, and `cert.pem` and `key.pem` of localhost."""
+    folder = tmp_path_factory.mktemp("mysql8")
+    authority = Authority("an authority")
+    certificate, key = authority.issue("localhost")
+    for name, content in (("ca", authority.certificate), ("cert", certificate), ("key", key)):
+        (folder / f"{name}.pem").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("first", [b"mysql_native_password", b"caching_sha2_password", b"sha256_password"])
+@pytest.mark.parametrize("method", [b"sha256_password", b"caching_sha2_password"])
+@pytest.mark.parametrize("mode", ["require", "prefer"])
+def test_a_server_whose_certificate_was_not_checked_gets_no_password(
+    engine: Engine, certified: Path, method: bytes, first: bytes, mode: str
+) -> None:
+    server = Asking(certified, method, first)
+    with liar(server) as somewhere:
+        url = somewhere._replace(engine="mysql", host="localhost", sslmode=mode)
+        proof = engine.try_login(url, "user", NEW, timeout=TIMEOUT)
+        with pytest.raises(DatabaseError) as caught:
+            open_session(url, "user", NEW, Deadline(SystemClock(), TIMEOUT))
+    assert proof == LoginProof(
+        "unknown", f"localhost:{url.port} asks for an authentication that gives the password away"
+    )
+    assert caught.value.fix == (
+        "Have the server's certificate checked: name its CA with sslrootcert in the database's URL, or say "
+        "sslmode=verify-full. Or let the users that Vault issues log in with mysql_native_password."
+    )
+    assert b"user" in server.heard[0]
+    assert NEW.reveal().encode() not in b"".join(server.heard)
+
+
+@pytest.mark.parametrize("method", [b"sha256_password", b"caching_sha2_password"])
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_server_whose_certificate_was_checked_gets_the_password_that_it_asks_for(
+    engine: Engine, certified: Path, method: bytes, mode: str
+) -> None:
+    server = Asking(certified, method)
+    with liar(server) as somewhere:
+        url = somewhere._replace(engine="mysql", host="localhost", sslmode=mode, sslrootcert=certified / "ca.pem")
+        proof = engine.try_login(url, "user", NEW, timeout=TIMEOUT)
+    assert proof == LoginProof("accepted", "the login was accepted")
+    assert NEW.reveal().encode() + b"\0" in b"".join(server.heard)
 
 
 def test_without_the_driver_a_step_does_not_begin() -> None:

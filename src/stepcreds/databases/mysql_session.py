@@ -1,7 +1,6 @@
 """One session with MySQL or MariaDB through PyMySQL, under a deadline and libpq's `sslmode`; it knows no statements.
 
-PyMySQL is handed a connection that is open already, because its own time-outs begin anew with every read, and is
-kept from the methods of authentication that give a password away.
+PyMySQL is handed a connection that is open already, because its own time-outs begin anew with every read.
 """
 
 from __future__ import annotations
@@ -13,18 +12,17 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases import tls
+from stepcreds.databases.mysql_connection import GIVE_AWAY, AsksForPasswordError, GivesAway, careful
 from stepcreds.databases.stream import Deadline, TLSError, UnreachableError, connect_tcp, place
 from stepcreds.errors import DatabaseError, UnsupportedError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
 
 LEAVING = 1.0  # seconds: a proxy in front may keep the connection
-MAX_ANSWER = 16 * 1024 * 1024  # bytes
-_READ_OVERHEAD = 32  # bytes, so that endless empty rows come to an end too: of each, a head and a body are read
 _CHUNK = 65_536  # bytes
 _TLS_FAILED = 2026  # CR_SSL_CONNECTION_ERROR
 _FROM_THE_CLIENT = range(2000, 3000)  # numbers of errors that no server sends
@@ -207,7 +205,8 @@ def _open(
     where = place(url.host, url.port)
     sock = connect_tcp(url.host, url.port, deadline)
     guard = _Guard(sock, deadline)
-    connection = _bounded(Connection, where)(
+    is_checked = context is not None and context.verify_mode is ssl.CERT_REQUIRED
+    connection = careful(Connection, where, checked=is_checked)(
         host=url.host,
         port=url.port,
         user=username,
@@ -218,9 +217,7 @@ def _open(
         defer_connect=True,
         ssl=context,
         ssl_disabled=context is None,
-        # A key from the server, that nobody vouches for, would be one for whoever listens to encrypt to.
-        server_public_key=b"none",
-        auth_plugin_map=dict.fromkeys(("mysql_clear_password", "dialog", "mysql_old_password"), _GivesAway),
+        auth_plugin_map=dict.fromkeys(GIVE_AWAY, GivesAway),
     )
     try:
         connection.connect(sock)
@@ -230,39 +227,6 @@ def _open(
         guard.dismiss()
         raise _understood(error, where, deadline) from None
     return Session(connection, guard, where)
-
-
-def _bounded(connection: Any, where: str) -> Any:
-    """A connection that reads no more than `MAX_ANSWER` of an answer: PyMySQL holds all of its rows in memory."""
-
-    class Bounded(connection):  # type: ignore[misc]
-        _left = MAX_ANSWER
-
-        def _execute_command(self, command: Any, sql: Any) -> None:
-            self._left = MAX_ANSWER
-            super()._execute_command(command, sql)
-
-        def _read_bytes(self, count: int) -> Any:
-            self._left -= count + _READ_OVERHEAD
-            if self._left < 0:
-                raise UnreachableError(f"an answer of {where} is larger than {MAX_ANSWER} bytes", docs="database")
-            return super()._read_bytes(count)
-
-    return Bounded
-
-
-class _GivesAway:
-    """In place of a method of authentication that sends the password, or what it can be computed from."""
-
-    def __init__(self, connection: object) -> None:
-        pass
-
-    def authenticate(self, packet: object) -> NoReturn:
-        raise _AsksForPasswordError
-
-
-class _AsksForPasswordError(Exception):
-    """The server wants the password itself."""
 
 
 def _close(connection: Any) -> None:
@@ -275,10 +239,10 @@ def _understood(error: Exception, where: str, deadline: Deadline) -> RefusedErro
         return UnreachableError(f"{where} did not answer within {deadline.seconds:g} s", docs="database")
     if isinstance(error, UnreachableError):
         return error
-    if isinstance(error, _AsksForPasswordError):
+    if isinstance(error, AsksForPasswordError):
         return UnreachableError(
             f"{where} asks for an authentication that gives the password away",
-            fix="let the users that Vault issues log in with mysql_native_password or caching_sha2_password",
+            fix=str(error),
             docs="database",
         )
     number, text = (*error.args, "", "")[:2]
