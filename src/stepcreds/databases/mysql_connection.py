@@ -25,11 +25,14 @@ def careful(connection: Any, where: str, *, checked: bool) -> Any:
     To PyMySQL any TLS is secure: sha256_password and caching_sha2_password (for a password that the server has not seen
     yet) send the password itself then.
     """
+    from pymysql.constants import CLIENT, CR
+    from pymysql.err import OperationalError
 
     class Careful(connection):  # type: ignore[misc]
         _left = MAX_ANSWER
         _auth_plugin_name: str
         _sock: object
+        server_capabilities: int
 
         @property
         def _secure(self) -> bool:
@@ -49,6 +52,9 @@ def careful(connection: Any, where: str, *, checked: bool) -> Any:
             pass
 
         def _request_authentication(self) -> None:
+            if self.ssl and not self.server_capabilities & CLIENT.SSL:
+                # PyMySQL 1.1 goes on without.
+                raise OperationalError(CR.CR_SSL_CONNECTION_ERROR, "SSL is required but the server doesn't support it")
             if self._auth_plugin_name == "sha256_password" and not checked:
                 # What the server begins with is not what the user has: a server asks for another method where it is.
                 self._auth_plugin_name = "mysql_native_password"
