@@ -40,8 +40,8 @@ OTHERS: Final = (
     ("0", "clean"),
     (
         "1",
-        "findings: something is not proven dead, can do more than it declares, does not verify, or a link of the chain "
-        "is broken",
+        "findings: something is not proven dead, can do more than it declares, does not verify, or `doctor` has found "
+        "something to change",
     ),
     (str(USAGE), "usage or configuration"),
 )
