@@ -30,7 +30,7 @@ venv: $(READY) ## the virtual environment, from the lock file
 demo: $(DEMO) ## the incident and its end, on a real OpenBao and PostgreSQL started on this machine
 	$(BIN)/stepcreds demo
 
-test: $(READY) ## every test, on real servers
+test: $(READY) ## every test but the slower rows of `make chaos`, on real servers
 	@tools/servers
 	@tools/node-tools $(VENV)
 	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist loadfile $(ARGS)

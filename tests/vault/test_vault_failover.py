@@ -1,6 +1,6 @@
 """What a list of servers asks of the client: whom to ask next, whose answer counts, and what was perhaps carried out.
 
-What a real cluster answers while it has no leader is in tests/chaos/test_cluster.py; these are its single answers.
+What a real cluster answers while it has no leader is in tests/chaos/test_cluster_*.py; these are its single answers.
 """
 
 from __future__ import annotations
