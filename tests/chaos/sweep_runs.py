@@ -17,6 +17,7 @@ from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
 from faulty_vault import FaultyVault, Rule
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger.verify import verify
 
 _REPOSITORY = Path(__file__).parents[2]
 TTL = 120  # seconds; of both profiles
@@ -130,8 +131,12 @@ class Sweep:
         assert (run.returncode, self.ran) == (code, ran), run.stderr
         assert self.verdicts() == list(verdicts), run.stderr
         assert bool(of_kind(self.config_file, "token.revoke_failed")) == token_left, run.stderr
+        files = sorted((self.folder / ".stepcreds").glob("*.jsonl"))  # in this process: hundreds of rows come here
         findings = [
-            line.split(":")[1].strip() for line in self.verify().stdout.splitlines() if line.startswith("  line")
+            f"{each.layer}/{each.code} ({each.certainty})"
+            for file in verify(files)
+            for each in file.findings
+            if each.line
         ]
         # What is not proven dead is what a step ends with 121 for, or what may be alive; nothing else may be wrong.
         lost = [
@@ -175,14 +180,20 @@ class Sweep:
         return ["expires at" if verdict.startswith("expires at") else verdict for verdict in verdicts(self.config_file)]
 
     def tell(
-        self, row: Tell, fault: str, stage: str, run: subprocess.CompletedProcess[str], since: float | Rule | None
+        self,
+        row: Tell,
+        fault: str,
+        stage: str,
+        run: subprocess.CompletedProcess[str],
+        since: float | Rule | None,
+        ended: Sequence[str] | None = None,
     ) -> None:
         """A line of the chaos table: how the step ended, and how long its users lived after `since` (monotonic seconds,
         or when a rule was first met; None: the fault was there before the step). It waits for their end: what leaves one
-        alive has it ended before, by `check`."""
+        alive has it ended before, by `check`. `ended` is what came of the credential where the ledger does not say."""
         moment = since.first_met if isinstance(since, Rule) else since
         seconds = None if moment is None else self.deaths.after(moment, set(self.vault.issued.values()))
-        row(fault, stage, outcome(run, self.verdicts()), seconds)
+        row(fault, stage, outcome(run, self.verdicts() if ended is None else ended), seconds)
 
     def close(self) -> None:
         if not self._shares_deaths:

@@ -30,6 +30,7 @@ FULL = complaint(
     fix="Make room on that disk, or set ledger.path in stepcreds.yml to a folder on another.",
 )
 READ_ONLY = complaint("The ledger cannot use FOLDER/.stepcreds/LEDGER: the disk is read-only", fix=ANOTHER)
+UNSEEN = (DEAD, "not on record")  # as the step itself says it
 PAGE = 4096  # bytes; what tmpfs counts in
 SLACK = 100  # bytes that are free in the file's last page when the disk is full: less than any record
 
@@ -101,7 +102,7 @@ def test_a_disk_that_fills(machine: Machine, row: Tell, written: int, stage: str
         kept = ["chain.opened", "credential.requested", "credential.issued"]
         assert kinds(machine.config_file) == (kept[:written] if written > 1 else [kept[0], "credential.closed"])
         assert machine.found() == ((0, []) if written == 1 else (1, ["order/unclosed"]))
-        machine.tell(row, "machine: disk full", named, run, machine.struck)
+        machine.tell(row, "machine: disk full", named, run, machine.struck, UNSEEN if written > 1 else None)
         if written == 1:
             return
         # It is ended, as far as the disk allows, and said what cannot be written down.
@@ -152,7 +153,7 @@ def test_a_disk_that_is_read_only(machine: Machine, row: Tell, stage: str, code:
         assert (run.returncode, machine.ran) == (code, code == 121)
         assert machine.vault.stages == (WHOLE if stage else [])
         assert machine.alive() == set()
-        machine.tell(row, "machine: disk read-only", named, run, machine.struck)
+        machine.tell(row, "machine: disk read-only", named, run, machine.struck, UNSEEN if stage else None)
         if stage:
             assert machine.found() == (1, ["order/unclosed"])
             stuck = machine.run("revoke", "--all")
@@ -256,9 +257,8 @@ def test_who_locked_the_ledger_lives(stack: Stack, tmp_path: Path, row: Tell) ->
             assert (run.returncode, each.ran, each.alive()) == (code, code == 121, set())
             holder.kill()
             assert each.found() == ((0, []) if code == 125 else (1, ["order/unclosed"]))
-            each.tell(
-                row, "ledger: locked, for good", "before the login" if code == 125 else "record", run, each.struck
-            )
+            stage, ended = ("before the login", ()) if code == 125 else ("record", UNSEEN)
+            each.tell(row, "ledger: locked, for good", stage, run, each.struck, ended)
         assert second.run("revoke", "--all").returncode == 0
         assert second.found() == (0, [])
 
@@ -339,4 +339,4 @@ def test_something_happens_to_the_ledger_in_mid_step(
     assert machine.worded(run) == ISSUED + said + PROVEN
     assert (run.returncode, machine.ran, machine.vault.stages, machine.alive()) == (121, True, WHOLE, set())
     assert machine.verify().returncode in (1, 2)
-    row(fault, RUNS, outcome(run, [DEAD, "not on record"]), None)
+    row(fault, RUNS, outcome(run, UNSEEN), None)

@@ -84,8 +84,7 @@ def test_in_place_of_the_ledger_while_the_command_runs(place: Neighbourhood, nam
     until(lambda: not place.alive(), "the user is gone")
     assert "stepcreds: error: The ledger" in run.stderr
     assert "Traceback" not in run.stderr
-    ended = outcome(run, ["dead", "not on record"])
-    row(f"neighbour: puts {name} for the ledger", RUNS, ended, place.deaths.after(moment))
+    place.tell(row, f"neighbour: puts {name} for the ledger", RUNS, run, moment, ["dead", "not on record"])
 
 
 FOLDERS = [
@@ -136,7 +135,7 @@ def test_in_place_of_the_runners_files(place: Neighbourhood, name: str, when: st
     assert "Traceback" not in run.stderr
     place.vault.canaries -= {given["PGPASSWORD"]}
     assert place.seen() == []
-    place.tell(row, f"neighbour: puts {name} for the runner's files", when, run, moment)
+    place.tell(row, f"neighbour: puts {name} for the runner's files", when, run, moment if when == RUNS else None)
 
 
 def test_in_place_of_the_private_folder(place: Neighbourhood, row: Tell) -> None:
