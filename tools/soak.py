@@ -41,8 +41,8 @@ from soak_steps import Steps, lasting  # noqa: E402
 
 from stepcreds.devstack.stack import Stack  # noqa: E402
 
-ALONE = 0.2  # share of the steps that run one after the other
-BATCH = 100  # kills between two looks at what lives
+ALONE = 0.1  # share of the steps that run one after the other
+BATCH = 200  # kills between two looks at what lives
 MANY = 1000  # steps of which it has to be known whether anything grew
 
 

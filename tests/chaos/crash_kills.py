@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crash_plan import SCENARIOS, VICTIMS, Kill, Point, shell
-from crash_processes import PATIENCE, children, environ, sessions, signal_all, until_gone
+from crash_processes import PATIENCE, children, environ, has_ended, sessions, signal_all, until_gone
 from crash_stack import CrashStack
 from simulated_job import Job
 
@@ -104,7 +104,8 @@ class _Run:
         timed = not isinstance(self.kill.moment, Point)
         process = self.start(None if timed else self.order())
         at = self.strike_by_time(process) if timed else 0.0
-        code = process.wait(PATIENCE)
+        has_ended(process, PATIENCE)
+        code = process.wait(0)
         worker, told = self.told()
         at = at or told
         if self.worker or worker:
@@ -167,8 +168,7 @@ class _Run:
         """When the first of the victims was killed, 0.0 if it had ended before."""
         assert isinstance(self.kill.moment, float)
         first, second = VICTIMS[self.kill.victims]
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(self.kill.moment)
+        if has_ended(process, self.kill.moment):
             return 0.0
         at = self.strike(process, first)
         if at and second:

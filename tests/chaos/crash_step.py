@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from crash_processes import has_ended
+
 PATIENCE = 900.0  # seconds that a step may take, on a machine with hundreds of them
 
 
@@ -35,12 +37,11 @@ class Started:
 
     def wrong(self, patience: float) -> str:
         """What is wrong with its end, "" for nothing; one that has none within `patience` seconds is killed."""
-        try:
-            code = self.process.wait(patience)
-        except subprocess.TimeoutExpired:
+        if not has_ended(self.process, patience):
             self.process.kill()
             self.process.wait()
             return f"did not end in time: {self.said}"
+        code = self.process.returncode
         return f"ended with {code}: {self.said}" if code else ""
 
 
