@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,14 @@ from stepcreds.cli.messages import annotation, render_error, render_warning
 from stepcreds.errors import ConfigError, Problem, StepcredsError
 
 SPEAK = """
-import os, sys
+import os, sys, time
 from stepcreds.ci.detect import detect
 from stepcreds.cli.voice import LogVoice
 from stepcreds.errors import StepcredsError
 class Clock:
     times = iter([1795336000.25, 1795336002.5, 1795336003.5, 1795336004.5])
     def now(self): return next(self.times)
+    def monotonic(self): return time.monotonic()
 voice = LogVoice(detect({name: "true" for name in sys.argv[2:]}), Clock(), started_by=os.getppid())
 ERROR = StepcredsError("100% failed: a, b", cause="one\\ntwo", fix="Run:\\n  it", docs="vault-down")
 exec(sys.argv[1])
@@ -165,3 +168,51 @@ def test_the_problems_of_a_configuration_are_annotated() -> None:
     )
     assert annotation(render_error(StepcredsError("a: b: c"), False)) == ("stepcreds: a: b: c", "a: b: c")
     assert annotation(render_warning("a: b: c", False)) == ("stepcreds: a", "a: b: c")
+
+
+FILL = """
+os.set_blocking(2, False)
+for size in (4096, 1):
+    try:
+        while True:
+            os.write(2, b"x" * size)
+    except BlockingIOError:
+        pass
+"""
+
+
+def speak_to_nobody(program: str) -> subprocess.Popen[bytes]:
+    """A process whose stderr is full, and which says so before it goes on with `program`."""
+    program = f"{FILL}\nprint('full', flush=True)\n{program}"
+    command = [sys.executable, "-c", SPEAK, program]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"full\n"
+    return process
+
+
+def test_a_log_that_a_command_has_made_non_blocking_is_waited_for() -> None:
+    """As Node does with a pipe that it shares."""
+    process = speak_to_nobody("voice.fail(ERROR)")
+    time.sleep(0.3)
+    said = process.communicate(timeout=60)[1]
+    assert said.lstrip(b"x").decode() == PLAIN
+
+
+def test_a_log_that_is_not_read_holds_nobody_and_may_be_read_again() -> None:
+    program = (
+        "os.set_blocking(2, True)\nvoice.hurry()\nwith voice.held(): voice.fail(ERROR)\nprint('lost', flush=True)\n"
+    )
+    process = speak_to_nobody(program + "sys.stdin.read(1)\nvoice.say('here again')")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"lost\n"
+    assert process.stderr is not None
+    os.read(process.stderr.fileno(), 1 << 20)
+    assert process.communicate(b".", timeout=60)[1].lstrip(b"x") == b"stepcreds: here again\n"
+
+
+def test_what_is_held_back_is_said_in_its_order() -> None:
+    said = speak(
+        "with voice.held():\n  voice.warn('one'); os.write(2, b'first\\n'); voice.say('two')\nvoice.say('three')"
+    )
+    assert said == "first\nstepcreds: warning: one\nstepcreds: two\nstepcreds: three\n"

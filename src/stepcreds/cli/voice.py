@@ -1,4 +1,7 @@
-"""How a step speaks in a log: lines, the CI's masking commands, annotations and folds, all of them on stderr."""
+"""How a step speaks in a log: lines, the CI's masking commands, annotations and folds, all of them on stderr.
+
+A log that nobody reads holds nobody: see `stderr.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from contextlib import contextmanager
 from stepcreds.ci.interface import CI, Level
 from stepcreds.cli.log_stream import runner_reads
 from stepcreds.cli.messages import annotation, coloured, render_error, render_warning
+from stepcreds.cli.stderr import Stderr
 from stepcreds.clock import Clock
 from stepcreds.errors import StepcredsError
 from stepcreds.printable import printable
@@ -29,6 +33,8 @@ class LogVoice:
         self._colour = coloured(sys.stderr)
         self._title = ""  # of the lines that may be folded just now
         self._folded_at = 0.0  # epoch seconds; 0 while no fold is open
+        self._log = Stderr(clock)
+        self._held: list[str] | None = None
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -46,8 +52,7 @@ class LogVoice:
     def mask(self, commands: str) -> bool:
         if not commands or not self._is_read():
             return False
-        self._write(commands)
-        return True
+        return self._write(commands)
 
     @contextmanager
     def folded(self, title: str) -> Iterator[None]:
@@ -58,6 +63,21 @@ class LogVoice:
         finally:
             self._close_fold()
             self._title = ""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is said meanwhile is said at the end of it, in the same order."""
+        held: list[str] = []
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            self._write(*held)
+
+    def hurry(self) -> None:
+        """Somebody wants this process to end: the log is waited for no longer than a second from now on."""
+        self._log.hurry()
 
     def _open_fold(self) -> None:
         if self._title and not self._folded_at and self._is_read():
@@ -81,12 +101,9 @@ class LogVoice:
     def _is_read(self) -> bool:
         return runner_reads(2, self._started_by)
 
-    def _write(self, *texts: str) -> None:
-        if sys.stderr is None:  # it was closed when we started
-            return
-        try:
-            sys.stderr.write("".join(texts))
-            sys.stderr.flush()
-        except OSError:
-            # Nobody reads the log any more. What is being ended is ended all the same.
-            sys.stderr = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open for the rest of the process
+    def _write(self, *texts: str) -> bool:
+        """Whether the log has it all."""
+        if self._held is not None:
+            self._held += texts
+            return False
+        return self._log.write("".join(texts))

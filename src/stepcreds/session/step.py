@@ -42,6 +42,14 @@ class Voice(Protocol):
         """What is said meanwhile may be folded in the log, under `title`; a warning or an error never is."""
         ...
 
+    def held(self) -> AbstractContextManager[None]:
+        """What is said meanwhile is said at the end of it, when a log that nobody reads keeps nothing alive."""
+        ...
+
+    def hurry(self) -> None:
+        """Somebody wants the step to end: such a log is waited for no longer than a second from now on."""
+        ...
+
 
 class Keeper(Protocol):
     """The other half of the pair of processes, as a step sees it: what it is told, it ends if this half dies."""
