@@ -125,6 +125,7 @@ def take_over(custody: Custody) -> int:
         holdings=[{name: revealed(value) for name, value in holding._asdict().items()} for holding in custody.holdings],
         folders=custody.folders,
         reason=custody.reason,
+        front_gone=custody.front_gone,
         shown=repr(custody),
     )
     return TAKEN_OVER

@@ -6,13 +6,15 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pair_driver import TAKEN_OVER
-from pair_runs import DEADLINE, Starter, is_running, lines_of, pairs, pairs_of_nobody, until
+from pair_runs import DEADLINE, Run, Starter, is_running, is_stopped, lines_of, pairs, pairs_of_nobody, until
 
 from stepcreds.model import NOT_YET
 
@@ -82,6 +84,7 @@ def test_the_front_ends_the_tree_and_takes_over_when_the_worker_is_killed(pair: 
         "holdings": [{**renewed, **UNMEASURED}],
         "folders": ["/b"],
         "reason": "the worker was killed by SIGKILL",
+        "front_gone": False,
     }
     assert CANARY not in shown
     assert "accessor-1" in shown
@@ -191,6 +194,20 @@ def test_what_the_runner_finds_does_not_outlive_the_worker(pair: Starter, tmp_pa
     until(lambda: not is_running(tether), "the end of the tether")
 
 
+def test_a_tether_that_ends_by_itself_says_nothing_about_the_job(pair: Starter, tmp_path: Path) -> None:
+    """A shell that a sandbox or a broken image ends at once, as one does that has something to read."""
+    gate = tmp_path / "gate"
+    step = pair({"wait_for": str(gate)}, {"note": "finished"}, environment=COOKIES)
+    step.line("note", "waiting for gate")
+    step.process.kill()
+    tether = tether_of(step.worker)
+    Path(f"/proc/{tether}/fd/0").write_text("\n")
+    until(lambda: not is_running(tether), "the end of the tether")
+    time.sleep(0.2)
+    gate.touch()
+    assert step.line("note", "finished")["front_gone"]
+
+
 def test_a_worker_that_fails_is_taken_over_from(pair: Starter) -> None:
     step = pair({"hold": FIRST}, {"fail": CANARY})
     assert step.wait() == TAKEN_OVER
@@ -207,9 +224,66 @@ def test_a_worker_that_fails_without_a_front_takes_over_itself(pair: Starter, tm
     step.line("note", "waiting")
     step.process.kill()
     taken = step.line("taken_over_by")
-    assert taken["taken_over_by"] == step.worker
+    assert (taken["taken_over_by"], taken["front_gone"]) == (step.worker, True)
     assert taken["holdings"] == [{**FIRST, **UNMEASURED}]
     assert taken["reason"].startswith("RuntimeError in pair_driver.py:")
+
+
+def every_signal(pair: Starter, folder: Path, victim: str) -> Iterator[tuple[int, Run]]:
+    """A step for each signal that there is, whose `victim` has got it just before the step is to go on."""
+    numbers = range(1, 65)
+    for batch in (numbers[start : start + 8] for start in range(0, 64, 8)):
+        gate = folder / f"gate {batch[0]}"
+        steps = {n: pair({"hold": FIRST}, {"wait_for": str(gate)}, {"note": "finished"}) for n in batch}
+        for number, step in steps.items():
+            step.line("note", f"waiting for {gate.name}")
+            pid = step.worker if victim == "worker" else step.front
+            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)  # some only stop it
+        gate.touch()
+        yield from steps.items()
+
+
+def name_of(number: int) -> str:
+    return next((known.name for known in signal.Signals if known == number), f"signal {number}")
+
+
+def test_no_signal_to_the_worker_leaves_anything_alive(pair: Starter, tmp_path: Path) -> None:
+    """Real-time signals are what containers and service managers ask their processes to stop by."""
+    killed = []
+    for number, step in every_signal(pair, tmp_path, "worker"):
+        code = step.wait()
+        if code == 0:
+            assert step.line("note", "finished")["front_gone"] is False
+            continue
+        assert code == TAKEN_OVER, number
+        taken = step.line("taken_over_by")
+        assert taken["taken_over_by"] == step.front
+        assert taken["holdings"] == [{**FIRST, **UNMEASURED}]
+        assert taken["reason"] == f"the worker was killed by {name_of(number)}"
+        killed.append(number)
+    assert {signal.SIGKILL, signal.SIGALRM, *range(35, 65)} <= set(killed)
+
+
+def test_no_signal_to_the_front_leaves_anything_alive(pair: Starter, tmp_path: Path) -> None:
+    killed = []
+    for number, step in every_signal(pair, tmp_path, "front"):
+        code = step.wait()
+        assert code in (0, -number)
+        assert step.line("note", "finished")["front_gone"] in (False, code != 0)
+        until(lambda: not is_running(step.worker), "the worker's end")  # noqa: B023 - called here
+        killed += [number] if code else []
+    assert {signal.SIGKILL, signal.SIGALRM, *range(34, 65)} <= set(killed)
+
+
+def test_a_worker_that_is_stopped_goes_on_when_the_step_is_to_end(pair: Starter, tmp_path: Path) -> None:
+    step = pair({"run": {"argv": ["sh", "-c", f"echo >{tmp_path / 'runs'}; exec sleep 300"]}})
+    until(lambda: lines_of(tmp_path / "runs"), "the command")
+    os.kill(step.worker, signal.SIGSTOP)
+    until(lambda: is_stopped(step.worker), "a worker that stands still")
+    step.process.terminate()
+    assert step.wait() == 143
 
 
 def test_nothing_held_is_taken_over_as_well(pair: Starter, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def run_command(
         finally:
             ended = supervision.end()
         if pump:
-            pump.finish(clock)
+            pump.finish(clock, lambda: bool(worker.cancellation.signal))
     finally:
         worker.over()
         worker.cancellation.stop_listening()

@@ -6,7 +6,10 @@ The lines carry secrets in clear, through a pipe that only these two processes h
 from __future__ import annotations
 
 import json
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stepcreds.errors import StepcredsError
 
 if TYPE_CHECKING:
     from stepcreds.model import Holding  # the front needs it only when it has to take over
@@ -22,6 +25,8 @@ class Custody(NamedTuple):
     # Why the worker could not end it: "the worker was killed by SIGKILL", "KeyError in session.py:97"; or what the step
     # was asked to end by: "SIGTERM".
     reason: str = ""
+    code: int | None = None  # what the step was about to exit with; None: that was not known yet
+    front_gone: bool = False  # whether the CI waits for nobody any more
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -52,6 +57,7 @@ class Custodian:
         self._folders: dict[str, None] = {}
         self.started = False  # whether there was a command, or may have been
         self.ending = False  # whether nothing of the step is left to do but to end what is held
+        self._code: int | None = None
 
     def note(self, message: dict[str, Any]) -> None:
         """Takes in one message of the kinds hold, release, keep_folder, forget_folder, started, ending; others are not
@@ -67,8 +73,9 @@ class Custodian:
                 self._folders.pop(path, None)
             case {"started": _}:
                 self.started = True
-            case {"ending": _}:
+            case {"ending": code}:
                 self.ending = True
+                self._code = code
 
     def custody(self, reason: str) -> Custody:
         """What is held now."""
@@ -89,7 +96,7 @@ class Custodian:
         holdings = tuple(
             Holding(**{name: revived(value) for name, value in values.items()}) for values in self._holdings.values()
         )
-        return Custody(holdings, tuple(self._folders), self.started, reason)
+        return Custody(holdings, tuple(self._folders), self.started, reason, self._code)
 
 
 class Lines:
@@ -102,3 +109,16 @@ class Lines:
         """The messages that `data` completes."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines]
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong and where, without the message of a foreign error: it may quote a secret."""
+    if isinstance(error, StepcredsError):
+        return error.what
+    trace: TracebackType | None = error.__traceback__
+    where = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        where = f" in {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return type(error).__name__ + where

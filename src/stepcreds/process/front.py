@@ -13,7 +13,7 @@ from types import FrameType
 from stepcreds.clock import Clock
 from stepcreds.errors import UnsupportedError
 from stepcreds.process.cancel import ENDING, PLAIN
-from stepcreds.process.custody import Custodian, Custody, Lines
+from stepcreds.process.custody import Custodian, Custody, Lines, describe
 from stepcreds.process.descendants import end_descendants
 from stepcreds.process.terminal import reclaim_terminal
 from stepcreds.process.wakeup import Wakeup
@@ -92,16 +92,25 @@ class Front:
                     self._failure = message["failed"]
         worker, self._worker = self._worker, 0  # its id can be another's as soon as it has been waited for
         self._stop_listening()
-        _, status = os.waitpid(worker, 0)
+        ended = _how_it_ended(worker)
         os.close(self._channel)
         if self._code is not None:
             return self._code
         if self._unfit:
             what, cause, fix, docs = self._unfit
             raise UnsupportedError(what, cause=cause, fix=fix, docs=docs)
-        end_descendants(wakeup, self._clock, spared=self._spared)
-        reclaim_terminal()
-        return self._custodian.custody(self._failure or _describe(status))
+        return self._custodian.custody((self._failure or ended) + self._clear_away(wakeup))
+
+    def _clear_away(self, wakeup: Wakeup) -> str:
+        """Ends the tree that the worker left, and takes the terminal back; what failed of that, which is no reason to
+        keep what it held alive."""
+        failures = ""
+        for clear in (lambda: end_descendants(wakeup, self._clock, spared=self._spared), reclaim_terminal):
+            try:
+                clear()
+            except Exception as error:  # noqa: BLE001
+                failures += f"; what it left could not be cleared away: {describe(error)}"
+        return failures
 
     def _leaves_at(self) -> float:
         """The monotonic second from which on nobody is to wait for this process."""
@@ -129,9 +138,11 @@ class Front:
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self._continued |= number == signal.SIGCONT
         if number in ENDING and not self._asked_by:
-            self._asked_by, self._asked_at = signal.Signals(number).name, self._clock.monotonic()
+            self._asked_by, self._asked_at = _name_of(number), self._clock.monotonic()
         if self._worker:
             os.kill(self._worker, number)
+            if number in ENDING and _is_stopped(self._worker):
+                os.kill(self._worker, signal.SIGCONT)  # or the request would wait with it
         if number == signal.SIGTSTP:
             self._stop(os.getpid())
 
@@ -149,7 +160,22 @@ class Front:
             os.kill(self._worker, signal.SIGCONT)
 
 
-def _describe(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"the worker was killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"the worker ended with exit code {os.WEXITSTATUS(status)} before it was done"
+def _is_stopped(worker: int) -> bool:
+    """Whether somebody has stopped this child: a command's own stop is none of the worker."""
+    try:
+        return os.waitid(os.P_PID, worker, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it has ended: the kernel knows no such child for this question
+        return False
+
+
+def _how_it_ended(worker: int) -> str:
+    """Waits for this child."""
+    _, status = os.waitpid(worker, 0)
+    if not os.WIFSIGNALED(status):
+        return f"the worker ended with exit code {os.WEXITSTATUS(status)} before it was done"
+    return f"the worker was killed by {_name_of(os.WTERMSIG(status))}"
+
+
+def _name_of(number: int) -> str:
+    """Of the real-time ones Python knows the first and the last."""
+    return next((known.name for known in signal.Signals if known == number), f"signal {number}")

@@ -21,6 +21,7 @@ from stepcreds.process.cancel import ENDING, PLAIN
 from stepcreds.process.custody import Custody, encode
 from stepcreds.process.front import Front, Left
 from stepcreds.process.handover import Handover
+from stepcreds.process.lifeline import Lifeline
 from stepcreds.process.proc import children
 from stepcreds.process.worker import Worker
 
@@ -83,7 +84,7 @@ def run_pair(
         os.close(channel)
         os.close(own_lifeline)
         _be_worker(
-            lambda: Worker(worker_channel, lifeline, inherited, front, front_group, nowhere),
+            lambda: Worker(worker_channel, Lifeline(lifeline, inherited, nowhere), front, front_group),
             worker_channel,
             worker,
             take_over,

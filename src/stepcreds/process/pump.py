@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from stepcreds.clock import Clock
@@ -16,6 +17,7 @@ from stepcreds.redact import RedactedStream, Redactor
 _CHUNK = 1 << 17  # bytes; more than fits into a processor's cache is slower
 _PIPE = 1 << 20  # bytes; the most that a user may ask for unless the administrator changed it
 _STALLED = 5.0  # seconds without a byte moving, after which the rest is given up
+_STALLED_CANCELLED = 1.0  # of a step that was asked to end: the rest of its time is for the revocation
 _LOOK = 0.05  # seconds
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # fcntl(2); Python 3.10 has the name too, but not everywhere
 
@@ -66,10 +68,10 @@ class Pump:
             raise
         self._threads.append(thread)
 
-    def finish(self, clock: Clock) -> None:
+    def finish(self, clock: Clock, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Waits until everything is copied, but not for a reader who does not read, nor for a survivor that may write.
 
-        Returns 5 seconds after the last byte moved, at the latest.
+        Returns 5 seconds after the last byte moved, at the latest; 1 second where somebody asked the step to end.
         """
         moved, since = self._moved, clock.monotonic()
         for thread in self._threads:
@@ -77,7 +79,7 @@ class Pump:
                 thread.join(_LOOK)
                 if moved != self._moved:
                     moved, since = self._moved, clock.monotonic()
-                elif clock.monotonic() - since > _STALLED:
+                elif clock.monotonic() - since > (_STALLED_CANCELLED if is_cancelled() else _STALLED):
                     self.failure = self.failure or "nobody read it, or a process that could not be ended kept the pipe"
                     return
 

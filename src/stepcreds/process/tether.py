@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 
 _COOKIES = (
     "RUNNER_TRACKING_ID",  # GitHub: JobExtension.cs of the runner
@@ -27,13 +26,18 @@ def cookies(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def wait_with_tether(environment: Mapping[str, str]) -> bool:
-    """Start a process that holds nothing but `environment`, and wait for its end; whether there was one.
+    """Start a process that holds nothing but `environment`, and wait for its end; whether somebody has ended it.
+
+    A runner does that with a signal. A shell that cannot be started, or ends by itself (a broken image, a sandbox),
+    says nothing about the job.
 
     It ends with this process, because it reads from a pipe that only this one can write to.
     """
-    read, write = os.pipe()
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    files: list[int] = []
     try:
+        files += os.pipe()
+        files.append(os.open(os.devnull, os.O_RDWR))
+        read, _, nowhere = files
         # A shell's own `read`: no second program has to be there.
         pid = os.posix_spawn(
             _SHELL,
@@ -47,11 +51,11 @@ def wait_with_tether(environment: Mapping[str, str]) -> bool:
             setpgroup=0,
             setsigmask=(),
         )
-        with suppress(ChildProcessError):  # whoever waits for every child has waited for this one
-            os.waitpid(pid, 0)
+        return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # whoever waits for every child has waited for this one
+        return True
     except OSError:
         return False
     finally:
-        for descriptor in (read, write, nowhere):
+        for descriptor in files:
             os.close(descriptor)
-    return True

@@ -5,37 +5,32 @@ It is not the life of the credential; that is the callable it runs.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from stepcreds.errors import StepcredsError
 from stepcreds.process import kernel
 from stepcreds.process.cancel import FRONT_DIED, Cancellation
-from stepcreds.process.custody import Custodian, Custody, encode, encode_holding
+from stepcreds.process.custody import Custodian, Custody, describe, encode, encode_holding
+from stepcreds.process.lifeline import Lifeline
 from stepcreds.process.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from stepcreds.model import Holding
 
 _FRONT_IS_GONE = signal.SIGRTMIN  # nobody else uses it, and the command does not get it
-_ENDED_BY_THE_RUNNER = 1  # nobody waits for it
 
 
 class Worker:
     """One for each worker process, made in its main thread."""
 
-    def __init__(
-        self, channel: int, lifeline: int, inherited: tuple[int, ...], front: int, front_group: int, nowhere: int
-    ) -> None:
-        """`channel` leads to the front; `lifeline` comes to an end with it; `inherited` are the files that came from
-        the CI; `nowhere` is /dev/null.
+    def __init__(self, channel: int, lifeline: Lifeline, front: int, front_group: int) -> None:
+        """`channel` leads to the front.
 
         Raises `UnsupportedError` or `OSError` if this process cannot become what it has to be.
         """
@@ -46,14 +41,10 @@ class Worker:
         self.signals_to_restore: tuple[signal.Signals, ...] = (signal.SIGPIPE, signal.SIGXFSZ)
         self._channel = channel
         self._lifeline = lifeline
-        self._inherited = inherited
         self._front = front
-        self._nowhere = nowhere
         self._custodian = Custodian()
         self._telling = threading.Lock()
         self._main = threading.get_ident()
-        self._no_command = threading.Event()
-        self._no_command.set()
         self.wakeup = Wakeup()
         self._settle_in()
 
@@ -67,7 +58,7 @@ class Worker:
         self.cancellation.install()
         signal.signal(_FRONT_IS_GONE, self._on_front_gone)
         kernel.notify_of_parent_death(_FRONT_IS_GONE)
-        self._begin_watch()
+        self._lifeline.watch()
         if os.getppid() != self._front:
             self._lose_front()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -93,16 +84,17 @@ class Worker:
 
     def starting(self) -> None:
         """The command is started now."""
-        self._no_command.clear()
+        self._lifeline.command_starts()
         self._tell({"started": True})
 
     def over(self) -> None:
         """Nothing of the command runs any more, as far as that can be had; or it could not be started."""
-        self._no_command.set()
+        self._lifeline.command_is_over()
 
-    def ending(self) -> None:
-        """Nothing is left to do but to end what is held: the front need not wait for that for ever."""
-        self._tell({"ending": True})
+    def ending(self, code: int | None = None) -> None:
+        """Nothing is left to do but to end what is held: the front need not wait for that for ever. With `code` even
+        that is done: the step is to exit with it."""
+        self._tell({"ending": code})
 
     def suspend(self) -> None:
         """Asks the front to stop, with its process group, as Ctrl-Z would; SIGCONT arrives when it goes on."""
@@ -110,7 +102,7 @@ class Worker:
 
     def custody(self, reason: str) -> Custody:
         """What is held now, as the front knows it too."""
-        return self._custodian.custody(reason)
+        return self._custodian.custody(reason)._replace(front_gone=self.front_gone)
 
     def run(self, life: Callable[[Worker], int], take_over: Callable[[Custody], int]) -> int:
         """The exit code of `life`, or of `take_over` if `life` fails with nobody else left to do it.
@@ -145,41 +137,6 @@ class Worker:
                 if in_main:  # another thread must not be the one that is interrupted; the signal is on its way
                     self._lose_front()
 
-    def _begin_watch(self) -> None:
-        # A signal must reach the main thread, which is blocking what it handles just now, and not this one.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            threading.Thread(target=self._watch, daemon=True).start()
-        except RuntimeError:  # it says no more than that
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    def _watch(self) -> None:
-        """In a thread of its own, because the main one may be inside a name server's silence when the front dies: lets
-        go of the CI's files; and, once there is no command, of everything as soon as the runner ends what is left."""
-        os.read(self._lifeline, 1)
-        self._let_go()
-        from stepcreds.config.environment import own_environment
-        from stepcreds.process.tether import cookies, wait_with_tether
-
-        found = cookies(own_environment())
-        while found:
-            started = self._custodian.started
-            self._no_command.wait()
-            if started != self._custodian.started:
-                continue
-            if not wait_with_tether(found):
-                return
-            # Whoever ends the tree of a command that was started since ends the tether with it.
-            if started == self._custodian.started:
-                os._exit(_ENDED_BY_THE_RUNNER)
-
-    def _let_go(self) -> None:
-        # The CI waits for the end of these files as much as for the front; what is still written goes nowhere.
-        for descriptor in self._inherited:
-            os.dup2(self._nowhere, descriptor, inheritable=True)
-
     def _on_front_gone(self, number: int, frame: FrameType | None) -> None:
         if os.getppid() != self._front:
             self._lose_front()
@@ -188,18 +145,5 @@ class Worker:
         if self.front_gone:
             return
         self.front_gone = True
-        self._let_go()
+        self._lifeline.let_go()
         self.cancellation.request(FRONT_DIED)
-
-
-def describe(error: BaseException) -> str:
-    """What went wrong and where, without the message of a foreign error: it may quote a secret."""
-    if isinstance(error, StepcredsError):
-        return error.what
-    trace: TracebackType | None = error.__traceback__
-    where = ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        where = f" in {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return type(error).__name__ + where

@@ -16,6 +16,7 @@ from stepcreds.recovery.ending import NOTHING_DONE, Endings
 from stepcreds.recovery.leftover import Leftover, find
 from stepcreds.recovery.task import Report, Task
 from stepcreds.session.begin import begin, identify
+from stepcreds.session.departure import depart
 from stepcreds.session.step import Step, Surroundings
 from stepcreds.session.summary import summarise
 from stepcreds.session.takeover import take_over
@@ -36,7 +37,9 @@ def run(task: Task, around: Surroundings, conclude: Callable[[Report], int] = ex
             worker.cancellation.disregard_signals()  # a runner in a hurry has SIGKILL
         return conclude(recover(task, around, worker))
 
-    return run_pair(work, partial(take_over, around=around, argv=None))
+    # At the end of a job nobody would go on in the background.
+    leave = None if task.job_is_over else partial(depart, around=around, is_step=False)
+    return run_pair(work, partial(take_over, around=around, argv=None), leave=leave)
 
 
 def recover(task: Task, around: Surroundings, worker: Worker) -> Report:

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stepcreds.errors import CancelledError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN
 from stepcreds.model import Ending, Proof, Revocation
 from stepcreds.process.custody import Custody
-from stepcreds.process.front import STAYS
 from stepcreds.revoke import NO_LOCK
 from stepcreds.session import words
 from stepcreds.session.finish import PATIENCE
 from stepcreds.session.step import Ended, Surroundings
 from stepcreds.session.summary import summarise
+from stepcreds.session.takeover import FINDING, KILLED
 
 # What is known of an end that is under way.
 UNDER_WAY = Ending(
@@ -24,22 +23,21 @@ UNDER_WAY = Ending(
 )
 
 
-def depart(custody: Custody, *, around: Surroundings, wants_summary: bool = False) -> int:
-    """Say what of `custody` is not proven dead; the code to exit with."""
+def depart(custody: Custody, *, around: Surroundings, wants_summary: bool = False, is_step: bool = True) -> int:
+    """Say what of `custody` is not proven dead; the code to exit with. `is_step`: it has a command, or was to have."""
+    around.voice.hurry()
     left = [holding for holding in custody.holdings if holding.ledger]
     for holding in left:
         around.voice.fail(words.under_way(holding, custody.reason, PATIENCE * len(left)))
     if not left:
-        around.voice.fail(
-            CancelledError(
-                f"This step is still busy {STAYS:.0f} seconds after {custody.reason}",
-                cause="It holds no credential. A server, or the disk that the ledger is on, does not answer.",
-                fix="Nothing has to be ended. What it waits for, it waits for in the background, for a server "
-                f"{PATIENCE:.0f} seconds at most.",
-                docs="carried-on",
-            )
-        )
+        around.voice.fail(words.still_busy(custody.reason, PATIENCE, ends_others=bool(custody.holdings)))
     if wants_summary:
         profiles = around.config.profiles
         summarise(around, [Ended(profiles[each.profile], each, UNDER_WAY, Path(each.ledger)) for each in left])
-    return NOT_PROVEN if custody.started else BEFORE_THE_COMMAND
+    if not is_step:
+        return FINDING
+    if not custody.started:
+        return BEFORE_THE_COMMAND
+    if left:
+        return NOT_PROVEN
+    return custody.code or KILLED  # whatever is still busy, it has said that it failed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from stepcreds.databases import engine_for
-from stepcreds.deliver import Parent, check_names, deliver, needs_folder
+from stepcreds.deliver import Parent, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import ProcessError, StepcredsError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, LEAKED, NOT_PROVEN, OUTPUT_LOST
-from stepcreds.model import Delivery, Holding, Identity, Outcome
+from stepcreds.model import Delivery, Holding, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker
@@ -17,9 +18,10 @@ from stepcreds.redact import Redactor
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
-from stepcreds.session.begin import begin, identify
+from stepcreds.session.begin import identify
 from stepcreds.session.finish import finish
 from stepcreds.session.guard import Guard
+from stepcreds.session.preparation import begin_step, parent_of, prepare
 from stepcreds.session.remains import Remains
 from stepcreds.session.renewal import Renewal
 from stepcreds.session.request import Request
@@ -48,7 +50,6 @@ class _Life:
         self.remains = Remains(around)
         self.ended: list[Ended] = []
         self.folder = ""  # the private one; "" where none is needed
-        self.folder = ""  # the private one; "" where none is needed
 
     def live(self) -> int:
         """Identity, then every credential; the command; then every end, the last credential first."""
@@ -56,83 +57,68 @@ class _Life:
         failure: StepcredsError | None = None
         code = BEFORE_THE_COMMAND
         try:
-            self.prepare()
+            prepare(self.request, self.around)
             with self.worker.cancellation.interruptible():
                 identity = identify(self.around, self.request.id_token_file)
-            parent = self.parent(identity)
-            step = self.begin(identity, parent)
+            parent = parent_of(identity, self.request, self.around)
+            step = begin_step(identity, parent, self.request, self.around, self.worker)
             self.make_folder()
             for profile in self.request.profiles:
                 self.credentials.append(acquire(step, profile))
             with self.worker.cancellation.interruptible():
                 for credential in self.credentials:
                     self.remains.remember(credential)
-            code = self.hand_over(parent)
+            self.outcome = self.hand_over(parent)
         except Cancelled as cancelled:
             failure = words.cancelled(cancelled.signal_name)
         except ProcessError as error:
             code, failure = error.code, error
         except StepcredsError as error:
             failure = error
-        left = self.remove_folder()
-        if step is None:
+        with self.said_afterwards():
+            if self.outcome is not None:
+                code = self.judge(self.outcome)
+            left = self.remove_folder()
+            proven = self.end_all(step) if step is not None else True
+            code = code if proven or self.outcome is None else NOT_PROVEN
+            self.worker.ending(code)
             self.tell(left, failure)
-            return code
+        if step is not None:
+            self.look_back(step)
+        return code
+
+    @contextmanager
+    def said_afterwards(self) -> Iterator[None]:
+        """What is said meanwhile is said when all is dead: a log that nobody reads keeps nothing alive."""
+        voice = self.around.voice
+        with voice.held():
+            try:
+                yield
+            except BaseException:
+                voice.hurry()  # what is still held is the other half's
+                raise
+            if self.worker.cancellation.signal:
+                voice.hurry()
+
+    def end_all(self, step: Step) -> bool:
+        """Every end, the last credential first; whether the step may be called a success."""
         self.worker.ending()
         proven = [self.end(step, credential) for credential in reversed(self.credentials)]
-        self.tell(left, failure)
-        self.look_back(step)
-        return code if all(proven) or self.outcome is None else NOT_PROVEN
-
-    def prepare(self) -> None:
-        """What can fail without a credential is to fail before there is one."""
-        check_names(self.request.profiles)
-        for profile in self.request.profiles:
-            engine = engine_for(profile.database, self.around.clock)
-            if engine is not None and profile.database is not None:
-                engine.prepare(profile.database)
-
-    def parent(self, identity: Identity) -> Parent:
-        around = self.around
-        variable = (identity.variable,) if identity.variable else ()
-        return Parent(
-            around.environment,
-            self.request.inherit,
-            (*around.ci.identity_variables, *variable),
-            identity.token,
-            str(identity.claims.get("iss") or ""),
-        )
-
-    def begin(self, identity: Identity, parent: Parent) -> Step:
-        inherited = parent.credentials(self.request.profiles)
-        if inherited:
-            self.around.voice.warn(
-                f"the command also inherits what looks like other credentials: {', '.join(inherited)}. "
-                "Take them out of the job's environment, or run with --inherit clean"
-            )
-        return begin(
-            self.around,
-            identity,
-            self.worker,
-            argv=self.request.recorded,
-            delivery="exec",
-            inherited=inherited,
-            reason=self.request.reason,
-        )
+        return all(proven)
 
     def make_folder(self) -> None:
         """Where files are asked for, the private folder: a machine that has no place for it is to get no credential."""
         if needs_folder(self.request.profiles):
             self.folder = make_folder(self.around.environment, self.worker.keep_folder)
 
-    def hand_over(self, parent: Parent) -> int:
-        """To one process tree, in its environment and its private folder, renewed as long as it runs; its exit code."""
+    def hand_over(self, parent: Parent) -> Outcome:
+        """To one process tree, in its environment and its private folder, renewed as long as it runs."""
         delivery = deliver([credential.grant for credential in self.credentials], parent, self.folder)
         write_files(self.folder, delivery.files)
         is_masked = self.around.voice.mask(self.around.ci.mask(delivery.secrets)) and self.around.ci.masks
         return self.run_command(delivery, is_masked)
 
-    def run_command(self, delivery: Delivery, is_masked: bool) -> int:
+    def run_command(self, delivery: Delivery, is_masked: bool) -> Outcome:
         around, request = self.around, self.request
         for credential in self.credentials:
             around.voice.say(words.handed_over(credential.grant, credential.holding))
@@ -149,10 +135,13 @@ class _Life:
         self.credentials = renewal.settled()
         if outcome.reason == "not_started":
             raise Cancelled(outcome.cancelled_by)
-        self.outcome = outcome
+        return outcome
+
+    def judge(self, outcome: Outcome) -> int:
+        """The exit code, if every credential is proven dead."""
         clean = self.guard.clean(self.holdings())
         for text in words.remarks(outcome):
-            around.voice.warn(text)
+            self.around.voice.warn(text)
         # Without redaction the command would have met the full disk itself.
         code = OUTPUT_LOST if outcome.output_lost and outcome.exit_code == 0 else outcome.exit_code
         return code if clean else code or LEAKED
@@ -173,7 +162,7 @@ class _Life:
         return left
 
     def tell(self, left: list[str], failure: StepcredsError | None) -> None:
-        """What went wrong before the end, said when all is dead: a log that nobody reads keeps nothing alive."""
+        """What went wrong before the end."""
         if left:
             self.around.voice.warn(f"files of the step could not be removed: {', '.join(left[:3])}")
         if failure is not None:
@@ -204,7 +193,8 @@ class _Life:
                 self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
             self.guard.record(step.journal)
             self.remains.tell(step.journal, on_record=all(each.ending.recorded for each in self.ended))
-        if self.request.summary:
+        # The runner reads the page as soon as the front has ended, which has put on it what there was to say.
+        if self.request.summary and not self.worker.front_gone:
             summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks, self.remains.found)
 
     def fail(self, error: StepcredsError) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from stepcreds.config.model import Profile
@@ -13,10 +14,9 @@ from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.measurement import Measured
-from stepcreds.model import Holding
+from stepcreds.model import Holding, Leak
 from stepcreds.process.cancel import Cancellation
-from stepcreds.process.custody import Custody
-from stepcreds.process.worker import describe
+from stepcreds.process.custody import Custody, describe
 from stepcreds.session import words
 from stepcreds.session.finish import abandon, finish, give_back
 from stepcreds.session.guard import Guard
@@ -33,7 +33,9 @@ class Alone:
     """`session.step.Keeper` for the half that is left: there is nobody to tell."""
 
     cancellation = Cancellation()
-    front_gone = False
+
+    def __init__(self, front_gone: bool) -> None:
+        self.front_gone = front_gone
 
     def hold(self, holding: Holding) -> None:
         pass
@@ -45,36 +47,20 @@ class Alone:
 def take_over(
     custody: Custody, *, around: Surroundings, argv: Sequence[str] | None, wants_summary: bool = False
 ) -> int:
-    """End every credential of `custody`; the code to exit with.
+    """End every credential of `custody`, whatever goes wrong on the way, and say so afterwards; the code to exit with.
 
     The order is the session's: folders, then for each credential lock, revoke, prove, record, token.
     """
-    for folder in custody.folders:
-        remove_folder(folder)
-    around.voice.fail(
-        StepcredsError(
-            f"The process that ran this step was lost: {custody.reason}",
-            cause="Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.",
-            fix="What it held is ended by the process that is left, which says below how that went."
-            if custody.holdings
-            else "It held no credential.",
-            docs="worker-lost",
-        )
-    )
-    if not custody.started:
-        _tell_of_excess(custody.holdings, around)
-    takeover = _Takeover(around, argv)
-    if custody.started:
-        _note(custody.holdings, around)
-        takeover.guard.clean(custody.holdings)
-    proven = [takeover.end(holding) for holding in reversed(custody.holdings)]
-    if wants_summary:
-        summarise(around, takeover.ended[::-1], takeover.guard.leaks)
+    with around.voice.held():
+        takeover = _Takeover(around, custody, argv)
+        proven = takeover.run()
+        if wants_summary and not custody.front_gone:
+            takeover.safely(lambda: summarise(around, takeover.ended[::-1], takeover.leaks))
     if argv is None:
         return FINDING
     if not custody.started:
         return BEFORE_THE_COMMAND
-    return KILLED if all(proven) else NOT_PROVEN
+    return KILLED if proven else NOT_PROVEN
 
 
 def _note(holdings: Sequence[Holding], around: Surroundings) -> None:
@@ -97,39 +83,85 @@ def _tell_of_excess(holdings: Sequence[Holding], around: Surroundings) -> None:
 
 
 class _Takeover:
-    def __init__(self, around: Surroundings, argv: Sequence[str] | None) -> None:
+    def __init__(self, around: Surroundings, custody: Custody, argv: Sequence[str] | None) -> None:
         self.around = around
+        self.custody = custody
         self.argv = tuple(argv) if argv is not None else None
-        self.guard = Guard(around, late=True)
+        self.keeper = Alone(custody.front_gone)
+        self.guard: Guard | None = None
         self.ended: list[Ended] = []
+
+    @property
+    def leaks(self) -> list[Leak]:
+        return self.guard.leaks if self.guard is not None else []
+
+    def run(self) -> bool:
+        """Whether the step may be called a success as far as this goes; raises nothing."""
+        around, holdings = self.around, self.custody.holdings
+        around.voice.fail(words.lost(self.custody.reason, bool(holdings)))
+        for folder in self.custody.folders:
+            self.safely(partial(remove_folder, folder))
+        if self.custody.started:
+            if not self.custody.front_gone:
+                self.safely(lambda: _note(holdings, around))
+            self.safely(self.clean)
+        else:
+            self.safely(lambda: _tell_of_excess(holdings, around))
+        proven = [self.end(holding) for holding in reversed(holdings)]
+        return all(proven)
+
+    def safely(self, do: Callable[[], object]) -> bool:
+        """Whether it could be done; a defect of ours in one thing is to keep no other from being done."""
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001
+            self.around.voice.warn(f"not everything could be done after the loss of that process: {describe(error)}")
+            return False
+        return True
+
+    def clean(self) -> None:
+        self.guard = Guard(self.around, late=True)
+        self.guard.clean(self.custody.holdings)
 
     def end(self, holding: Holding) -> bool:
         """Whether the step may be called a success as far as this goes; raises nothing."""
-        around = self.around
-        vault = Vault(around.config.vault, around.clock)
+        proven: list[bool] = []
+        if self.safely(lambda: proven.append(self.end_somehow(holding))):
+            return all(proven)
+        self.safely(lambda: self.vault_of(holding).revoke_self())
+        return False
+
+    def vault_of(self, holding: Holding) -> Vault:
+        vault = Vault(self.around.config.vault, self.around.clock)
         vault.use(holding.token)
+        return vault
+
+    def end_somehow(self, holding: Holding) -> bool:
+        around = self.around
+        vault = self.vault_of(holding)
         if not holding.ledger:  # a token that was to revoke, and was given nothing
             with suppress(VaultError):
                 vault.revoke_self()
             return True
         journal = Journal(Path(holding.ledger), holding.chain_uid, around.clock)
-        closing = Closing(around, journal, Alone(), self.argv)
+        closing = Closing(around, journal, self.keeper, self.argv)
         profile = around.config.profiles[holding.profile]
         try:
             proven = self.end_orderly(closing, holding, profile, vault)
-            self.guard.record(journal, holding.credential_uid)
-            return proven
         except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
             around.voice.fail(words.defect(holding, describe(error)))
             abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
             return False
+        if self.guard is not None:
+            self.safely(partial(self.guard.record, journal, holding.credential_uid))
+        return proven
 
     def end_orderly(self, closing: Closing, holding: Holding, profile: Profile, vault: Vault) -> bool:
         voice = self.around.voice
         on_record = _on_record(holding)
         if on_record is not None and on_record.proven_time is not None:
             give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
-            if self.around.notebook is not None:
+            if self.around.notebook is not None and not self.keeper.front_gone:
                 self.around.notebook.strike(holding.credential_uid)
             return True
         if not holding.lease_id:

@@ -60,6 +60,18 @@ def remarks(outcome: Outcome) -> list[str]:
     return texts
 
 
+def lost(reason: str, is_held: bool) -> StepcredsError:
+    """One half of the pair is gone; `is_held`: with something to end."""
+    return StepcredsError(
+        f"The process that ran this step was lost: {reason}",
+        cause="Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.",
+        fix="What it held is ended by the process that is left, which says below how that went."
+        if is_held
+        else "It held no credential.",
+        docs="worker-lost",
+    )
+
+
 def cancelled(signal_name: str) -> CancelledError:
     """The step was asked to end before its command ran."""
     return CancelledError(
@@ -135,6 +147,23 @@ def under_way(holding: Holding, signal_name: str, seconds: float) -> StepcredsEr
         fix=f"Another process of this step goes on trying, for up to {seconds:.0f} seconds, unless the runner ends it. "
         "What came of it says, in a later step of the same job:\n  stepcreds ledger show\n"
         f"End it and prove it there, if that did not:\n  stepcreds revoke{lease}",
+        docs="carried-on",
+    )
+
+
+def still_busy(signal_name: str, seconds: float, *, ends_others: bool) -> CancelledError:
+    """A cancelled step holds no credential of its own; `ends_others`: it was ending what earlier steps left."""
+    return CancelledError(
+        f"This step is still busy {STAYS:.0f} seconds after {signal_name}",
+        cause="It holds no credential of its own, and is ending what earlier steps left or handed out. Vault or the "
+        "database is slow, or does not answer."
+        if ends_others
+        else "It holds no credential. A server, or the disk that the ledger is on, does not answer.",
+        fix=f"Another process of this step goes on trying, for up to {seconds:.0f} seconds for each credential, unless "
+        "the runner ends it. End what is left, in a later step of the same job:\n  stepcreds revoke"
+        if ends_others
+        else "Nothing has to be ended. What it waits for, it waits for in the background, for a server "
+        f"{seconds:.0f} seconds at most.",
         docs="carried-on",
     )
 
