@@ -33,6 +33,7 @@ from stepcreds.recovery.task import Remembered
 
 VARIABLE = "GITHUB_STATE"
 _LARGEST = 16 * 1024 * 1024  # bytes
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Nothing else of such a file is kept: it may hold a key as well.
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----.*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
@@ -152,9 +153,12 @@ def _append(file: str, line: bytes) -> bytes:
     if not file:
         return b""
     try:
-        fd = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        fd = os.open(file, _APPEND, 0o600)
         try:
-            size = os.fstat(fd).st_size
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(22, "it is no regular file")
+            size = status.st_size
             # Where a write was cut short, or something else wrote here, the last line may have no end.
             data = (b"" if size == 0 or os.pread(fd, 1, size - 1) == b"\n" else b"\n") + line + b"\n"
             if os.write(fd, data) != len(data):

@@ -141,7 +141,9 @@ def _close(
         give_back(closing, vault, holding)
     vault.close()
     closing.keeper.release(holding.credential_uid)
-    if around.notebook is not None and ending.recorded and not is_left(ending):
+    # The runner reads it as soon as the front has ended; the end of the job then finds the proof in the ledger.
+    is_read = closing.keeper.front_gone
+    if around.notebook is not None and ending.recorded and not is_left(ending) and not is_read:
         around.notebook.strike(holding.credential_uid)
     return ending
 

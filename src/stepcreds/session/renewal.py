@@ -69,7 +69,8 @@ class Renewal:
     def _run(self) -> None:
         while self._due and not self._stop.wait(self._pause()):
             for uid in sorted(self._due):
-                self._renew(uid)
+                if not self._stop.is_set():
+                    self._renew(uid)
 
     def _pause(self) -> float:
         soonest = min(self._ends[uid] for uid in self._due)
@@ -84,7 +85,10 @@ class Renewal:
             duration = vault.renew_lease(credential.holding.lease_id, ttl)
             duration = min(duration, vault.renew_token(ttl + TOKEN_MARGIN))
         except VaultError as error:
-            self._failed(uid, error)
+            if not self._stop.is_set():
+                self._failed(uid, error)
+            return
+        if self._stop.is_set():  # it is being ended, and may be dead: nobody is to hold it again
             return
         self._warned.discard(uid)
         credential = credential.until(asked + duration)
