@@ -21,7 +21,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,14 +29,14 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS / folder) for folder in ("", "chaos", "action", "session")]
 
 from crash_batch import Batches  # noqa: E402 - found where the line above says
-from crash_check import BOUND, SLACK  # noqa: E402
+from crash_check import BOUND  # noqa: E402
 from crash_crowd import crowd  # noqa: E402
 from crash_plan import SCENARIOS, Plan  # noqa: E402
 from crash_stack import LASTING, LONGEST, CrashStack  # noqa: E402
 from crash_tally import Tally  # noqa: E402
 from soak_figures import Progress, of_kills, of_steps, quantiles, report, save, say  # noqa: E402
-from soak_sampler import Sampler, of_postgresql, of_process, server_of  # noqa: E402
-from soak_steps import Steps, lasting  # noqa: E402
+from soak_sampler import Sampler, of_postgresql, of_process, server_of, what_lives  # noqa: E402
+from soak_steps import Steps, lasting, renewals  # noqa: E402
 
 from stepcreds.devstack.stack import Stack  # noqa: E402
 
@@ -111,7 +110,8 @@ class Soak:
                 sampler.running = lambda: -1  # a killed step keeps its lease for a while
                 self.run_kills(stack, sampler)
                 self.figures["renewals of the long step"] = renewals(stack)
-        self.look_for_what_lives(stack)
+        if left := what_lives(stack):
+            self.violations.append(f"after the end, and {BOUND}, there are: {left}")
         self.violations += sampler.violations + sampler.growth()
         if self.asked.steps >= MANY and not self.stops.is_set():
             self.violations += [f"of growth nothing is known: {each}" for each in sampler.unseen()]
@@ -153,28 +153,6 @@ class Soak:
             self.tally.add(checked)
             progress(self.tally.kills + self.tally.missed, f"; {len(self.tally.violations)} violations")
             self.save(kills=of_kills(self.tally, len(kills), progress.minutes, LONGEST), growth=sampler.figures())
-
-    def look_for_what_lives(self, stack: CrashStack) -> None:
-        """After all of it: nothing at all, the long step's included."""
-        deadline = time.monotonic() + LONGEST + SLACK
-        while True:
-            leases = [lease for each in stack.profiles.values() for lease in stack.leases(each.creds)]
-            left = [*stack.issued_roles(), *leases]
-            if not left:
-                return
-            if time.monotonic() > deadline:
-                self.violations.append(f"after the end, and {BOUND}, there are: {left}")
-                return
-            time.sleep(0.5)
-
-
-def renewals(stack: CrashStack) -> int:
-    with stack.openbao.audit_log.open() as log:
-        return sum(
-            f'"job_workflow_ref":"{LASTING}"' in line and '"path":"sys/leases/renew"' in line
-            for line in log
-            if '"type":"response"' in line
-        )
 
 
 def main() -> int:

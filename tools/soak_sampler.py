@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from crash_check import SLACK
 from crash_processes import children
-from crash_stack import CrashStack
+from crash_stack import LONGEST, CrashStack
 
 LOOK = 2.0  # seconds
 FEWEST = 40  # samples: with less of them nothing is said of growth
@@ -126,3 +128,14 @@ def of_postgresql(postmaster: int) -> Sample:
 def server_of(keeper: int) -> int:
     """The server is the keeper's only child."""
     return children(keeper)[0]
+
+
+def what_lives(stack: CrashStack) -> list[str]:
+    """The users and leases that are left one effective TTL after everything, the long step's included; it waits."""
+    deadline = time.monotonic() + LONGEST + SLACK
+    while True:
+        leases = [lease for each in stack.profiles.values() for lease in stack.leases(each.creds)]
+        left = [*sorted(stack.issued_roles()), *leases]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.5)

@@ -102,3 +102,13 @@ def lasting(stack: CrashStack, folder: Path, violations: list[str]) -> Iterator[
     violations += [f"the long step ended {view.verdict}" for view in views if not view.proven]
     if len(views) != 1:
         violations.append(f"the long step has {len(views)} credentials on record")
+
+
+def renewals(stack: CrashStack) -> int:
+    """Of the step that lasts."""
+    with stack.openbao.audit_log.open() as log:
+        return sum(
+            f'"job_workflow_ref":"{LASTING}"' in line and '"path":"sys/leases/renew"' in line
+            for line in log
+            if '"type":"response"' in line
+        )

@@ -104,9 +104,11 @@ class Plan:
         return Kill(f"s{self.seed}-{number}", scenario, victims, moment, gap, recover)
 
     def every_line(self, scenario: str) -> list[Kill]:
-        """One before the first execution of each line; worker, front and both take turns."""
+        """One before the first execution of each line, in any order; worker, front and both take turns."""
         victims = (*ONE, "both")
+        places = sorted(self.points[scenario])
+        random.Random(self.seed).shuffle(places)  # noqa: S311
         return [
             Kill(f"s{self.seed}-{scenario}-{n}", scenario, victims[n % 3], Point(*place, 1), 0.0, recover=False)
-            for n, place in enumerate(sorted(self.points[scenario]))
+            for n, place in enumerate(places)
         ]

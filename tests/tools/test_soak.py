@@ -13,7 +13,20 @@ SOAK = Path(__file__).resolve().parents[2] / "tools" / "soak.py"
 
 
 def test_a_small_soak(tmp_path: Path) -> None:
-    arguments = ["--crowd", "2", "--steps", "5", "--kills", "6", "--scenarios", "true", "--lines", "0.5", "--seed", "3"]
+    arguments = [
+        "--crowd",
+        "2",
+        "--steps",
+        "10",
+        "--kills",
+        "6",
+        "--scenarios",
+        "true",
+        "--lines",
+        "0.5",
+        "--seed",
+        "3",
+    ]
     run = subprocess.run(
         [sys.executable, str(SOAK), *arguments, "--json", str(tmp_path / "figures.json")],
         cwd=tmp_path,
@@ -36,7 +49,7 @@ def test_a_small_soak(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["state"], figures["violations"]) == ("complete", [])
     assert figures["crowd"]["steps"] == 2
-    assert sum(each["steps"] for each in figures["steps"].values()) == 5
+    assert sum(each["steps"] for each in figures["steps"].values()) == 10
     kills = figures["kills"]
     assert kills["hit"] + kills["after the end"] == 6
     assert sum(outcome[-1] for outcome in kills["outcomes"]) == kills["hit"] > 0
