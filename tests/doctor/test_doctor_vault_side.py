@@ -1,16 +1,24 @@
 """What `stepcreds doctor` warns of at OpenBao: roles, policies and statements that make a failure worse; each link whole."""
 
+# ruff: noqa: RUF001 - the en dash is one of the marks that doctor prints
+
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from doctor_runs import DOCS, GLOB, ISSUE, Step, lax_role, told, under
-from step_runs import Oddities, audited
+from step_runs import Oddities, audited, of_kind, reconfigure, verdicts
 
+from faulty_vault import Fault, FaultyVault
 from stepcreds.devstack.stack import Stack
 from stepcreds.doctor.link import BrokenError, Link
 from stepcreds.doctor.role import judge
@@ -97,6 +105,69 @@ def test_a_lease_that_is_issued_for_too_long(stack: Stack, step: Step, config_fi
         f"  see: {DOCS}#lifetime\n"
     )
     assert done.returncode == 1
+
+
+def epoch(time: str) -> float:
+    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
+
+
+def times_of_issue(config_file: Path) -> list[float]:
+    """Seconds from the issue to the end, by each credential's record."""
+    issued = of_kind(config_file, "credential.issued")
+    return [epoch(record["expire_time"]) - epoch(record["issue_time"]) for record in issued]
+
+
+def test_a_lease_that_could_not_be_shortened_again_is_ended_at_once(
+    stack: Stack, step: Step, config_file: Path
+) -> None:
+    """Of any length on record: whoever finds it there after a SIGKILL knows until when it may live."""
+    with FaultyVault(stack.address) as vault:
+        reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
+        vault.fail("renew", Fault("pass"), times=2)  # of the link policy; and to max_ttl
+        vault.fail("renew", Fault(status=400, body=b'{"errors":["not today"]}'), times=None)
+        done = step("doctor", "verify")
+        after = vault.stages[vault.stages.index("issue") :]
+    assert re.sub(r"127\.0\.0\.1:\d+", "VAULT", under(done.stdout, "lifetime")) == (
+        "✗ lifetime    The lease could not be shortened again to 2m: Vault at http://VAULT answered 400 to POST "
+        "sys/leases/renew: not today\n"
+        "  cause: It had been renewed to 10m, to see whether Vault allows that. The credential is ended at once.\n"
+        f"  see: {DOCS}#vault-answers\n"
+    )
+    assert under(done.stdout, "database") == "– database    not looked at: lifetime comes first\n"
+    assert under(done.stdout, "scope") == "– scope       not looked at: lifetime comes first\n"
+    assert under(done.stdout, "proof").startswith("✓ proof ")
+    assert after[:5] == ["issue", "renew", "renew", "revoke", "lookup"]
+    (seconds,) = times_of_issue(config_file)
+    assert 200 < seconds <= 210  # of its token: ttl and 90 s
+    assert verdicts(config_file) == ["proven dead"]
+
+
+def test_the_other_half_knows_until_when_a_lease_may_live_that_is_longer_for_a_moment(
+    stack: Stack, config_file: Path
+) -> None:
+    with FaultyVault(stack.address) as vault:
+        reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
+        vault.fail("renew", Fault("pass"), times=2)  # of the link policy; and to max_ttl
+        held = vault.fail("renew", Fault("hang"))
+        for stage in ("revoke", "queue"):
+            vault.fail(stage, Fault(status=403), times=None)
+        with subprocess.Popen(
+            [sys.executable, "-m", "stepcreds", "doctor", "verify"],
+            cwd=config_file.parent,
+            env=stack.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert held.arrived.wait(60)
+            (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            os.kill(int(worker), signal.SIGKILL)
+            process.wait(120)
+    (lease,) = (record["lease_id"] for record in of_kind(config_file, "credential.issued"))
+    with stack.client() as root:
+        root.write_data("sys/leases/revoke", data={"lease_id": lease, "sync": True})
+    (verdict,) = verdicts(config_file)
+    (issued,) = of_kind(config_file, "credential.issued")
+    assert epoch(verdict.removeprefix("expires at ")) - epoch(issued["issue_time"]) >= 600
 
 
 # Revocation.

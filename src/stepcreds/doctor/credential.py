@@ -85,15 +85,18 @@ class OneCredential:
         try:
             # Not interruptible: for a moment the lease is longer than the profile's ttl.
             look("lifetime", self.lifetime, needs=("issue",), interruptible=False)
-            look("database", self.database, needs=("issue",))
-            look("scope", self.scope, needs=("issue", "database"))
+            # Where that failed it may be longer still: nothing is worth more now than its end.
+            look("database", self.database, needs=("issue", "lifetime"))
+            look("scope", self.scope, needs=("issue", "lifetime", "database"))
         finally:
             self.end()
 
     def issue(self) -> str:
         step = begin(self.around, self.of.identity, self.of.keeper, delivery="doctor")
         # Measured by a link of its own, which refuses nothing: what is found is to be shown whole.
-        self.credential = acquire(step, self.profile, unmeasured=scope.not_measured(self.profile) or NOT_SO_FAR)
+        unmeasured = scope.not_measured(self.profile) or NOT_SO_FAR
+        longest = self.profile.max_ttl if self.reach is not None else 0.0  # see `lifetime`
+        self.credential = acquire(step, self.profile, unmeasured=unmeasured, longest=longest)
         self.step = step
         holding = self.credential.holding
         what = f"{self.profile.creds}: {one_line(holding.username) or 'a credential without a user'}"
@@ -112,7 +115,14 @@ class OneCredential:
             vault=self.credential.vault,
             limits=self.of.operator.limits(self.profile) if self.of.operator is not None else (),
             clock=self.around.clock,
+            lasts_until=self.lasts_until,
         )
+
+    def lasts_until(self, expire_time: float) -> None:
+        """Both halves know until when it may live, whoever ends it."""
+        if self.credential is not None:
+            self.credential = self.credential.until(expire_time)
+            self.of.keeper.hold(self.credential.holding)
 
     def database(self) -> Link:
         url, credential = self.profile.database, self.credential
@@ -147,22 +157,22 @@ class OneCredential:
     def end(self) -> None:
         """Nothing interrupts this: what was issued is ended and proven dead first."""
         ending: Ending | None = None
-        session = OpenSession(self.profile, "", self.around.clock)
+        session: OpenSession | None = None
 
         def revoke() -> str:
             nonlocal ending, session
             if self.credential is None:
                 raise NotLookedAtError("nothing was issued")
             held = self.credential
-            if held.engine is not None:
-                session = OpenSession(self.profile, held.holding.username, self.around.clock)
-            ending = finish(self.step, self.profile, held.vault, held.holding, None, when_locked=session.open)
+            session = OpenSession(self.profile, held.holding, self.around.clock) if held.engine is not None else None
+            opening = session.open if session is not None else lambda password: None
+            ending = finish(self.step, self.profile, held.vault, held.holding, None, when_locked=opening)
             if ending.revocation.status == "failed":
                 raise words.unproven(held.holding, ending)
             return f"{_LOCKS[ending.lock.status]}{ending.revocation.detail or ending.revocation.status}"
 
         def sessions() -> Link:
-            if self.credential is None or self.credential.engine is None:
+            if session is None:
                 raise NotLookedAtError("there is no database that could be asked")
             return session.judge(self.said_of_statements)
 
@@ -178,5 +188,6 @@ class OneCredential:
             self.of.look("revoke", revoke, needs=("issue",), interruptible=False)
             self.of.look("sessions", sessions, needs=("issue", "revoke"), interruptible=False)
         finally:
-            session.close()
+            if session is not None:
+                session.close()
         self.of.look("proof", prove, needs=("issue", "revoke"), interruptible=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stepcreds.clock import Clock
 from stepcreds.config.duration import in_words
@@ -24,14 +24,24 @@ def spell(seconds: float) -> str:
 
 
 def lifetime(
-    profile: Profile, mount: str, *, token: Reach, lease: Lease, vault: Vault, limits: Sequence[str], clock: Clock
+    profile: Profile,
+    mount: str,
+    *,
+    token: Reach,
+    lease: Lease,
+    vault: Vault,
+    limits: Sequence[str],
+    clock: Clock,
+    lasts_until: Callable[[float], None],
 ) -> Link:
     """What Vault grants when it is asked for `max_ttl`. `limits` is what an operator's token shows of the reasons.
 
     The lease is renewed once to the most it may get and back to the profile's ttl; meanwhile it lasts no longer than
-    its token. Raises `VaultError`.
+    its token. `lasts_until` is told when the lease ends (epoch seconds), beforehand where that is later.
+
+    Raises `VaultError`: the lease may last for `max_ttl` then, and is to be ended at once.
     """
-    longest, refusal = _longest(vault, profile, lease, clock)
+    longest, refusal = _longest(vault, profile, lease, clock, lasts_until)
     limit, margin = profile.max_ttl, TOKEN_MARGIN
     role = _Role(profile, mount)
     remarks = []
@@ -64,15 +74,31 @@ def _short(lease: float, token: Reach) -> str:
     )
 
 
-def _longest(vault: Vault, profile: Profile, lease: Lease, clock: Clock) -> tuple[float, str]:
+def _longest(
+    vault: Vault, profile: Profile, lease: Lease, clock: Clock, lasts_until: Callable[[float], None]
+) -> tuple[float, str]:
+    asked = clock.now()
+    lasts_until(asked + profile.max_ttl)
     try:
         longest = vault.renew_lease(lease.lease_id, profile.max_ttl)
     except VaultError as error:
         if error.status not in (400, 403):
             raise
+        lasts_until(min(lease.time + lease.duration, asked + profile.ttl))
         return lease.duration, error.what
     since = clock.now() - lease.time
-    vault.renew_lease(lease.lease_id, profile.ttl)
+    try:
+        lasts_until(clock.now() + vault.renew_lease(lease.lease_id, profile.ttl))
+    except VaultError as error:
+        raise VaultError(
+            f"The lease could not be shortened again to {spell(profile.ttl)}: {error.what}",
+            status=error.status,
+            errors=error.errors,
+            cause=f"It had been renewed to {spell(longest)}, to see whether Vault allows that. The credential is ended "
+            f"at once. {error.cause}".rstrip(),
+            fix=error.fix,
+            docs=error.docs,
+        ) from None
     return longest + since, ""
 
 

@@ -29,25 +29,31 @@ from stepcreds.vault.client import Vault
 
 
 def acquire(
-    step: Step, profile: Profile, *, lasting: bool = False, unmeasured: NotMeasured | None = None
+    step: Step,
+    profile: Profile,
+    *,
+    lasting: bool = False,
+    unmeasured: NotMeasured | None = None,
+    longest: float = 0.0,
 ) -> Credential:
     """The credential of `profile`, recorded as issued, with an effective TTL of at most `profile.ttl`, and measured.
 
     `lasting`: of `profile.max_ttl` instead, and not less, because nobody will renew it. `unmeasured` is why nobody is
-    to look at this one, or not yet: see `measuring.look`.
+    to look at this one, or not yet: see `measuring.look`. `longest` is for how long (seconds) whoever acquires it may
+    renew it beyond the `ttl`: nothing is written down then, so the record says it beforehand.
 
     Raises `StepcredsError` or `Cancelled`; nothing that this call made is alive then, or the message and the ledger say
     what is. After a lost answer it logs in anew and tries once more: the first token is revoked, and with it whatever
     it may have been given. Where that fails there is no second try: one credential that nobody knows is enough.
     """
-    first = _Attempt(step, profile, lasting, unmeasured)
+    first = _Attempt(step, profile, lasting, unmeasured, longest)
     try:
         return first.run()
     except LostAnswerError as error:
         if first.ending is None or is_left(first.ending) or not first.ending.recorded:
             raise
         step.around.voice.warn(f"{profile.name}: {error.what}; logging in anew and trying once more")
-        return _Attempt(step, profile, lasting, unmeasured).run()
+        return _Attempt(step, profile, lasting, unmeasured, longest).run()
 
 
 def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Vault) -> Login:
@@ -74,11 +80,14 @@ def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Va
 class _Attempt:
     """One login and, on its token, one request to issue."""
 
-    def __init__(self, step: Step, profile: Profile, lasting: bool, unmeasured: NotMeasured | None) -> None:
+    def __init__(
+        self, step: Step, profile: Profile, lasting: bool, unmeasured: NotMeasured | None, longest: float
+    ) -> None:
         self.step = step
         self.profile = profile
         self.lasting = lasting
         self.unmeasured = unmeasured
+        self.longest = longest
         self.clock = step.around.clock
         self.vault = Vault(step.around.config.vault, self.clock)
         self.issue: Issue = "not_asked"
@@ -213,6 +222,7 @@ class _Attempt:
 
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding
+        longest = min(lease.time + self.longest, login.time + login.ttl)
         self.step.journal.append(
             record.issued(
                 self.step.around.step_uid,
@@ -220,7 +230,7 @@ class _Attempt:
                 login,
                 lease,
                 db_user=holding.username or None,
-                expire_time=holding.expire_time,
+                expire_time=max(holding.expire_time, longest),
             )
         )
 
