@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from database_servers import liar
 from doctor_runs import DOCS, Step, told, under
 from mariadb_server import Account, MariaDB, account, mariadb, url_of  # noqa: F401 - two fixtures
 from step_runs import Oddities, reconfigure
@@ -21,9 +23,13 @@ from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.devstack.certificates import make
 from stepcreds.devstack.postgresql import SUPERUSER, PostgreSQL
 from stepcreds.devstack.stack import Stack
+from stepcreds.doctor import sessions
 from stepcreds.doctor.database import log_in
+from stepcreds.doctor.link import NotLookedAtError
 from stepcreds.doctor.machine import in_memory
 from stepcreds.doctor.sessions import OpenSession
+from stepcreds.model import Holding
+from stepcreds.secret import Secret
 
 # ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
 
@@ -214,11 +220,56 @@ def test_mariadb_is_asked_the_same(mariadb: MariaDB, account: Account) -> None:
     assert log_in(url_of(mariadb), account.name, account.password, SystemClock(), None).status == "ok"
 
 
+def locked(user: Account) -> Holding:
+    return Holding("x", "app", Secret(""), "", username=user.name, lock_password=user.password)
+
+
+def test_a_session_outlives_the_time_that_its_opening_may_take(
+    mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "OPENING", 2.0)
+    user, clock = Account(mariadb), SystemClock()
+    session = OpenSession(
+        Profile("app", "app", "database/creds/app", url_of(mariadb), "read-only"), locked(user), clock
+    )
+    session.open(user.password)
+    clock.sleep(2.5)
+    assert session.judge("").status == "warning"
+    session.close()
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+def test_a_revocation_does_not_wait_for_a_session_that_does_not_open(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setattr(sessions, "OPENING", 0.5)
+    come: list[socket.socket] = []
+
+    def silent(connection: socket.socket) -> None:
+        come.append(connection)
+        while connection.recv(65536):
+            pass
+
+    with liar(silent) as url:
+        profile = Profile("app", "app", "database/creds/app", url._replace(engine=engine), "read-only")
+        holding = Holding("x", "app", Secret(""), "", username="user", lock_password=Secret("of-the-lock"))
+        session = OpenSession(profile, holding, SystemClock())
+        session.open(Secret("as-issued"))  # the lock did not hold
+        with pytest.raises(NotLookedAtError) as caught:
+            session.judge("")
+        assert str(caught.value) == "no second session could be opened: the lock comes first, and did not hold"
+        assert come == []
+        session.open(Secret("of-the-lock"))
+        with pytest.raises(NotLookedAtError) as caught:
+            session.judge("")
+    assert str(caught.value) == (f"no second session could be opened: 127.0.0.1:{url.port} did not answer within 0.5 s")
+
+
 def test_a_session_at_mariadb_that_revocation_leaves(mariadb: MariaDB) -> None:
     profile = Profile("app", "app", "database/creds/app", url_of(mariadb), "read-only")
     for end, status in (("DROP USER {}", "warning"), ("KILL USER {}", "ok")):
         user = Account(mariadb)
-        session = OpenSession(profile, user.name, SystemClock())
+        session = OpenSession(profile, locked(user), SystemClock())
         session.open(user.password)
         mariadb.administer(end.format(f"{user.name}@'%'"))
         link = session.judge("")

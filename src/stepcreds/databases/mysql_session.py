@@ -96,6 +96,10 @@ class Session:
             )
         return answers
 
+    def prolong(self, deadline: Deadline) -> None:
+        """From now on the session is under `deadline`, in place of the one that it was opened under."""
+        self._guard.prolong(deadline)
+
     def close(self) -> None:
         _close(self._connection)
         self._guard.dismiss()
@@ -167,9 +171,17 @@ class _Guard:
     """Ends a connection when its deadline comes, whatever is being waited for."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        self.deadline = deadline
         # A duplicate: TLS takes the socket's descriptor over, and this one still reaches the connection.
         self._sock = sock.dup()
+        self._start(deadline)
+
+    def prolong(self, deadline: Deadline) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._start(deadline)
+
+    def _start(self, deadline: Deadline) -> None:
+        self.deadline = deadline
         self._timer = threading.Timer(deadline.left(), self._end)
         self._timer.daemon = True
         self._timer.start()

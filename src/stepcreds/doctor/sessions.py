@@ -11,6 +11,7 @@ from stepcreds.databases.stream import Deadline
 from stepcreds.doctor.link import Link, NotLookedAtError, remarked
 from stepcreds.doctor.statements import sessions_stay
 from stepcreds.errors import StepcredsError
+from stepcreds.model import Holding
 from stepcreds.secret import Secret
 
 OPENING = 5.0  # seconds: the revocation waits for it
@@ -24,28 +25,46 @@ class OpenSession:
     It asks who it is and does nothing else.
     """
 
-    def __init__(self, profile: Profile, username: str, clock: Clock) -> None:
+    def __init__(self, profile: Profile, holding: Holding, clock: Clock) -> None:
         self.profile = profile
-        self.username = username
+        self.username = holding.username
+        self.locked = holding.lock_password
         self.clock = clock
         self.session: Any = None
-        self.failure = "nothing was revoked"
+        self.failure = "the lock comes first, and did not hold"
         self.works_as = ""  # the role that statements of this user run as, where that is another
 
     def open(self, password: Secret) -> None:
-        """Raises nothing: it is called in the middle of an ending, which goes before."""
+        """Only where the lock held: the revocation waits for it. Raises nothing, in the middle of an ending."""
         url = self.profile.database
-        if url is None or not password:
+        if url is None or password != self.locked:
             return
         try:
-            deadline = _Longer(self.clock, OPENING if url.engine == "postgresql" else LIFE)
-            self.session = _connect(url, self.username, password, deadline)
             if url.engine == "postgresql":
-                ((working, own),) = self.session.query("SELECT current_user, session_user")
-                self.works_as = working if working != own else ""
-            deadline.prolong(LIFE)
+                self._open_postgresql(url, password)
+            else:
+                self._open_mysql(url, password)
         except StepcredsError as error:
             self.failure = error.what
+            # One that has ended by itself would look like one that the revocation ended.
+            self.close()
+            self.session = None
+
+    def _open_postgresql(self, url: DatabaseURL, password: Secret) -> None:
+        from stepcreds.databases.wire import connect
+
+        deadline = _Longer(self.clock, OPENING)
+        self.session = connect(url, self.username, password, deadline)
+        ((working, own),) = self.session.query("SELECT current_user, session_user")
+        self.works_as = working if working != own else ""
+        deadline.prolong(LIFE)
+
+    def _open_mysql(self, url: DatabaseURL, password: Secret) -> None:
+        from stepcreds.databases.mysql_session import open_session
+
+        self.session = open_session(url, self.username, password, Deadline(self.clock, OPENING))
+        self.session.prolong(Deadline(self.clock, LIFE))
+        self.session.query("SELECT 1")
 
     def judge(self, said: str) -> Link:
         """After the revocation; `said` is the fix of the link "statements". Raises `NotLookedAtError` where there was
@@ -78,17 +97,7 @@ class OpenSession:
 
 
 class _Longer(Deadline):
-    """A deadline that is put off. PyMySQL's is a timer that was set at the start, and cannot be."""
+    """A deadline that is put off."""
 
     def prolong(self, seconds: float) -> None:
         self._at = self._clock.monotonic() + seconds
-
-
-def _connect(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Any:
-    if url.engine == "postgresql":
-        from stepcreds.databases.wire import connect
-
-        return connect(url, username, password, deadline)
-    from stepcreds.databases.mysql_session import open_session
-
-    return open_session(url, username, password, deadline)
