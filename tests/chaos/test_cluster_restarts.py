@@ -136,7 +136,7 @@ def test_it_is_away_for_longer_than_the_ttl(stack: ClusterStack, step: ClusterSt
             stack.cluster.mend()
         step.ends()
         run = running.wait()
-    ends = f"stepcreds: warning: migrate: not renewed: {SAID['OpenBao killed']('')}; trying on. The credential ends at TIME"
+    ends = f"stepcreds: warning: migrate: not renewed: {SAID['OpenBao: killed']('')}; trying on. The credential ends at TIME"
     assert f"{ends}, the command may outlive it\n" in counted(run.stderr)
     stack.cluster.mend()
     if back == "before the end":
@@ -152,7 +152,7 @@ def test_it_is_away_for_longer_than_the_ttl(stack: ClusterStack, step: ClusterSt
         recovery = step.command("revoke")
         assert recovery.returncode == 0, recovery.stderr
         assert step.verdicts() == [EXPIRES, DEAD, DEAD]
-    step.tell(row, f"OpenBao: killed, and back {back} and after the ttl", RUNS, run, gone)
+    step.tell(row, f"OpenBao: killed for longer than the ttl, back {back}", RUNS, run, gone)
     step.is_over()
 
 

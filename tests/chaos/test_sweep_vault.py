@@ -159,10 +159,16 @@ def rows(*, once: bool, passes: bool) -> list[Row]:
 # Each takes all the patience there is, so it is one of a kind.
 PATIENT = ("refused", "hang", "reset", "307", "412", "429", "500", "502, a proxy's", "503, sealed")
 FAST = ("reset", "reset, carried out", "503, sealed", "bad JSON", "403")
+KINDS = (
+    *PATIENT,
+    *FAST,
+    "truncated chunks",
+    "endless head",
+)  # what each of these calls meets; the rest its transport does
 BY_ITSELF = [
     row
     for row in (*rows(once=True, passes=True), *rows(once=True, passes=False), *rows(once=False, passes=False))
-    if row.stage != "renewal"
+    if row.stage != "renewal" and not (row.once and row.stage in ("probe", "revoke-self") and row.name not in KINDS)
 ]
 TOGETHER = {
     stage: [row for row in rows(once=False, passes=True) if row.stage == stage and row.name in PATIENT]

@@ -173,6 +173,7 @@ def test_the_first_process_of_a_container_stays(sweep: Sweep, row: Tell) -> None
     sweep.check(run, code=143, ran=True, verdicts=[DEAD])
 
 
+@pytest.mark.chaos
 def test_a_cancelled_step_does_not_wait_for_a_database_that_hangs(sweep: Sweep, row: Tell) -> None:
     """GitHub kills everything ten seconds after the cancel. The lease is revoked by then; the proof is still tried for."""
     with FaultyRelay(sweep.stack.postgresql.port, lambda number: "hang") as relay:
