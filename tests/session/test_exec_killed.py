@@ -218,3 +218,30 @@ def test_a_defect_of_ours_keeps_nothing_alive(stack: Stack, step: Step, config_f
     proved = step("revoke", "--lease", lease)
     assert proved.returncode == 0, proved.stderr
     assert verdicts(config_file)[1:] == ["proven dead", "proven dead"]  # the witness, and the credential
+
+
+# Whatever the front does between the worker's death and the first revocation, but for ending the tree.
+DEFECTS = (
+    "import stepcreds.process.front as front, stepcreds.session.takeover as takeover\n"
+    "def broken(*_, **__): raise KeyError\n"
+    "front.reclaim_terminal = takeover.remove_folder = takeover.Guard = takeover._note = broken\n"
+)
+
+
+def test_a_defect_of_ours_on_the_way_there_keeps_nothing_alive(stack: Stack, config_file: Path, tmp_path: Path) -> None:
+    """The worker dies of a signal that Python has no name for."""
+    dying = "import signal\nos.kill(os.getppid(), 35)\nsignal.pause()\n"
+    run = started_by(DEFECTS, stack, config_file, "exec", "migrate", "--", *reporting(tmp_path / "report", dying))
+    assert run.returncode == 137
+    failed = "stepcreds: warning: not everything could be done after the loss of that process: KeyError in <string>:2\n"
+    assert normalised(run.stderr) == (
+        ISSUED
+        + "stepcreds: error: The process that ran this step was lost: the worker was killed by signal 35; what it "
+        "left could not be cleared away: KeyError in <string>:2\n"
+        "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
+        "  fix: What it held is ended by the process that is left, which says below how that went.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-lost\n"
+        + 2 * failed
+        + DEAD
+    )
+    assert_dead(stack, reported(tmp_path / "report"), config_file)

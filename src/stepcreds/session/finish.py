@@ -142,8 +142,7 @@ def _close(
     vault.close()
     closing.keeper.release(holding.credential_uid)
     # The runner reads it as soon as the front has ended; the end of the job then finds the proof in the ledger.
-    is_read = closing.keeper.front_gone
-    if around.notebook is not None and ending.recorded and not is_left(ending) and not is_read:
+    if around.notebook is not None and not (closing.keeper.front_gone or is_left(ending)) and ending.recorded:
         around.notebook.strike(holding.credential_uid)
     return ending
 

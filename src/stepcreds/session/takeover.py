@@ -7,19 +7,18 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from stepcreds.config.model import Profile
 from stepcreds.deliver.files import remove_folder
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
-from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.measurement import Measured
 from stepcreds.model import Holding, Leak
 from stepcreds.process.cancel import Cancellation
 from stepcreds.process.custody import Custody, describe
 from stepcreds.session import words
-from stepcreds.session.finish import abandon, finish, give_back
+from stepcreds.session.finish import abandon
 from stepcreds.session.guard import Guard
+from stepcreds.session.inherited import end_inherited
 from stepcreds.session.step import Closing, Ended, Surroundings
 from stepcreds.session.summary import summarise
 from stepcreds.vault.client import Vault
@@ -147,7 +146,7 @@ class _Takeover:
         closing = Closing(around, journal, self.keeper, self.argv)
         profile = around.config.profiles[holding.profile]
         try:
-            proven = self.end_orderly(closing, holding, profile, vault)
+            proven = end_inherited(closing, holding, profile, vault, self.ended)
         except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
             around.voice.fail(words.defect(holding, describe(error)))
             abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
@@ -155,37 +154,3 @@ class _Takeover:
         if self.guard is not None:
             self.safely(partial(self.guard.record, journal, holding.credential_uid))
         return proven
-
-    def end_orderly(self, closing: Closing, holding: Holding, profile: Profile, vault: Vault) -> bool:
-        voice = self.around.voice
-        on_record = _on_record(holding)
-        if on_record is not None and on_record.proven_time is not None:
-            give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
-            if self.around.notebook is not None and not self.keeper.front_gone:
-                self.around.notebook.strike(holding.credential_uid)
-            return True
-        if not holding.lease_id:
-            # The worker knew of no lease, but it may have asked for one.
-            asked = on_record is None or bool(on_record.requested)
-            abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
-            return True
-        ending = finish(closing, profile, vault, holding, None)
-        self.ended.append(Ended(profile, holding, ending, closing.journal.path))
-        if ending.proof.proven:
-            voice.say(words.ended(holding, ending, None))
-            return ending.recorded
-        voice.fail(words.unproven(holding, ending))
-        return ending.recorded and profile.on_revoke_failure == "warn"
-
-
-def _on_record(holding: Holding) -> CredentialView | None:
-    """What the ledger knows of `holding`, if only that there is nothing.
-
-    None where it cannot be read, which must not keep the credential from being ended.
-    """
-    try:
-        chain = read_chain(Path(holding.ledger))
-    except StepcredsError:
-        return None
-    nothing = CredentialView(chain.file, chain.job, holding.credential_uid, {}, {}, ())
-    return next((view for view in chain.credentials if view.credential_uid == holding.credential_uid), nothing)

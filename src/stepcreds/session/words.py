@@ -9,7 +9,6 @@ from stepcreds.errors import CancelledError, StepcredsError, UnprovenError
 from stepcreds.ledger.credential import verdict
 from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.model import Ending, Grant, Holding, Outcome
-from stepcreds.process.front import STAYS
 
 
 def handed_over(grant: Grant, holding: Holding) -> str:
@@ -114,12 +113,12 @@ def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> 
         )
         if detail
     ]
-    expiry, until = holding.expire_time, _until(holding)
+    expiry, lives = holding.expire_time, until(holding)
     if holding.lease_id and job_is_over:
-        fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, with a Vault token of your own:"
+        fix = f"The lease is {holding.lease_id}; {lives}. End it and prove it, with a Vault token of your own:"
         fix += f"\n  stepcreds revoke --as-operator --lease {holding.lease_id}"
     elif holding.lease_id:
-        fix = f"The lease is {holding.lease_id}; {until}. End it and prove it, in a step of the same job:"
+        fix = f"The lease is {holding.lease_id}; {lives}. End it and prove it, in a step of the same job:"
         fix += f"\n  stepcreds revoke --lease {holding.lease_id}"
     elif ending.revocation.status == "revoked":
         fix = f"Whatever was issued ends with the token that asked for it (accessor {holding.accessor}), which is "
@@ -137,38 +136,8 @@ def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> 
     )
 
 
-def under_way(holding: Holding, signal_name: str, seconds: float) -> StepcredsError:
-    """The failure of a cancelled step whose credential is not proven dead in time, and may be in `seconds`."""
-    lease = f" --lease {holding.lease_id}" if holding.lease_id else ""
-    return UnprovenError(
-        f"The credential of profile {holding.profile} is not proven dead yet: {_until(holding)}",
-        cause=f"{signal_name} asked this step to end, and {STAYS:.0f} seconds are over. Vault or the database is slow, "
-        "or does not answer.",
-        fix=f"Another process of this step goes on trying, for up to {seconds:.0f} seconds, unless the runner ends it. "
-        "What came of it says, in a later step of the same job:\n  stepcreds ledger show\n"
-        f"End it and prove it there, if that did not:\n  stepcreds revoke{lease}",
-        docs="carried-on",
-    )
-
-
-def still_busy(signal_name: str, seconds: float, *, ends_others: bool) -> CancelledError:
-    """A cancelled step holds no credential of its own; `ends_others`: it was ending what earlier steps left."""
-    return CancelledError(
-        f"This step is still busy {STAYS:.0f} seconds after {signal_name}",
-        cause="It holds no credential of its own, and is ending what earlier steps left or handed out. Vault or the "
-        "database is slow, or does not answer."
-        if ends_others
-        else "It holds no credential. A server, or the disk that the ledger is on, does not answer.",
-        fix=f"Another process of this step goes on trying, for up to {seconds:.0f} seconds for each credential, unless "
-        "the runner ends it. End what is left, in a later step of the same job:\n  stepcreds revoke"
-        if ends_others
-        else "Nothing has to be ended. What it waits for, it waits for in the background, for a server "
-        f"{seconds:.0f} seconds at most.",
-        docs="carried-on",
-    )
-
-
-def _until(holding: Holding) -> str:
+def until(holding: Holding) -> str:
+    """Until when it lives, if nobody ends it."""
     if holding.expire_time == math.inf:
         return "it never expires"
     return f"it expires at {rfc3339(holding.expire_time)}" if holding.expire_time else "when it expires is not known"
