@@ -37,7 +37,7 @@ def batches(crash_stack: CrashStack, tmp_path: Path) -> Batches:
 
 # A line of each stage, by what it says: its number is another one tomorrow.
 PLACES = (
-    ("worker", "session/life.py", "self.prepare()"),
+    ("worker", "session/life.py", "prepare(self.request"),
     ("worker", "session/acquire.py", "login = log_in("),
     ("worker", "session/acquire.py", "self.vault.probe_revocation"),
     ("worker", "session/acquire.py", "self.record_intent()"),
