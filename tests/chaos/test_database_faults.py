@@ -355,19 +355,14 @@ def test_what_is_said_of_a_database_that_does_not_come_back(sweep: Sweep, row: T
         since = sweep.vault.fail("lookup", Fault("pass"))
         run = sweep.run()
         sweep.check(run, code=121, ran=True, verdicts=[REVOKED])
-        where = f"127.0.0.1:{relay.port}"
-        (issued,) = of_kind(sweep.config_file, "credential.issued")
-        what = "The credential of profile migrate is not proven dead: revoked, not proven"
-        assert normalised(run.stderr).replace(where, "WHERE").replace(issued["lease_id"], "LEASE").replace(
-            issued["expire_time"], "TIME"
-        ) == ISSUED.replace("USER", issued["db_user"]).replace(
+        assert normalised(run.stderr) == ISSUED.replace(
             "measured ddl in N ms", "not measured: the profile says measure: off"
         ) + (
-            f"stepcreds: error: {what}\n"
-            "  cause: Proof: WHERE closed the connection\n"
-            "  fix: The lease is LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
-            "      stepcreds revoke --lease LEASE\n"
-            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
+            "stepcreds: error: The credential of profile migrate is not proven dead: revoked, not proven\n"
+            "  cause: Proof: HOST closed the connection\n"
+            "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, in a step of the same job:\n"
+            "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
+            f"  see: {DOCS}#not-proven-dead\n"
         )
         # When it is back, the backstop reaches it, and proves it.
         away.clear()
@@ -470,7 +465,7 @@ def test_a_user_that_owns_something_cannot_be_dropped(sweep: Sweep, row: Tell) -
             f"session.close()\nopen({str(sweep.marker)!r}, 'w').close()\nraise SystemExit(7)\n"
         )
         since = sweep.vault.fail("revoke", Fault("pass"))
-        run = sweep.run("exec", "owner", "--", sys.executable, "-c", script, VAULT_CLIENT_TIMEOUT=None)
+        run = sweep.run("exec", "owner", "--", sys.executable, "-c", script, VAULT_CLIENT_TIMEOUT="5s")
         (issued,) = of_kind(sweep.config_file, "credential.issued")
         lease = "database/creds/app-owner/LEASE"
         assert normalised(run.stderr).replace("http://HOST", "ADDRESS") == (
