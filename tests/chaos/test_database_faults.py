@@ -229,7 +229,7 @@ NAMES = {
     Hang: "PostgreSQL: hangs",
     Full: "PostgreSQL: is full",
     Packed: "PostgreSQL: is full, its superuser's places too",
-    ReadOnly: "PostgreSQL is read-only",
+    ReadOnly: "PostgreSQL: is read-only",
     Crashed: "PostgreSQL: crashes",
     Stopped: "PostgreSQL: restarts",
     ShuttingDown: "PostgreSQL: shuts down",
