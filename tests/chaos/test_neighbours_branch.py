@@ -211,7 +211,7 @@ def test_the_token_of_a_person_goes_to_no_server_that_a_branch_names(
     what = f"{flag} would give your own Vault token" if flag else f"VAULT_TOKEN is set, and {words[0]} would give it"
     assert said(run.stderr) == (
         f"stepcreds: error: {what} to {EVIL}, which stepcreds.yml names and your environment does not\n"
-        "  cause: Whoever can change that file on a branch could have your token so. It goes only to a host that STEPCREDS_VAULT_ADDR, VAULT_ADDR or BAO_ADDR names, and to this machine.\n"
+        "  cause: Whoever can change that file on a branch could have your token so. It goes only to a host and port that STEPCREDS_VAULT_ADDR, VAULT_ADDR or BAO_ADDR names; where none is set, to 127.0.0.1:8200.\n"
         "  fix: If that is your Vault:\n"
         f"      export VAULT_ADDR={EVIL}\n"
         "    If your token has no part in this:\n"
@@ -223,7 +223,7 @@ def test_the_token_of_a_person_goes_to_no_server_that_a_branch_names(
 
 
 def test_the_token_of_a_person_goes_to_the_server_that_the_environment_names(config_file: Path) -> None:
-    """Any of its ports: one host is one server, as it is for the audience; and of several, to all or to none."""
+    """At its port, which on a shared machine may be another's listener; and of several, to all or to none."""
     ours = "https://vault.example.com:8200"
     token = {"VAULT_TOKEN": "hvs.x"}
 
@@ -236,14 +236,20 @@ def test_the_token_of_a_person_goes_to_the_server_that_the_environment_names(con
             return False
 
     for name in ("VAULT_ADDR", "BAO_ADDR", "STEPCREDS_VAULT_ADDR"):
-        assert given(ours, **{name: "https://VAULT.example.com"})
+        assert given(ours, **{name: "https://VAULT.example.com:8200"})
+        pinned = name == "STEPCREDS_VAULT_ADDR"  # which is the one in use
+        assert given(ours, **{name: "https://vault.example.com"}) is pinned
         assert given([ours, EVIL], **{name: f"{ours},{EVIL}"})
     assert not given(ours)
     assert not given([ours, EVIL], VAULT_ADDR=ours)
     assert not given(EVIL, VAULT_ADDR=ours)
     assert not given(EVIL, VAULT_ADDR="vault.evil.invalid")  # no address at all
     assert given(EVIL, STEPCREDS_VAULT_ADDR=ours)  # which is the one in use
-    assert given("http://127.0.0.1:8200")
+    assert given("http://127.0.0.1:8200")  # where the Vault CLI would take it
+    assert not given("http://127.0.0.1:8201")
+    assert not given("http://127.0.0.1:8200", VAULT_ADDR=ours)
+    assert given("http://127.0.0.1:8201", VAULT_ADDR="http://localhost:8201")
+    assert not given("http://127.0.0.1:8201", VAULT_ADDR="http://localhost:8200")
 
 
 # --- what else such a file could ask for

@@ -92,7 +92,7 @@ def test_no_secret_is_in_a_bundle(stack: Stack, step: Step, config_file: Path, t
         reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
         env = {"SECRET_BY_TEMPLATE": "canary-eight {password}"}
         reconfigure(config_file, lambda document: document["profiles"]["migrate"].update(env=env))
-        done = step("doctor", "--bundle", "support.tar.gz", **canaries)
+        done = step("doctor", "--bundle", "support.tar.gz", **canaries, VAULT_ADDR=vault.address)
         secrets = vault.canaries | {stack.issuer.request_token.reveal(), "canary", *canaries.values()}
     sound = "\nEvery link that was looked at holds; 1 was not (clock).\n"  # this Vault does not say what time it is
     assert done.stdout.endswith(sound + TOLD.format("support.tar.gz"))

@@ -126,7 +126,7 @@ def test_a_lease_that_could_not_be_shortened_again_is_ended_at_once(
         vault.fail("renew", Fault("pass"), times=2)  # of the link policy; and to max_ttl
         vault.fail("renew", Fault(status=400, body=b'{"errors":["not today"]}'), times=None)
         done = step("doctor", "verify")
-        after = vault.stages[vault.stages.index("issue") :]
+        after = vault.stages[-vault.stages[::-1].index("renew") :]
     assert re.sub(r"127\.0\.0\.1:\d+", "VAULT", under(done.stdout, "lifetime")) == (
         "✗ lifetime    The lease could not be shortened again to 2m: Vault at http://VAULT answered 400 to POST "
         "sys/leases/renew: not today\n"
@@ -136,7 +136,7 @@ def test_a_lease_that_could_not_be_shortened_again_is_ended_at_once(
     assert under(done.stdout, "database") == "– database    not looked at: lifetime comes first\n"
     assert under(done.stdout, "scope") == "– scope       not looked at: lifetime comes first\n"
     assert under(done.stdout, "proof").startswith("✓ proof ")
-    assert after[:5] == ["issue", "renew", "renew", "revoke", "lookup"]
+    assert after[:2] == ["revoke", "lookup"]
     (seconds,) = times_of_issue(config_file)
     assert 200 < seconds <= 210  # of its token: ttl and 90 s
     assert verdicts(config_file) == ["proven dead"]

@@ -146,6 +146,7 @@ profiles:
             "PATH": os.defpath,
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
+            "VAULT_ADDR": self.address,
             "VAULT_TOKEN": self.token.reveal(),
             DEFAULT_VARIABLE: self.administrator.reveal(),
             **variables,

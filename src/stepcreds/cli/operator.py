@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import click
 
-from stepcreds.config.address import AddressError, parse_address
+from stepcreds.config.address import Address, AddressError, parse_address
 from stepcreds.config.model import VaultSettings
 from stepcreds.config.vault_settings import PINNED
 from stepcreds.errors import UsageError
@@ -24,6 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 VARIABLES = ("VAULT_TOKEN", "BAO_TOKEN")
 FILES = (".vault-token", ".bao-token")
 ADDRESSES = (PINNED, "VAULT_ADDR", "BAO_ADDR")
+UNSET = "https://127.0.0.1:8200"  # to the Vault CLI, where no variable names an address
 LIMIT = 16 * 1024  # bytes
 
 
@@ -43,7 +44,7 @@ def operator_token(
 
     `unasked` is the name of the command where nothing did: it takes the token of a variable that is set.
 
-    Raises `UsageError` if there is none, or if it would go to a host that the environment does not name.
+    Raises `UsageError` if there is none, or if it would go to a server that the environment does not name.
 
     https://developer.hashicorp.com/vault/docs/commands/token-helper
     """
@@ -55,18 +56,18 @@ def operator_token(
             fix="Log in first: vault login (or bao login)",
             docs="as-operator",
         )
-    hosts = _hosts(" ".join(environment.get(name, "") for name in ADDRESSES))
+    named = _places(" ".join(environment.get(name, "") for name in ADDRESSES).strip() or UNSET)
     for text in vault.addresses:
-        address = parse_address(text)
-        if address.host not in hosts and not address.is_loopback:
+        if _place(parse_address(text)) not in named:
             variable = next((name for name in VARIABLES if environment.get(name)), "")
             gives = f"{flag} would give your own Vault token"
             if unasked:
                 gives = f"{variable} is set, and {unasked} would give it"
             raise UsageError(
                 f"{gives} to {text}, which stepcreds.yml names and your environment does not",
-                cause="Whoever can change that file on a branch could have your token so. It goes only to a host that "
-                f"{', '.join(ADDRESSES[:-1])} or {ADDRESSES[-1]} names, and to this machine.",
+                cause="Whoever can change that file on a branch could have your token so. It goes only to a host and "
+                f"port that {', '.join(ADDRESSES[:-1])} or {ADDRESSES[-1]} names; where none is set, to "
+                f"{UNSET.removeprefix('https://')}.",
                 fix=f"If that is your Vault:\n  export VAULT_ADDR={text}\nIf your token has no part in this:\n  "
                 f"unset {' '.join(VARIABLES)}",
                 docs="as-operator",
@@ -90,12 +91,17 @@ def _found(environment: Mapping[str, str]) -> Secret | None:
     return None
 
 
-def _hosts(text: str) -> set[str]:
+def _places(text: str) -> set[tuple[str, int]]:
     """Those of the addresses in `text`; what is none names nothing."""
     found = set()
     for part in filter(None, re.split(r"[\s,]+", text)):
         try:
-            found.add(parse_address(part).host)
+            found.add(_place(parse_address(part)))
         except AddressError:
             continue
     return found
+
+
+def _place(address: Address) -> tuple[str, int]:
+    """Host and port. All of loopback is one host; another port of it may be somebody else's, on a shared machine."""
+    return "localhost" if address.is_loopback else address.host, address.port
