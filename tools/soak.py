@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,6 +43,7 @@ from stepcreds.devstack.stack import Stack  # noqa: E402
 
 ALONE = 0.1  # share of the steps that run one after the other
 BATCH = 200  # kills between two looks at what lives
+AGAIN = 1.0  # seconds: a second signal within them is the same request
 MANY = 1000  # steps of which it has to be known whether anything grew
 
 
@@ -50,15 +52,20 @@ class Soak:
         self.asked = asked
         self.folder = folder
         self.stops = threading.Event()
+        self.asked_at = 0.0
         self.tally = Tally()
         self.figures: dict[str, Any] = {"seed": asked.seed, "state": "running"}
         self.violations: list[str] = []
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """What has begun comes to its end, unless it is asked again."""
-        signal.signal(number, signal.default_int_handler)
-        self.figures["state"] = "interrupted"
+        """What has begun comes to its end, unless it is asked again: `timeout` asks twice at a time."""
+        if self.stops.is_set():
+            if time.monotonic() - self.asked_at > AGAIN:
+                raise KeyboardInterrupt
+            return
+        self.asked_at = time.monotonic()
         self.stops.set()
+        self.figures["state"] = "interrupted"
         say("interrupted: what has begun comes to its end; once more ends it at once")
 
     def run(self) -> None:
