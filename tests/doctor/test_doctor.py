@@ -48,7 +48,7 @@ SOUND = """\
 ✓ policy      look up, renew, give back
 ✓ network     DATABASE answers as PostgreSQL does (sslmode=disable)
 ✓ issue       database/creds/app-PROFILE: USER, which ends in 2m unless renewed
-✓ lifetime    lease and token last 2m without a renewal, LONGEST with
+✓ lifetime    the credential lasts 2m without a renewal, LONGEST with
 ✓ database    USER logs in at DATABASE: PostgreSQL 18.6, without TLS (sslmode=disable)
 ✓ scope       declared DECLARED in app, and can do no more (LEVEL), by PostgreSQL 18.6
 """

@@ -63,7 +63,7 @@ def lifetime(
     if remarks:
         remarks[-1] = remarks[-1]._replace(cause="\n".join([remarks[-1].cause, *limits]))
     ends = f"{spell(profile.ttl)} without a renewal, {spell(limit)} with"
-    return remarked("lifetime", f"lease and token last {ends}" if not remarks else _short(longest, token), remarks)
+    return remarked("lifetime", f"the credential lasts {ends}" if not remarks else _short(longest, token), remarks)
 
 
 def _short(lease: float, token: Reach) -> str:
