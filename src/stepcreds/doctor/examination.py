@@ -22,6 +22,7 @@ from stepcreds.process.cancel import Cancelled
 from stepcreds.process.pair import Worker, run_pair
 from stepcreds.secret import Secret
 from stepcreds.session.begin import identify
+from stepcreds.session.departure import depart
 from stepcreds.session.step import Surroundings
 from stepcreds.session.takeover import take_over
 
@@ -52,6 +53,7 @@ def examine(
         return run_pair(
             lambda worker: Examination(around, worker, report, id_token_file, operator_token).run(profiles),
             partial(take_over, around=around, argv=None),
+            leave=partial(depart, around=around, is_step=False),
             clock=around.clock,
         )
     except UnsupportedError as error:

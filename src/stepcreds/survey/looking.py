@@ -21,6 +21,7 @@ from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin, identify
+from stepcreds.session.departure import depart
 from stepcreds.session.finish import finish
 from stepcreds.session.step import Credential, Step, Surroundings
 from stepcreds.session.takeover import take_over
@@ -59,6 +60,7 @@ def look(
     return run_pair(
         lambda worker: _Looks(order, around, worker, progress).run(conclude, refuse),
         partial(take_over, around=around, argv=None),
+        leave=partial(depart, around=around, is_step=False),
         clock=around.clock,
     )
 
