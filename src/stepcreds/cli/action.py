@@ -6,7 +6,6 @@ It is no command for people: it is on no list and has no flags.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -98,9 +97,13 @@ class _Use:
                 with suppress(OSError):
                     os.unlink(file)  # noqa: PTH108 - a text, as the command line has it
         if code not in OURS:
+            from stepcreds.cli.stderr import Stderr
+            from stepcreds.clock import SystemClock
+
             # What the runner says of a `run:` step that fails, and does not say of an action.
-            with suppress(OSError):
-                print(f"::error::Process completed with exit code {code}.", file=sys.stderr, flush=True)
+            log = Stderr(SystemClock())
+            log.hurry()
+            log.write(f"::error::Process completed with exit code {code}.\n")
         return code
 
     def install(self) -> int:
