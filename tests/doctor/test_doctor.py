@@ -39,8 +39,8 @@ SEEN = """\
 ✓ clock       this machine and Vault agree within 5 s
 """
 NOT_READ = """\
-– role        not read: give VAULT_TOKEN a token that may read auth/jwt/role/app-ROLE
-– statements  not read: give VAULT_TOKEN a token that may read database/roles/app-ROLE
+– role        whom it lets in (bound_claims) was not looked at: give VAULT_TOKEN a token that may read auth/jwt/role/app-ROLE
+– statements  how it revokes was not looked at: give VAULT_TOKEN a token that may read database/roles/app-ROLE
 """
 SOUND = """\
 ✓ login       app-PROFILE at auth/jwt: a service token for TTL, policies: app-PROFILE

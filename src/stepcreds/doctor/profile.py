@@ -53,14 +53,14 @@ class OneProfile:
         look("network", self.network)
         OneCredential(self.of, self.profile, self.reach, self.said_of_statements).run()
 
-    def operator(self, path: str) -> Operator:
+    def operator(self, path: str, unknown: str) -> Operator:
         if self.of.operator is None:
-            raise NotLookedAtError(f"not read: give VAULT_TOKEN a token that may read {path}")
+            raise NotLookedAtError(f"{unknown} was not looked at: give VAULT_TOKEN a token that may read {path}")
         return self.of.operator
 
     def role(self) -> Link:
         name, mount = self.profile.role, self.settings.mount
-        found = self.operator(f"auth/{mount}/role/{name}").jwt_role(name)
+        found = self.operator(f"auth/{mount}/role/{name}", "whom it lets in (bound_claims)").jwt_role(name)
         if self.of.status["identity"] == "failed":
             raise NotLookedAtError("not compared: there is no identity to compare it with")
         claims = self.of.identity.claims
@@ -70,7 +70,7 @@ class OneProfile:
         mount, word, name = self.profile.creds.rpartition("/creds/")
         if self.profile.database is None or not word:
             raise NotLookedAtError("no statements of a database end this credential")
-        role = self.operator(f"{mount}/roles/{name}").role_of(self.profile.creds)
+        role = self.operator(f"{mount}/roles/{name}", "how it revokes").role_of(self.profile.creds)
         link = statements.judge(role, self.profile)
         self.said_of_statements = link.error.fix if link.error is not None else ""
         return link
