@@ -20,6 +20,8 @@ from wrapper_runs import SEALED, Alone, start
 from faulty_relay import FaultyRelay
 from processes import Watched, descendants
 
+EXPIRED = ("expired", "not on record")
+
 
 def victim_of(step: Running, who: str) -> int:
     return step.process.pid if who == "front" else step.worker
@@ -189,7 +191,7 @@ def test_both_are_killed_and_nobody_comes(sweep: Sweep, row: Tell) -> None:
         os.kill(command, signal.SIGKILL)  # it would go on, and hold our pipes
         run = step.wait()
     assert rest.alive_after(60) == []
-    sweep.tell(row, "both halves: SIGKILL, nobody revokes, ttl 15 s", RUNS, run, moment)
+    sweep.tell(row, "both halves: SIGKILL, nobody revokes, ttl 15 s", RUNS, run, moment, EXPIRED)
     assert sweep.alive() == set()
     sweep.check_recovery()
 
@@ -201,10 +203,11 @@ def test_the_worker_that_was_left_alone_is_killed(sweep: Sweep, row: Tell) -> No
     with start(sweep) as step:
         alone = Alone(step)
         run = step.wait()
+    moment = time.monotonic()
     os.kill(alone.worker, signal.SIGKILL)
     assert alone.has_ended()
     sweep.tell(
-        row, "worker: SIGKILL, its front left it alone with a sealed OpenBao, ttl 30 s", RUNS, run, alone.asked_at
+        row, "worker: SIGKILL, its front left it alone with a sealed OpenBao, ttl 30 s", RUNS, run, moment, EXPIRED
     )
     assert sweep.verdicts() == []
     sweep.check_recovery()
