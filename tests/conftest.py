@@ -62,7 +62,9 @@ def config_file(stack: Stack, tmp_path: Path) -> Path:
 def step(stack: Stack, config_file: Path) -> Step:
     def run(*arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
         # A person's own token goes to no server that stepcreds.yml alone names.
-        persons: dict[str, str] = {"VAULT_ADDR": stack.address} if {"VAULT_TOKEN", "HOME"} & variables.keys() else {}
+        persons: dict[str, str] = (
+            {"VAULT_ADDR": stack.address} if {"VAULT_TOKEN", "BAO_TOKEN", "HOME"} & variables.keys() else {}
+        )
         merged: dict[str, str | None] = {**stack.environment(), **persons, **variables}
         return subprocess.run(
             [sys.executable, "-m", "stepcreds", *arguments],

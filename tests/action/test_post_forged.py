@@ -299,7 +299,7 @@ def test_a_state_that_cannot_be_written(job: Job) -> None:
     run = use.run(GITHUB_STATE="/dev/full")
     assert (run.returncode, plain(run.stderr)) == (
         125,
-        "stepcreds: error: The runner cannot be told what this step holds (GITHUB_STATE): No space left on device\n"
+        "stepcreds: error: The runner cannot be told what this step holds (GITHUB_STATE): it is no regular file\n"
         "  cause: The file is the runner's own.\n"
         "  fix: Check the space on its disk.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#post\n",

@@ -16,6 +16,7 @@ from machine_runs import (
 )
 from sweep_runs import DEAD, ENDED, ISSUED, PROVEN
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SHM = "/dev/shm"
 TEMPORARY = "/var/tmp"  # what TMPDIR says: nobody's tests are there
 OPEN = "mode=1777"
@@ -68,9 +69,15 @@ def test_no_place_at_all(machine: Machine, row: Tell) -> None:
     with Namespace() as space:
         for place in (SHM, TEMPORARY):
             fill(space.mount(place, f"{OPEN},size=4k"))
-        # The tests' own folders stay, in a /tmp that cannot be written to.
-        script = 'mount --bind "$1" /mnt; mount -t tmpfs tmpfs /tmp; mkdir -p "$1"; mount --move /mnt "$1"; mount -o remount,ro /tmp'
-        space.shell(script, machine.folder)
+        # The test's folder stays, and the checkout if it is there, in a /tmp that cannot be written to.
+        script = """
+            mount -t tmpfs tmpfs /mnt
+            for path; do mkdir "/mnt/${path##*/}"; mount --bind "$path" "/mnt/${path##*/}"; done
+            mount -t tmpfs tmpfs /tmp
+            for path; do mkdir -p "$path"; mount --move "/mnt/${path##*/}" "$path"; done
+            mount -o remount,ro /tmp
+        """
+        space.shell(script, *{path for path in (machine.folder, CHECKOUT) if path.is_relative_to("/tmp")})
         machine.enter(space)
         step = run(machine)
         assert machine.worded(step) == complaint(

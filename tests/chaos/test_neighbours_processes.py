@@ -85,7 +85,9 @@ def test_a_neighbour_looks_into_an_administrators_command(place: Neighbourhood) 
         "issue", Fault("pass", then=lambda: got.append([*place.attack(command.process.pid), *place.seen()]))
     )
     token = place.stack.openbao.root_token.reveal()
-    with place.start("setup", "check", "--without-databases", *ANSWERS, VAULT_TOKEN=token) as command:
+    with place.start(
+        "setup", "check", "--without-databases", *ANSWERS, VAULT_TOKEN=token, VAULT_ADDR=place.vault.address
+    ) as command:
         run = command.wait()
     assert got == [[]], run.stderr
     assert token in place.vault.canaries

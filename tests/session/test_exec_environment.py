@@ -40,6 +40,7 @@ def test_identity_and_older_credentials_are_taken_out(stack: Stack, step: Step, 
     identity = {"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
     assert identity <= stack.environment().keys()
     added = {"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "DATABASE_URL"}
+    added |= {"VAULT_ADDR"}  # beside a token, by the fixture
     assert given.keys() - OWN == (stack.environment().keys() - identity) | HARMLESS.keys() | added
     assert "older" not in given["PGPASSWORD"] + given["DATABASE_URL"]
     assert {name: given[name] for name in HARMLESS} == HARMLESS

@@ -46,7 +46,7 @@ def test_a_job_may_do_what_it_does_and_no_more(path: Path) -> None:
         assert set(job["permissions"].values()) <= {"read", "write"}
         if written := {scope for scope, access in job["permissions"].items() if access == "write"}:
             writers[name] = written
-    assert writers == WRITERS[path.name]
+    assert writers == WRITERS.get(path.name, {})
 
 
 def test_v1_moves_after_everything_else() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
-from shlex import quote
 
 from stepcreds.clock import Clock
 from stepcreds.errors import DatabaseError
@@ -186,6 +185,8 @@ def _unreachable(where: str, error: OSError, deadline: Deadline) -> UnreachableE
         what = f"{where} closed the connection"
     else:
         what = f"{where} cannot be reached: {_reason(error)}"
+    from shlex import quote
+
     host, _, port = where.rpartition(":")
     return UnreachableError(
         what,
