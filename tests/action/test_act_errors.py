@@ -134,5 +134,5 @@ def check(run: Run, name: str, wrong: Wrong) -> None:
     message = f"stepcreds: error: {wrong.what}\n" + "".join(f"  {line}\n" for line in wrong.rest.splitlines())
     said = re.sub(r"/[^\s:]*/hostexecutor", "WORKSPACE", normalised(run.output(name)))
     said = re.sub(r"PATH holds it: .+", "PATH holds it: PATH", said)
-    assert said == wrong.before + message + wrong.after
+    assert said == wrong.before + wrong.after + message  # what went wrong is said once everything is dead
     assert run.exit_code(name) == wrong.code
