@@ -301,6 +301,6 @@ def test_a_state_that_cannot_be_written(job: Job) -> None:
         125,
         "stepcreds: error: The runner cannot be told what this step holds (GITHUB_STATE): it is no regular file\n"
         "  cause: The file is the runner's own.\n"
-        "  fix: Check the space on its disk.\n"
+        "  fix: Check the space on its disk, and what an earlier step may have put in its place.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#post\n",
     )

@@ -192,6 +192,6 @@ def _unwritable(error: OSError) -> StepcredsError:
     return StepcredsError(
         f"The runner cannot be told what this step holds (GITHUB_STATE): {error.strerror}",
         cause="The file is the runner's own.",
-        fix="Check the space on its disk.",
+        fix="Check the space on its disk, and what an earlier step may have put in its place.",
         docs="post",
     )
