@@ -137,7 +137,6 @@ class PostgreSQL:
             "password_encryption": "scram-sha-256",
             # Everything here is thrown away with the folder: what survives a power cut does not matter.
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "shared_buffers": "64MB",
             "jit": "off",
