@@ -111,6 +111,25 @@ def test_no_secret_is_in_a_bundle(stack: Stack, step: Step, config_file: Path, t
     assert (other["lines_that_are_no_records"], [each["layer"] for each in other["findings"]][:1]) == (2, ["line"])
 
 
+def test_a_server_that_repeats_what_it_issued_puts_nothing_of_it_into_a_bundle(
+    stack: Stack, step: Step, config_file: Path, tmp_path: Path
+) -> None:
+    with FaultyVault(stack.address) as vault:
+
+        def repeat() -> None:
+            errors = json.dumps({"errors": sorted(vault.canaries)}).encode()
+            vault.fail("revoke", Fault(status=400, body=errors), times=None)
+
+        vault.fail("revoke", Fault("reset", then=repeat))
+        reconfigure(config_file, lambda document: document["vault"].update(address=vault.address))
+        done = step("doctor", "verify", "--bundle", "support.tar.gz", VAULT_ADDR=vault.address)
+        issued = vault.canaries - {stack.issuer.request_token.reveal()}
+    assert done.returncode == 0, done.stdout  # OpenBao was asked to go on, and did
+    everything = b"".join(unpacked(tmp_path / "support.tar.gz").values())
+    assert b"answered 400 to POST sys/leases/revoke: " in everything
+    assert (len(issued) >= 3, [secret for secret in issued if secret.encode() in everything]) == (True, [])
+
+
 def test_what_is_in_a_bundle(step: Step, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = step("doctor", "verify", "--json", "--bundle", "out")

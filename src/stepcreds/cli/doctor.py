@@ -92,8 +92,8 @@ def command(
     unasked = "" if operator else "doctor"
     token = operator_token(variables, config.vault, "--operator", unasked=unasked) if given else None
     around = surroundings(config, variables, clock, new_uid(), started_by=os.getppid())
+    secrets = [token] if token is not None else []
     if path is not None:
-        secrets = (token,) if token is not None else ()
         make = partial(make_bundle, config=config, variables=variables, ci=around.ci.name, clock=clock, secrets=secrets)
         report = BundlingReport(shown, path, make, says)
-    return examine(around, profiles, report=report, id_token_file=id_token_file, operator_token=token)
+    return examine(around, profiles, report=report, id_token_file=id_token_file, operator_token=token, secrets=secrets)

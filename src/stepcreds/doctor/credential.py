@@ -23,6 +23,7 @@ from stepcreds.measurement import Measured, NotMeasured
 from stepcreds.model import Ending, Identity
 from stepcreds.printable import one_line
 from stepcreds.scope import report
+from stepcreds.secret import Secret
 from stepcreds.session import measuring, words
 from stepcreds.session.acquire import acquire
 from stepcreds.session.begin import begin
@@ -46,6 +47,7 @@ class Looker(Protocol):
     around: Surroundings
     status: dict[str, str]
     identity: Identity
+    secrets: list[Secret]  # what was issued so far
 
     @property
     def keeper(self) -> Keeper: ...
@@ -99,6 +101,7 @@ class OneCredential:
         self.credential = acquire(step, self.profile, unmeasured=unmeasured, longest=longest)
         self.step = step
         holding = self.credential.holding
+        self.of.secrets += [holding.token, *holding.secrets, holding.lock_password]
         what = f"{self.profile.creds}: {one_line(holding.username) or 'a credential without a user'}"
         if not holding.lease_id:
             return f"{what}, without a lease"

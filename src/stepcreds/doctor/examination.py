@@ -44,14 +44,16 @@ def examine(
     report: Report,
     id_token_file: Path | None = None,
     operator_token: Secret | None = None,
+    secrets: list[Secret] | None = None,
 ) -> int:
     """Look at every link of each profile; 0 when there is nothing to change, 1 when something is broken or warned of.
 
-    With `operator_token` the roles at Vault are read as well.
+    With `operator_token` the roles at Vault are read as well. What is issued on the way is added to `secrets`, so that
+    whoever writes the report can keep it out.
     """
     try:
         return run_pair(
-            lambda worker: Examination(around, worker, report, id_token_file, operator_token).run(profiles),
+            lambda worker: Examination(around, worker, report, id_token_file, operator_token, secrets).run(profiles),
             partial(take_over, around=around, argv=None),
             leave=partial(depart, around=around, is_step=False),
             clock=around.clock,
@@ -72,12 +74,14 @@ class Examination:
         report: Report,
         id_token_file: Path | None,
         operator_token: Secret | None,
+        secrets: list[Secret] | None,
     ) -> None:
         self.around = around
         self.worker = worker
         self.report = report
         self.id_token_file = id_token_file
         self.operator_token = operator_token
+        self.secrets = [] if secrets is None else secrets  # the caller's own list
         self.status: dict[str, str] = {}
         self.found = False  # anything to change
         self.identity = Identity(Secret(""), {}, "")

@@ -77,6 +77,7 @@ class OneProfile:
 
     def login(self, vault: Vault) -> Link:
         self.logged_in = login = log_in(self.around, self.of.identity, self.profile, vault)
+        self.of.secrets.append(login.token)
         self.of.keeper.hold(self.own._replace(token=login.token, accessor=login.accessor))
         claims, clock = self.of.identity.claims, self.around.clock
         seen = self.of.status.get("role") != "skipped"  # then its user_claim was read
