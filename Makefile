@@ -37,7 +37,7 @@ test: $(READY) ## every test but the slower rows of `make chaos`, on real server
 
 chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
 	@tools/servers
-	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-2} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-3} --dist worksteal -m "chaos or not chaos" tests/chaos $(ARGS)
 
 soak: $(READY) ## by hand, about an hour: 5,000 steps and 10,000 kills, and whether anything lives on or grows
 	$(BIN)/python tools/soak.py $(ARGS)
