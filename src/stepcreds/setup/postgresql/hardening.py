@@ -18,9 +18,9 @@ def statements(database: str, ours: Sequence[str], manager: str) -> list[Stateme
     elsewhere = [each for each in ("postgres", "template1") if each != database]
     return [
         _create_in_public(),
-        *(_connect_elsewhere(each, ours, manager) for each in elsewhere),
-        _connect(database, ours, manager),
-        _temporary(database, ours, manager),
+        *(_without(each, "CONNECT", _why_connect_elsewhere(each), ours, manager) for each in elsewhere),
+        _without(database, "CONNECT", _why_connect(database), ours, manager),
+        _without(database, "TEMPORARY", _why_temporary(database), ours, manager),
     ]
 
 
@@ -62,37 +62,37 @@ END"""
     )
 
 
-def _connect(database: str, ours: Sequence[str], manager: str) -> Statement:
+def _without(database: str, privilege: str, why: str, ours: Sequence[str], manager: str) -> Statement:
     return Statement(
-        _taken_from_public(database, "CONNECT", ours, manager),
-        f"SELECT NOT {_public_has(database, 'CONNECT')}",
+        _taken_from_public(database, privilege, ours, manager),
+        f"SELECT NOT {_public_has(database, privilege)}",
+        why,
+        unless=_left(database, privilege, ours, manager),
+    )
+
+
+def _why_connect(database: str) -> str:
+    return (
         f"Users issued for other databases cannot log in to {shown(database)}: an object of theirs there would keep "
         "Vault from dropping them. Who can log in today gets CONNECT first, by name; a role made later needs it "
         "granted. Nothing is done while users that expire count on PUBLIC here: whatever issues them would be locked "
-        "out.",
-        unless=_left(database, "CONNECT", ours, manager),
+        "out."
     )
 
 
-def _temporary(database: str, ours: Sequence[str], manager: str) -> Statement:
-    return Statement(
-        _taken_from_public(database, "TEMPORARY", ours, manager),
-        f"SELECT NOT {_public_has(database, 'TEMPORARY')}",
+def _why_temporary(database: str) -> str:
+    return (
         f"Who only reads {shown(database)} fills no disk with temporary tables. Every role at work there "
         "gets TEMPORARY first, by name; a role made later needs it granted. Nothing is done while users that expire "
-        "count on PUBLIC here.",
-        unless=_left(database, "TEMPORARY", ours, manager),
+        "count on PUBLIC here."
     )
 
 
-def _connect_elsewhere(database: str, ours: Sequence[str], manager: str) -> Statement:
-    return Statement(
-        _taken_from_public(database, "CONNECT", ours, manager),
-        f"SELECT NOT {_public_has(database, 'CONNECT')}",
+def _why_connect_elsewhere(database: str) -> str:
+    return (
         f"An issued user who can log in to {shown(database)} can make a large object there, and then Vault, from its "
         "own database, cannot drop that user. Who can log in today gets CONNECT first, by name; a role made later, for "
-        "monitoring perhaps, needs it granted. The server's other databases want the same.",
-        unless=_left(database, "CONNECT", ours, manager),
+        "monitoring perhaps, needs it granted. The server's other databases want the same."
     )
 
 
