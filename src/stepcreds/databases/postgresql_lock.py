@@ -28,6 +28,10 @@ _END_OTHER_SESSIONS = (
     "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE usename = session_user AND pid <> pg_backend_pid()"
 )
+# Where a COMMIT is answered before it is on disk, a crash of the server undoes it. `local`: no standby is waited for.
+_SURVIVING_A_CRASH = (
+    "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
 # SESSION_USER: were SET ROLE NONE to fail, CURRENT_USER would be the owner of the schema.
 _CHANGE_PASSWORD = "ALTER ROLE SESSION_USER PASSWORD '{}'"  # noqa: S105 - a statement
 
@@ -64,10 +68,11 @@ def _change_password(session: Connection, change: str, deadline: Deadline, ended
         *ORDERLY,
         _END_OTHER_SESSIONS,  # one that holds the user's row would keep the change waiting
         "SET default_transaction_read_only = off",  # holds for transactions that begin after it
+        _SURVIVING_A_CRASH,
         change,
     )
     while True:
-        *orderly, looked, _, changed = session.query_all(statements)
+        *orderly, looked, _, _, changed = session.query_all(statements)
         if not isinstance(looked, ServerError):
             ended |= {pid for pid, *_ in looked}
         errors = [answer for answer in (changed, *orderly) if isinstance(answer, ServerError)]
