@@ -22,6 +22,7 @@ from stepcreds.clock import SystemClock
 from stepcreds.config.model import DatabaseURL, Profile
 from stepcreds.devstack.certificates import make
 from stepcreds.devstack.postgresql import SUPERUSER, PostgreSQL
+from stepcreds.devstack.provision import MANAGER
 from stepcreds.devstack.stack import Stack
 from stepcreds.doctor import sessions
 from stepcreds.doctor.database import log_in
@@ -210,6 +211,42 @@ def test_the_clock_of_postgresql(stack: Stack) -> None:
         causes = link.error.cause.splitlines() if link.error is not None else []
         assert [hours(cause) for cause in causes] == expected
         assert link.status == ("warning" if expected else "ok")
+
+
+def test_a_postgresql_that_answers_before_a_commit_is_on_disk(stack: Stack, step: Step) -> None:
+    stack.sql("ALTER DATABASE shop SET synchronous_commit = off")
+    try:
+        done = step("doctor", "verify")
+        seen = {}
+        for setting in ("off", "'False'", "on", "remote_write"):
+            stack.sql(f"ALTER ROLE {MANAGER} SET synchronous_commit = {setting}")
+            seen[setting] = told(step("doctor", "verify", "--json"), "database")["status"]
+        stack.sql(f"ALTER ROLE {MANAGER} RESET synchronous_commit")
+        # Of this database alone; and of a role that ends nobody.
+        stack.sql(f"ALTER ROLE {MANAGER} IN DATABASE shop SET synchronous_commit = on")
+        seen["here"] = told(step("doctor", "verify", "--json"), "database")["status"]
+        stack.sql(f"ALTER ROLE {MANAGER} IN DATABASE shop RESET synchronous_commit")
+        stack.sql("ALTER ROLE app_owner SET synchronous_commit = on")
+        seen["another"] = told(step("doctor", "verify", "--json"), "database")["status"]
+    finally:
+        stack.sql("ALTER DATABASE shop RESET synchronous_commit")
+        stack.sql(f"ALTER ROLE {MANAGER} RESET synchronous_commit")
+        stack.sql(f"ALTER ROLE {MANAGER} IN DATABASE shop RESET synchronous_commit")
+        stack.sql("ALTER ROLE app_owner RESET synchronous_commit")
+    assert under(done.stdout, "database").partition("\n")[2] == (
+        "  cause: synchronous_commit is off at this database: it says that a user is gone before that is on disk. If it "
+        "crashes within a second, a user that Vault has revoked is there again, and Vault no longer knows it; also one "
+        "that the ledger calls proven dead. Its password works until VALID UNTIL, if the lock did not change it.\n"
+        "  fix: Have Vault's user wait for the disk; its sessions take that over when Vault connects anew:\n"
+        "      ALTER ROLE <Vault's user> SET synchronous_commit = on;\n"
+        "      bao write -f database/reset/<connection>\n"
+        f"  see: {DOCS}#synchronous-commit\n"
+    )
+    assert under(done.stdout, "database").startswith("! database ")
+    assert (done.stdout[-23:], done.returncode) == ("\n1 warning: see above.\n", 1)
+    warned = dict.fromkeys(("off", "'False'", "another"), "warning")
+    assert seen == {**warned, **dict.fromkeys(("on", "remote_write", "here"), "ok")}
+    assert told(step("doctor", "verify", "--json"), "database")["status"] == "ok"
 
 
 def test_mariadb_is_asked_the_same(mariadb: MariaDB, account: Account) -> None:

@@ -45,11 +45,31 @@ def reach(url: DatabaseURL, clock: Clock) -> str:
     return f"{where} takes connections"
 
 
+# Vault's own user is not known here: some role that may end users has the setting, and it is taken to be that.
+# https://www.postgresql.org/docs/current/wal-async-commit.html
+_IS_FORGETFUL = """current_setting('synchronous_commit') = 'off' AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_db_role_setting s
+  JOIN pg_catalog.pg_roles r ON r.oid = s.setrole AND (r.rolcreaterole OR r.rolsuper) AND r.rolcanlogin
+  JOIN pg_catalog.pg_database d ON d.datname = current_database() AND s.setdatabase IN (0, d.oid)
+  WHERE EXISTS (SELECT FROM unnest(s.setconfig) AS c
+    WHERE c LIKE 'synchronous_commit=%' AND lower(split_part(c, '=', 2)) NOT IN ('off', 'false', 'no', '0')))"""
+_FORGETFUL = Remark(
+    "synchronous_commit is off at this database: it says that a user is gone before that is on disk. If it crashes "
+    "within a second, a user that Vault has revoked is there again, and Vault no longer knows it; also one that the "
+    "ledger calls proven dead. Its password works until VALID UNTIL, if the lock did not change it.",
+    "Have Vault's user wait for the disk; its sessions take that over when Vault connects anew:\n"
+    "  ALTER ROLE <Vault's user> SET synchronous_commit = on;\n"
+    "  bao write -f database/reset/<connection>",
+    "synchronous-commit",
+)
+
+
 class _Seen(NamedTuple):
     version: str
     tls: str  # "" without
     ahead: float  # seconds that the server's clock is ahead of this machine's
     certificate_end: float | None  # epoch seconds
+    forgetful: bool = False  # a crash of the server undoes what it has just committed for Vault
 
 
 def log_in(url: DatabaseURL, username: str, password: Secret, clock: Clock, vault_ahead: float | None) -> Link:
@@ -69,6 +89,8 @@ def log_in(url: DatabaseURL, username: str, password: Secret, clock: Clock, vaul
     remarks = [_skewed(where, ahead, vault_ahead is not None)] if abs(ahead) > SKEW else []
     if (expiring := soon(where, seen.certificate_end, clock)) is not None:
         remarks.append(expiring)
+    if seen.forgetful:
+        remarks.append(_FORGETFUL)
     return remarked("database", f"{username} logs in at {where}: {one_line(seen.version, 80)}, {secured}", remarks)
 
 
@@ -106,12 +128,13 @@ def _postgresql(url: DatabaseURL, username: str, password: Secret, deadline: Dea
 
     with connect(url, username, password, deadline) as session:
         # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-SSL-VIEW
-        ((version, tls, time),) = session.query(
-            "SELECT current_setting('server_version'),"
+        ((version, tls, time, forgetful),) = session.query(
+            "SELECT current_setting('server_version'),"  # noqa: S608 - a constant
             " (SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),"
-            " extract(epoch FROM pg_catalog.clock_timestamp())"
+            f" extract(epoch FROM pg_catalog.clock_timestamp()), {_IS_FORGETFUL}"
         )
-        return _Seen(f"PostgreSQL {version}", tls or "", _ahead(time, clock), end_of(session.socket))
+        ahead, end = _ahead(time, clock), end_of(session.socket)
+        return _Seen(f"PostgreSQL {version}", tls or "", ahead, end, forgetful == "t")
 
 
 def _mysql(url: DatabaseURL, username: str, password: Secret, deadline: Deadline, clock: Clock) -> _Seen:
