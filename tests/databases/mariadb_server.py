@@ -8,8 +8,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -76,42 +77,58 @@ class MariaDB:
         data = folder / "data"
         shutil.copytree(installed(), data)
         self._log = (folder / "log").open("wb")
-        self.process = subprocess.Popen(
-            [
-                server,
-                "--no-defaults",
-                f"--datadir={data}",
-                f"--port={self.port}",
-                "--bind-address=127.0.0.1",
-                f"--socket={folder}/socket",
-                "--innodb-flush-log-at-trx-commit=0",
-                "--general-log=1",
-                f"--general-log-file={folder}/general.log",
-                "--skip-name-resolve",
-                *SMALL,
-                *CARELESS,
-                *options,
-                *owner(),
-            ],
-            stdout=self._log,
-            stderr=self._log,
-        )
+        self._argv = [
+            server,
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={folder}/socket",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--general-log=1",
+            f"--general-log-file={folder}/general.log",
+            "--skip-name-resolve",
+            *SMALL,
+            *CARELESS,
+            *options,
+            *owner(),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or after `kill`; see `wait`."""
+        self.process = subprocess.Popen(self._argv, stdout=self._log, stderr=self._log)
 
     def wait(self) -> None:
         while True:
             assert self.process.poll() is None, (self.folder / "log").read_text()
-            with suppress(ConnectionError), closing(socket.create_connection(("127.0.0.1", self.port))):
+            with suppress(OSError), closing(self.root()):  # it listens at the port before there is the socket
                 return
+            time.sleep(0.01)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def stop(self) -> None:
+        self.kill()
         self._log.close()
+
+    def root(self) -> Any:
+        """A `pymysql` connection of root's; whoever asks closes it. Raises `OSError` where nobody listens."""
+        with ExitStack() as failing:
+            # PyMySQL 1.1 leaves a socket of its own open where nobody listens.
+            end = failing.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            end.connect(f"{self.folder}/socket")
+            connection = pymysql.connect(user="root", autocommit=True, defer_connect=True)
+            connection.connect(end)
+            failing.pop_all()
+        return connection
 
     def administer(self, *statements: str) -> list[Any]:
         """Run each statement as root; the rows of the last."""
         rows: list[Any] = []
-        with closing(pymysql.connect(unix_socket=f"{self.folder}/socket", user="root")) as connection:
+        with closing(self.root()) as connection:
             cursor = connection.cursor()
             for statement in statements:
                 cursor.execute(statement)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,29 @@ def test_a_user_with_the_process_privilege_ends_its_own_sessions_only(
         done = lock(engine, mine)
         assert not ended(left_alone)
     assert_locked(engine, mine, done, 1)
+
+
+def test_sessions_are_ended_though_the_password_cannot_be_changed(engine: Engine, account: Account) -> None:
+    """As a backup has it: what changes a user waits for its end."""
+    with closing(account.server.root()) as backup, closing(account.connect()) as session:
+        backup.cursor().execute("FLUSH TABLES WITH READ LOCK")
+        done = lock(engine, account, timeout=0.5)
+        assert ended(session)
+    assert done == Lock("failed", done.time, f"127.0.0.1:{account.server.port} did not answer within 0.5 s", 1)
+
+
+def test_a_server_full_of_others_says_nothing_of_the_step(engine: Engine, new_account: Callable[..., Account]) -> None:
+    mine, other = new_account(), new_account()
+    mine.alter("SET GLOBAL max_connections = 10")
+    try:
+        with ExitStack() as held:
+            with pytest.raises(pymysql.err.OperationalError):
+                while True:
+                    held.enter_context(closing(other.connect()))
+            done = lock(engine, mine, timeout=0.5)
+    finally:
+        mine.alter("SET GLOBAL max_connections = DEFAULT")
+    assert done == Lock("failed", done.time, "Too many connections (1040)")
 
 
 def test_a_user_that_keeps_coming_back_stays_out(engine: Engine, account: Account) -> None:

@@ -7,19 +7,21 @@ as experimental.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases import tls
 from stepcreds.databases.interface import Sighting
 from stepcreds.databases.mysql_session import RefusedError, Session, open_session, require_driver
-from stepcreds.databases.stream import Deadline
+from stepcreds.databases.stream import Deadline, UnreachableError
 from stepcreds.errors import DatabaseError, UnsupportedError
 from stepcreds.model import Lock, LoginProof
 from stepcreds.secret import Secret
 
-# Too many connections: of the server (1040), of the user (1203, 1226). They pass when the step's own are closed.
-_PASSING = (1040, 1203, 1226)
+# Too many connections: of the user (they pass when the step's own are closed), of the server, which is full of others.
+_OF_THE_USER = (1203, 1226)
+_PASSING = (1040, *_OF_THE_USER)
 _PAUSE = 0.05  # seconds between two attempts to connect
 _QUIET_LOOKS, _LOOK_PAUSE = 2, 0.005
 _NO_SUCH_THREAD = 1094
@@ -56,6 +58,10 @@ class MySQL:
         failures = []
         with session:
             try:
+                # Before the change too, which waits for who holds the users (a backup: FLUSH TABLES WITH READ LOCK):
+                # the plugin's own revocation ends no session. An expired password lets in the change alone.
+                with suppress(RefusedError):
+                    _end_others(session, username, ended)
                 failures.append("" if earlier else _change_password(session, new_password))
                 failures.append(_end_sessions(session, username, deadline, ended))
             except DatabaseError as error:
@@ -83,18 +89,24 @@ class MySQL:
         if not isinstance(error, RefusedError):
             return Lock("unreachable" if isinstance(error, DatabaseError) else "failed", now, error.what)
         detail = error.in_words
-        if error.number in _PASSING:
+        if error.number in _OF_THE_USER:
             detail += "; no connection was left for the lock: sessions of the step still run at the server"
         return Lock("refused" if error.refuses_login else "failed", now, detail)
 
 
 def _own_session(url: DatabaseURL, username: str, password: Secret, deadline: Deadline) -> Session:
+    said: RefusedError | None = None
     while True:
         try:
             return open_session(url, username, password, deadline)
         except RefusedError as error:  # noqa: PERF203 - trying again is what the loop is for
             if error.number not in _PASSING or not deadline.pause(_PAUSE):
                 raise
+            said = error
+        except UnreachableError:
+            if said is None or deadline.left() > 0:
+                raise
+            raise said from None  # the deadline came in the middle of one more attempt
 
 
 def _change_password(session: Session, new_password: Secret) -> str:
@@ -125,16 +137,24 @@ def _end_sessions(session: Session, username: str, deadline: Deadline, ended: se
     """End every other session of the user; what of it failed, "" if nothing did."""
     quiet = 0
     while quiet < _QUIET_LOOKS:
-        # With the PROCESS privilege the list holds everybody's.
-        others = {row[0] for row in session.query("SHOW PROCESSLIST") if row[1] == username} - {session.thread_id}
-        for thread in others:
-            try:
-                session.query("KILL %s", int(str(thread)))
-            except RefusedError as error:  # noqa: PERF203 - one that is gone meanwhile stops nothing
-                if error.number != _NO_SUCH_THREAD:
-                    return f"other sessions were not ended: {error.in_words}"
-        ended |= others
+        others, failure = _end_others(session, username, ended)
+        if failure:
+            return failure
         quiet = 0 if others else quiet + 1
         if quiet < _QUIET_LOOKS and not deadline.pause(_LOOK_PAUSE):
-            return f"{len(others)} other session(s) did not end in time"
+            return f"{others} other session(s) did not end in time"
     return ""
+
+
+def _end_others(session: Session, username: str, ended: set[object]) -> tuple[int, str]:
+    """How many other sessions of the user there were at this moment, and what failed of ending them."""
+    # With the PROCESS privilege the list holds everybody's.
+    others = {row[0] for row in session.query("SHOW PROCESSLIST") if row[1] == username} - {session.thread_id}
+    for thread in others:
+        try:
+            session.query("KILL %s", int(str(thread)))
+        except RefusedError as error:  # noqa: PERF203 - one that is gone meanwhile stops nothing
+            if error.number != _NO_SUCH_THREAD:
+                return len(others), f"other sessions were not ended: {error.in_words}"
+    ended |= others
+    return len(others), ""
