@@ -26,6 +26,7 @@ SUBJECTS = (
     "OpenBao",
     "cluster",
     "PostgreSQL",
+    "MariaDB",
     "machine",  # disks, folders, users, what the kernel offers
     "clock",
     "ledger",

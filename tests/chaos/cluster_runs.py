@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bao_cluster import ClusterStack, Node
 from chaos_table import Tell
-from deaths import Deaths
+from deaths import Deaths, at_postgresql
 from step_runs import Running, reconfigure, until, verdicts
 from sweep_runs import EXPIRES, outcome
 
@@ -24,7 +24,7 @@ class ClusterStep:
     def __init__(self, stack: ClusterStack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self.deaths = Deaths(stack)
+        self.deaths = Deaths(lambda: at_postgresql(stack))
         self.config_file = stack.write_config(folder)
         self.started, self.go = folder / "started", folder / "go"
 

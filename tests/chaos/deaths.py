@@ -1,15 +1,16 @@
-"""Watches PostgreSQL for the users that OpenBao issues, and tells for how long they lived."""
+"""Watches a database for the users that OpenBao issues, and tells for how long they lived."""
 
 from __future__ import annotations
 
 import struct
 import threading
 import time
-from collections.abc import Collection
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from types import TracebackType
 
 from pg8000.exceptions import DatabaseError, InterfaceError
+from pymysql.err import MySQLError
 
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.stack import Stack
@@ -18,14 +19,26 @@ _LOOK = 0.02  # seconds
 _DEADLINE = 180.0  # seconds; longer than any credential of the tests may live
 
 
-class Deaths:
-    """`with Deaths(stack) as deaths:` sees every user that appears in the block. Where other steps issue on the same stack
-    meanwhile, `after` is to be told whose deaths are meant. A PostgreSQL that is restarted is asked again."""
+Look = Callable[[], set[str]]  # the users that are there
+Looking = Callable[[], "AbstractContextManager[Look]"]  # over a connection of its own
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+
+@contextmanager
+def at_postgresql(stack: Stack) -> Iterator[Look]:
+    with closing(stack.connect(SUPERUSER, stack.postgresql.password)) as connection:
+        query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname LIKE 'v-%'"
+        yield lambda: {str(row[0]) for row in connection.run(query)}
+
+
+class Deaths:
+    """`with Deaths(looking) as deaths:` sees every user that appears in the block. Where other steps issue on the same
+    server meanwhile, `after` is to be told whose deaths are meant. A server that is restarted is asked again."""
+
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
         self._stop = threading.Event()
-        self._before = stack.issued_roles()
+        with looking() as look:
+            self._before = look()
         self._last: dict[str, float] = {}  # user -> monotonic second at which it was last seen
         self._looked = threading.Condition()
         self._alive: set[str] = set()
@@ -55,20 +68,19 @@ class Deaths:
         """Wait for a look that began after this call."""
         with self._looked:
             for _ in range(2):
-                assert self._looked.wait(30), "PostgreSQL was not asked"
+                assert self._looked.wait(30), "the server was not asked"
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            # A server that is restarted, full, or stopped for a while: pg8000 says so in ways of its own.
-            with suppress(DatabaseError, InterfaceError, OSError, struct.error):
+            # A server that is restarted, full, or stopped for a while: the drivers say so in ways of their own.
+            with suppress(DatabaseError, InterfaceError, MySQLError, OSError, struct.error):
                 self._ask()
             self._stop.wait(_LOOK)
 
     def _ask(self) -> None:
-        with closing(self._stack.connect(SUPERUSER, self._stack.postgresql.password)) as connection:
+        with self._looking() as look:
             while not self._stop.wait(_LOOK):
-                rows = connection.run("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname LIKE 'v-%'")
-                alive = {str(row[0]) for row in rows} - self._before
+                alive = look() - self._before
                 with self._looked:
                     self._last |= dict.fromkeys(alive, time.monotonic())
                     self._alive = alive

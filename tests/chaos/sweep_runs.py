@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from chaos_table import Tell, exit_code
-from deaths import Deaths
+from deaths import Deaths, Look, at_postgresql
 from pair_runs import pairs_of_nobody
 from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
@@ -55,7 +55,7 @@ class Sweep:
         self.stack = stack
         self.folder = folder
         self.vault = vault or FaultyVault(stack.address)
-        self.deaths = deaths or Deaths(stack)
+        self.deaths = deaths or Deaths(self.looking)
         self._shares_deaths = deaths is not None
         self.config_file = folder / "stepcreds.yml"
         self.config_file.write_text(stack.config_text(folder / ".stepcreds"))
@@ -94,9 +94,14 @@ class Sweep:
         self.change(address=self.stack.address)
         return self.run("revoke", "--all", VAULT_CLIENT_TIMEOUT=None)
 
+    def looking(self) -> AbstractContextManager[Look]:
+        """Where the users of the step are looked up."""
+        return at_postgresql(self.stack)
+
     def alive(self) -> set[str]:
         """The users of this step that still exist."""
-        return set(self.vault.issued.values()) & self.stack.issued_roles()
+        with self.looking() as look:
+            return set(self.vault.issued.values()) & look()
 
     def ttl(self, lease_id: str) -> float:
         """Seconds that OpenBao gives the lease; 0 for one that is gone."""

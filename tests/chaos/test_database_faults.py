@@ -10,29 +10,43 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pg8000.exceptions
 import pytest
 from chaos_table import Tell
-from step_runs import Oddities, normalised, of_kind, reported, reporting, until
-from sweep_runs import DEAD, EXPIRES, ISSUED, REVOKED, RUNS, Expected, Sweep, swept
+from database_troubles import (
+    BEFORE_UNPROVEN,
+    ENDED,
+    GOOD,
+    LEFT,
+    MEANWHILE,
+    UNPROVEN,
+    Filled,
+    Hang,
+    Meanwhile,
+    Refused,
+    Reset,
+    Row,
+    Trouble,
+    fails_at_a_stage,
+    name,
+    waiting,
+)
+from step_runs import Oddities, normalised, of_kind, reported, until
+from sweep_runs import DEAD, EXPIRES, ISSUED, REVOKED, RUNS, Sweep, swept
 
 from certificates_for_vault import Authority
 from faulty_relay import FaultyRelay, Treatment
-from faulty_vault import Fault, Rule
+from faulty_vault import Fault
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.process import ServerProcess
 from stepcreds.devstack.stack import Stack
 from stepcreds.secret import Secret
 from stepcreds.setup import postgresql
 
-GOOD = Expected(7, True, (DEAD,))
-ENDED = Expected(125, False, (DEAD,))
-UNPROVEN = Expected(121, True, (REVOKED,))
-BEFORE_UNPROVEN = Expected(125, False, (REVOKED,))
 DOCS = "https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md"
 
 
@@ -51,97 +65,38 @@ def sweep(shop: Stack, tmp_path: Path) -> Iterator[Sweep]:
         yield made
 
 
-class Trouble:
-    """What happens to a PostgreSQL, or on the way to it, from `begin` to `end`; `end` may be called again."""
-
+class AtTheServer(Trouble):
     def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
+        super().__init__(sweep)
         self.server = sweep.stack.postgresql
 
-    def begin(self) -> None:
-        raise NotImplementedError
 
-    def end(self) -> None:
-        raise NotImplementedError
-
-
-class OnTheWay(Trouble):
-    """Between the step and the server. OpenBao has a way of its own."""
-
-    treatment: Treatment = "relay"
-
-    def __init__(self, sweep: Sweep) -> None:
-        super().__init__(sweep)
-        self._now: Treatment = "relay"
-        self.relay = FaultyRelay(self.server.port, lambda _: self._now)
-        sweep.change(database=f"postgresql://127.0.0.1:{self.relay.port}/shop?sslmode=disable")
-
-    def begin(self) -> None:
-        self._now = self.treatment
-
-    def end(self) -> None:
-        self._now = "relay"
-
-
-class Reset(OnTheWay):
-    treatment = "reset"
-
-
-class Hang(OnTheWay):
-    treatment = "hang"
-
-
-class Refused(OnTheWay):
-    def begin(self) -> None:
-        self.relay.refuse()
-
-    def end(self) -> None:
-        self.relay.listen()
-
-
-class Full(Trouble):
-    """No connection is left but those that the server keeps for its superuser; who gives one back does not get it again.
-
-    It looks at the password first: a user that is gone is refused as ever, so this keeps nobody from the proof.
-    """
-
+class Full(Filled):
     user, password = "customer", Secret("of-the-customer")
 
-    def __init__(self, sweep: Sweep) -> None:
-        super().__init__(sweep)
-        self._full, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._fill, daemon=True)
-
-    def begin(self) -> None:
-        self._thread.start()
-        assert self._full.wait(60)
-
-    def end(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _fill(self) -> None:
-        with ExitStack() as held:
-            while not self._over.wait(0.01 if self._full.is_set() else 0):
-                try:
-                    session = self.sweep.stack.connect(self.user, self.password)
-                except pg8000.exceptions.DatabaseError as error:
-                    assert error.args[0]["C"] == "53300", error
-                    self._full.set()
-                else:
-                    held.enter_context(closing(session))
+    def connect(self) -> AbstractContextManager[Any] | None:
+        try:
+            return closing(self.sweep.stack.connect(self.user, self.password))
+        except pg8000.exceptions.DatabaseError as error:
+            assert error.args[0]["C"] == "53300", error
+            return None
 
 
 class Packed(Full):
     """Nor those: nobody is so much as asked for a password."""
 
+    what = "is full, its superuser's places too"
+    blinds = True
+
     def __init__(self, sweep: Sweep) -> None:
         super().__init__(sweep)
-        self.user, self.password = SUPERUSER, self.server.password
+        self.user, self.password = SUPERUSER, sweep.stack.postgresql.password
 
 
-class ReadOnly(Trouble):
+class ReadOnly(AtTheServer):
     """What providers do to a server whose disk is full."""
+
+    what = "is read-only"
 
     def begin(self) -> None:
         self._set("SET default_transaction_read_only = on")
@@ -160,8 +115,10 @@ class ReadOnly(Trouble):
         return self.sweep.stack.sql("SHOW default_transaction_read_only") == [["on"]]
 
 
-class Crashed(Trouble):
+class Crashed(AtTheServer):
     """A process of the server is killed: it ends all sessions, recovers, and lets nobody in meanwhile (57P03)."""
+
+    what = "crashes"
 
     def begin(self) -> None:
         with closing(self.server.connect()) as session:
@@ -172,9 +129,10 @@ class Crashed(Trouble):
         self.server.wait()
 
 
-class Stopped(Trouble):
+class Stopped(AtTheServer):
     """The server ends at once, and is started again."""
 
+    what = "restarts"
     number = signal.SIGINT
 
     def begin(self) -> None:
@@ -211,29 +169,10 @@ class Stopped(Trouble):
 class ShuttingDown(Stopped):
     """It waits for its sessions to end, and lets nobody in meanwhile (57P03)."""
 
+    what = "shuts down"
     number = signal.SIGTERM
 
 
-class Row(NamedTuple):
-    trouble: type[Trouble]
-    stage: str  # before which it begins: measure, lock, proof
-    over: str  # when it is over: at a stage of OpenBao, "soon", or "never"
-    expected: Expected
-    lock: str  # what the ledger says of it
-    chaos: bool = True
-
-
-NAMES = {
-    Refused: "PostgreSQL: refuses",
-    Reset: "PostgreSQL: resets",
-    Hang: "PostgreSQL: hangs",
-    Full: "PostgreSQL: is full",
-    Packed: "PostgreSQL: is full, its superuser's places too",
-    ReadOnly: "PostgreSQL: is read-only",
-    Crashed: "PostgreSQL: crashes",
-    Stopped: "PostgreSQL: restarts",
-    ShuttingDown: "PostgreSQL: shuts down",
-}
 ROWS = (
     # Before anybody was handed it. The lock comes at once after it.
     Row(Refused, "measure", "revoke", ENDED, "unreachable"),
@@ -254,7 +193,7 @@ ROWS = (
     # The server is gone when it is to lock, and back when OpenBao asks for the revocation again.
     Row(Stopped, "lock", "soon", GOOD, "unreachable"),
     # The lock asks for a session that may write, OpenBao does not: it goes on by itself when the server can.
-    Row(ReadOnly, "lock", "never", Expected(121, True, (EXPIRES,)), "locked"),
+    Row(ReadOnly, "lock", "never", LEFT, "locked"),
     # Between revocation and proof.
     Row(Refused, "proof", "soon", GOOD, "locked"),
     Row(Reset, "proof", "soon", GOOD, "locked"),
@@ -269,79 +208,13 @@ ROWS = (
 )
 
 
-class Meanwhile:
-    """A thread that ends a trouble in a second, or when `now` is called."""
-
-    def __init__(self, trouble: Trouble, over: str) -> None:
-        self._trouble = trouble
-        self._over = threading.Event()
-        self._began = threading.Event()
-        self._soon = over == "soon"
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def begin(self) -> None:
-        self._trouble.begin()
-        self._began.set()
-
-    def now(self) -> None:
-        """Returns when it is over."""
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        self._began.wait()
-        self._over.wait(1.0 if self._soon else None)
-        self._trouble.end()
-
-
-MEANWHILE = {"soon": "for a second", "never": "for good"}
-
-
-def name(row: Row) -> str:
-    return f"{NAMES[row.trouble]}, {MEANWHILE.get(row.over, f'until {row.over}')}"
-
-
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=pytest.mark.chaos if case.chaos else ()) for case in ROWS],
     ids=lambda case: f"{case.stage}, {name(case)}",
 )
 def test_the_database_fails_at_a_stage(sweep: Sweep, row: Tell, case: Row) -> None:
-    trouble = case.trouble(sweep)
-    meanwhile = Meanwhile(trouble, case.over)
-    since: Rule | float
-    if case.stage != "lock":
-        since = sweep.vault.fail(
-            {"measure": "issue", "proof": "lookup"}[case.stage], Fault("pass", then=meanwhile.begin)
-        )
-    if case.over not in ("soon", "never"):
-        sweep.vault.fail(case.over, Fault("pass", then=meanwhile.now))
-    go = sweep.folder / "go"
-    script = f"echo ran > {sweep.marker}; until test -e {go}; do sleep 0.05; done; exit 7"
-    try:
-        with sweep.start("exec", "migrate", "--", "sh", "-c", script) as step:
-            if case.stage == "lock":
-                until(sweep.marker.exists, "the command runs")
-                since = time.monotonic()
-                meanwhile.begin()
-            go.touch()
-            run = step.wait()
-        (closed,) = of_kind(sweep.config_file, "credential.closed")
-        if case.over == "never" and case.trouble is not Packed:  # which lets nobody look
-            assert sweep.verdicts() == list(case.expected.verdicts), run.stderr
-            assert bool(sweep.alive()) == (EXPIRES in case.expected.verdicts)
-        meanwhile.now()
-        sweep.check(run, **case.expected._asdict())
-        if case.over == "never" and case.expected.verdicts != (DEAD,):
-            sweep.check_recovery()
-        assert closed["lock"]["status"] == case.lock, closed["lock"]
-        assert "sessions of the step" not in str(closed["lock"]["detail"])  # it is full of others
-        sweep.tell(row, name(case), {"lock": RUNS}.get(case.stage, case.stage), run, since)
-    finally:
-        meanwhile.now()
-        if isinstance(trouble, OnTheWay):
-            trouble.relay.close()
+    fails_at_a_stage(sweep, row, "PostgreSQL", case)
 
 
 @pytest.mark.chaos
@@ -372,13 +245,6 @@ def test_what_is_said_of_a_database_that_does_not_come_back(sweep: Sweep, row: T
 
 
 # What the server says of a credential that cannot be dropped, and what others hold.
-
-
-def waiting(sweep: Sweep, *more: str) -> tuple[Path, list[str]]:
-    """A command that says what it was given, and ends with 7 when the file is there."""
-    report, go = sweep.folder / "report", sweep.folder / "go"
-    then = f"open({str(sweep.marker)!r}, 'w').close()\nimport time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
-    return go, ["exec", "migrate", *more, "--", *reporting(report, then + "sys.exit(7)\n")]
 
 
 def given(sweep: Sweep) -> tuple[str, Secret]:
@@ -443,7 +309,7 @@ def test_an_administrator_holds_the_users_row(sweep: Sweep, row: Tell, over: str
             administrator.run("ROLLBACK")
         else:
             letting_go.join()
-    sweep.check(run, **(GOOD if over == "revoke" else Expected(121, True, (EXPIRES,)))._asdict())
+    sweep.check(run, **(GOOD if over == "revoke" else LEFT)._asdict())
     if over == "never":
         sweep.check_recovery()
     sweep.tell(

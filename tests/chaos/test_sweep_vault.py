@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 from chaos_table import Tell
-from deaths import Deaths
+from deaths import Deaths, at_postgresql
 from step_runs import normalised, of_kind, until
 from sweep_runs import DEAD, EXPIRES, NOT_ISSUED, REVOKED, Expected, Sweep, swept
 
@@ -222,7 +222,7 @@ def test_a_fault_at_a_stage(sweep: Sweep, row: Tell, case: Row) -> None:
 def sweeps(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], Sweep]]:
     """Several at once."""
     with ExitStack() as scope:
-        deaths = scope.enter_context(Deaths(stack))
+        deaths = scope.enter_context(Deaths(lambda: at_postgresql(stack)))
         count = itertools.count()
 
         def make(ttl: str) -> Sweep:

@@ -12,17 +12,14 @@ from pathlib import Path
 import pymysql
 import pytest
 import yaml
+from mariadb_orders import issuing
 from mariadb_server import MariaDB, mariadb  # noqa: F401 - a fixture
 
 from conftest import Step
-from stepcreds.config.model import Profile
-from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack
-from stepcreds.setup import vault
 
 # ruff: noqa: F811 - pytest hands a fixture in under the name it was imported with
 
-PROFILE = Profile("orders", "app-orders", "mariadb/creds/app-orders", None, None)
 # Writes down what it was given, and stays until it is told to go.
 COMMAND = """
 import json, os, sys
@@ -38,57 +35,11 @@ while not os.path.exists(report + ".go"):
 @pytest.fixture
 def orders(stack: Stack, mariadb: MariaDB, config_file: Path) -> Iterator[None]:
     """A profile `orders` whose users MariaDB's plugin makes, with the statements that are its default."""
-    mariadb.administer(
-        "CREATE DATABASE IF NOT EXISTS shop",
-        "CREATE USER manager IDENTIFIED BY 'of-the-manager'",
-        "GRANT ALL ON *.* TO manager WITH GRANT OPTION",
-    )
-    with stack.client() as client:
-
-        def write(path: str, **data: object) -> None:
-            client.write_data(path, data=data)
-
-        write("sys/mounts/mariadb", type="database")
-        write(
-            "mariadb/config/shop",
-            plugin_name="mysql-database-plugin",
-            connection_url=f"{{{{username}}}}:{{{{password}}}}@tcp(127.0.0.1:{mariadb.port})/",
-            username="manager",
-            password="of-the-manager",
-            allowed_roles="*",
-        )
-        write(
-            "mariadb/roles/app-orders",
-            db_name="shop",
-            creation_statements=[
-                "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
-                "GRANT SELECT, INSERT, CREATE, CREATE VIEW, SHOW VIEW ON shop.* TO '{{name}}'@'%'",
-            ],
-            default_ttl=120,
-            max_ttl=600,
-        )
-        write(f"sys/policies/acl/{PROFILE.role}", policy=vault.policy(PROFILE))
-        role = vault.jwt_role(
-            PROFILE,
-            audience=stack.address,
-            bound_claims={"repository_id": stack.issuer.claims["repository_id"]},
-            policies=[PROFILE.role],
-        )
-        write(f"auth/{provision.MOUNT}/role/{PROFILE.role}", **role)
-    document = yaml.safe_load(config_file.read_text())
-    document["profiles"]["orders"] = {
-        "role": PROFILE.role,
-        "creds": PROFILE.creds,
-        "database": f"mariadb://127.0.0.1:{mariadb.port}/shop?sslmode=disable",
-        "access": "ddl",
-    }
-    config_file.write_text(yaml.safe_dump(document))
-    yield
-    with stack.client() as client:
-        for path in (f"auth/{provision.MOUNT}/role/{PROFILE.role}", f"sys/policies/acl/{PROFILE.role}"):
-            client.delete(path)
-        client.delete("sys/mounts/mariadb")
-    mariadb.administer("DROP USER manager")
+    with issuing(stack, mariadb) as profile:
+        document = yaml.safe_load(config_file.read_text())
+        document["profiles"]["orders"] = profile
+        config_file.write_text(yaml.safe_dump(document))
+        yield
 
 
 @pytest.mark.usefixtures("orders")
