@@ -16,6 +16,7 @@ from chaos_table import Tell
 from cluster_runs import MEMBERS, ROLES, ClusterStep, jam
 from step_runs import of_kind, until
 from sweep_runs import DEAD, REVOKED, RUNS
+from wrapper_runs import Alone
 
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
@@ -222,5 +223,24 @@ def test_the_leader_is_held_up(cluster: ClusterStack, step: ClusterStep, row: Te
         run = running.wait()
     step.check(run, 7, DEAD)
     step.tell(row, told("leader hangs", first), RUNS, run, held)
+    cluster.cluster.mend()
+    step.is_over()
+
+
+@pytest.mark.chaos
+def test_a_step_is_cancelled_while_the_leader_is_held_up(cluster: ClusterStack, step: ClusterStep, row: Tell) -> None:
+    """Its CI does not wait for the fail-over; the other half of the step does."""
+    leader = cluster.cluster.leader()
+    step.asks_first(leader)
+    with step.start() as running:
+        step.runs()
+        leader.hold()
+        held = time.monotonic()
+        alone = Alone(running)
+        assert (alone.code, step.verdicts()) == (121, []), alone.stderr
+        assert alone.has_ended()
+        run = running.wait()
+    step.check(run, 121, DEAD)
+    step.tell(row, "cluster: leader hangs, the step is cancelled", RUNS, run, held)
     cluster.cluster.mend()
     step.is_over()
