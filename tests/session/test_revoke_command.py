@@ -234,8 +234,8 @@ def test_a_role_that_is_there_again_is_no_dead_one(stack: Stack, step: Step, con
     assert normalised(run.stderr) == (
         f"stepcreds: error: {UNPROVEN}\n"
         "  cause: Proof: 1 role(s) and 0 session(s) of that name\n"
-        "  fix: The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, in a step of the same "
-        "job:\n"
+        "  fix: Vault has no lease of it any more, and will not end it: the database lost its end in a crash, or somebody "
+        "made it anew. Drop the user USER there, and then have that proven:\n"
         "      stepcreds revoke --lease database/creds/app-migrate/LEASE\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#not-proven-dead\n"
     )

@@ -114,7 +114,12 @@ def unproven(holding: Holding, ending: Ending, *, job_is_over: bool = False) -> 
         if detail
     ]
     expiry, lives = holding.expire_time, until(holding)
-    if holding.lease_id and job_is_over:
+    proof = ending.proof
+    if proof.lookup == "gone" and (proof.db_login == "accepted" or proof.witness == "present"):
+        fix = "Vault has no lease of it any more, and will not end it: the database lost its end in a crash, or "
+        fix += f"somebody made it anew. Drop the user {holding.username} there, and then have that proven:"
+        fix += f"\n  stepcreds revoke {'--as-operator ' if job_is_over else ''}--lease {holding.lease_id}"
+    elif holding.lease_id and job_is_over:
         fix = f"The lease is {holding.lease_id}; {lives}. End it and prove it, with a Vault token of your own:"
         fix += f"\n  stepcreds revoke --as-operator --lease {holding.lease_id}"
     elif holding.lease_id:

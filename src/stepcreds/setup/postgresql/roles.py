@@ -79,13 +79,15 @@ def manager(name: str) -> Statement:
     ALTER ROLE {quoted(name)} LOGIN CREATEROLE INHERIT;
   END IF;
   ALTER ROLE {quoted(name)} SET search_path = pg_catalog, pg_temp;
+  ALTER ROLE {quoted(name)} SET synchronous_commit = on;
 END"""
     return Statement(
         do(body),
-        # INHERIT, because PostgreSQL 16 and newer copy it into the grant that CREATE ROLE makes to the creator. And no
-        # schema of others in its search path: whatever they put there, it does not call.
+        # INHERIT, because PostgreSQL 16 and newer copy it into the grant that CREATE ROLE makes to the creator. No
+        # schema of others in its search path: whatever they put there, it does not call. And what it has revoked
+        # stays so when the server crashes.
         f"SELECT {there} AND rolcanlogin AND rolcreaterole AND rolinherit AND NOT rolsuper"
-        " AND 'search_path=pg_catalog, pg_temp' = ANY (rolconfig))",
+        " AND rolconfig @> '{\"search_path=pg_catalog, pg_temp\",synchronous_commit=on}')",
         "The user that Vault logs in as. CREATEROLE makes and ends users; up to PostgreSQL 15 it may also grant itself "
         "every role but a superuser's, so keep its password in Vault alone.",
         secret=True,
