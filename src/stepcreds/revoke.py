@@ -58,7 +58,8 @@ def end(
     """Lock, revoke and prove the credential of `holding`, within about `patience` seconds, the lock in `lock_timeout`.
 
     `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
-    any more; it is to raise nothing, and to be quick.
+    any more; it is to raise nothing, and to be quick. Not where the lock reached no database: what asks it waits in vain,
+    and the revocation with it.
 
     Never raises for a server that fails: what failed is in the `Ending`, and `Ending.proof.proven` says whether
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
@@ -74,7 +75,8 @@ def end(
     lock = engine.lock(url, holding.username, holding.password, holding.lock_password, timeout=lock_timeout)
     if lock.status == "refused":
         lock = _tampering(lock, holding, vault)
-    when_locked(holding.lock_password if lock.status == "locked" else holding.password)
+    if lock.status != "unreachable":
+        when_locked(holding.lock_password if lock.status == "locked" else holding.password)
     revocation = _revoke(holding.lease_id, vault, clock, deadline)
     return Ending(lock, revocation, _prove(holding, url, engine, revocation, vault, clock, deadline))
 

@@ -177,6 +177,8 @@ class _Life:
                 self.remains.compare(credential, password, cancelled=bool(self.worker.cancellation.signal))
 
         ending = finish(step, profile, credential.vault, holding, self.outcome, when_locked=look_again)
+        if self.outcome is not None:
+            self.remains.missed(credential, ending.lock.detail)
         self.ended.append(Ended(profile, holding, ending, step.journal.path))
         if tampering := words.tampering(holding, ending):
             self.around.voice.warn(tampering)

@@ -69,6 +69,11 @@ class Remains:
         else:
             self.found.append(Left(holding.credential_uid, profile.name, changes))
 
+    def missed(self, credential: Credential, reason: str) -> None:
+        """After the end: where nothing was compared, though it was to be, that is on record too."""
+        if self._before.pop(credential.holding.credential_uid, None) is not None:
+            self._unknown(credential, reason)
+
     def tell(self, journal: Journal, *, on_record: bool) -> None:
         """Once the credentials are dead: in the log, and unless it took not even their ends in the ledger."""
         for left in self.found:
