@@ -58,8 +58,8 @@ def end(
     """Lock, revoke and prove the credential of `holding`, within about `patience` seconds, the lock in `lock_timeout`.
 
     `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
-    any more; it is to raise nothing, and to be quick. Not where the lock reached no database: it would wait in vain, and
-    the revocation with it.
+    any more; it is to raise nothing, and to be quick. Not where the lock reached no database: it would wait in vain,
+    and the revocation with it.
 
     Never raises for a server that fails: what failed is in the `Ending`, and `Ending.proof.proven` says whether
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
