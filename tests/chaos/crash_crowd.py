@@ -14,6 +14,10 @@ from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.verify import verify
 
 CREDS = "database/creds/app-verify"
+# Hundreds of starting Pythons leave the servers little of a small machine: their answers take longer than the 30 s after
+# which a step asks once more, which would be yet more to do.
+TIMEOUT = "300s"
+QUEUE = 20.0  # seconds
 
 
 class Crowd(NamedTuple):
@@ -35,7 +39,7 @@ def crowd(stack: Stack, folder: Path, steps: int, told: Callable[[int], object] 
     """
     (folder / "stepcreds.yml").write_text(stack.config_text(folder / ".stepcreds"))
     tokens = _tokens(stack)
-    variables = stack.environment()
+    variables = {**stack.environment(), "VAULT_CLIENT_TIMEOUT": TIMEOUT}
 
     # Not a thread for each: they would keep the issuer, which is one of this process's, from answering.
     began, started = time.monotonic(), []
@@ -55,7 +59,11 @@ def crowd(stack: Stack, folder: Path, steps: int, told: Callable[[int], object] 
 
 
 def _left(stack: Stack, tokens: set[str]) -> list[str]:
-    """Everything is ended when the last step is, so nothing is waited for."""
+    """Credentials are ended when the last step is, so they are not waited for. A token that OpenBao has revoked is not
+    good for anything either, and stays in its list until its queue of ended leases has come to it."""
+    queued = time.monotonic() + QUEUE
+    while _tokens(stack) - tokens and time.monotonic() < queued:
+        time.sleep(0.1)
     sessions = stack.sql("SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'v-%-app-verify-%'")[0][0]
     left = {
         "leases": stack.leases(CREDS),

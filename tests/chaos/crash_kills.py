@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from crash_plan import SCENARIOS, VICTIMS, Kill, Point, shell
+from crash_plan import ONE, SCENARIOS, VICTIMS, Kill, Point, shell
 from crash_processes import PATIENCE, children, environ, has_ended, sessions, signal_all, until_gone
 from crash_stack import CrashStack
 from simulated_job import Job
@@ -111,7 +111,7 @@ class _Run:
         if self.worker or worker:
             until_gone(self.worker or worker, process.pid)
         self.drain()
-        left = self.left(process.pid)
+        left = self.left_by_a_half(process.pid) if self.kill.victims in ONE else self.left(process.pid)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -203,6 +203,14 @@ class _Run:
                 case ["killed", when, _]:
                     at = float(when)
         return worker, at
+
+    def left_by_a_half(self, session: int) -> tuple[int, ...]:
+        """The half that is left ends all of it: a worker that was forked just before its front was killed as well, and
+        after the worker what it had started to be ended with the job."""
+        deadline = time.monotonic() + PATIENCE
+        while (left := self.left(session)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return left
 
     def left(self, session: int) -> tuple[int, ...]:
         """Every process of the step that still runs."""
