@@ -28,7 +28,7 @@ LOCK = REPOSITORY / "requirements-vendor.lock"
 WHOLE_LOCK = REPOSITORY / "requirements.lock"
 
 _MACHINE = "manylinux2014_x86_64"
-# The wheels that any Python takes; charset-normalizer has compiled ones besides.
+# The wheels that any Python takes.
 _PURE = ("--implementation", "py", "--abi", "none", "--platform", "any")
 # No wheel of PyYAML is pure. Its parser in C is a module of its own, which is left out; the sources beside it are those
 # of the source distribution. That itself is no way round it: pip runs its set-up code even to download it.

@@ -1,7 +1,7 @@
 """The one tree of errors that a user of stepcreds can meet; it decides nothing and prints nothing.
 
 Every error says what happened, the likely cause, what to change and where to read on. Nothing foreign
-(`requests`, `yaml`, `OSError`) leaves the stage that met it: the stage turns it into one of these. No
+(`http.client`, `yaml`, `OSError`) leaves the stage that met it: the stage turns it into one of these. No
 error ever carries the value of a credential, of a token, or the body of an answer that may hold one.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stepcreds.ci.claims import claims_for_ledger, claims_for_messages
 from stepcreds.ci.detect import detect
 from stepcreds.ci.file import shown, token_in
-from stepcreds.ci.http import HTTP, RequestsHTTP
+from stepcreds.ci.http import HTTP, PatientHTTP
 from stepcreds.ci.interface import CI, Advice, Common, Found
 from stepcreds.ci.jwt import TokenShapeError, audiences, read, seconds
 from stepcreds.ci.wording import quoted
@@ -44,7 +44,7 @@ def obtain(
     found = _handed_over(environment, id_token_file)
     advice = Common().wrong_audience
     if found is None:
-        found = ci.token(settings.audience, environment, http or RequestsHTTP(environment, clock))
+        found = ci.token(settings.audience, environment, http or PatientHTTP(environment, clock))
         advice = ci.wrong_audience
     if found is None:
         raise IdentityError(

@@ -45,9 +45,9 @@ def ship(file: Path, settings: LedgerSettings, environment: Mapping[str, str], c
 def _upload(file: Path, data: bytes, environment: Mapping[str, str], clock: Clock) -> str:
     """Each chain has a name of its own, so that the jobs of a matrix do not collide."""
     from stepcreds.ci.artifact import ExistsError, upload
-    from stepcreds.ci.http import RequestsHTTP
+    from stepcreds.ci.http import PatientHTTP
 
-    http = RequestsHTTP(environment, clock)
+    http = PatientHTTP(environment, clock)
     name = f"stepcreds-{file.stem}"
     try:
         upload(name, file.name, data, environment, http)

@@ -13,7 +13,7 @@ from step_runs import kinds, normalised, said
 from sweep_runs import DEAD, Sweep, outcome, swept
 
 from faulty_vault import HTML, Fault, FaultyVault
-from stepcreds.ci.http import Answer, RequestsHTTP
+from stepcreds.ci.http import Answer, PatientHTTP
 from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
 
@@ -116,7 +116,7 @@ def test_the_token_endpoint_fails_for_good(stack: Stack, tmp_path: Path, row: Te
 def test_an_answer_that_trickles_in_is_not_waited_for(stack: Stack) -> None:
     with FaultyVault(stack.issuer.url) as endpoint:
         endpoint.fail("token", Fault("dribble"))
-        answer = RequestsHTTP({}, SystemClock(), deadline=0.5).ask("GET", url(endpoint), {})
+        answer = PatientHTTP({}, SystemClock(), deadline=0.5).ask("GET", url(endpoint), {})
     assert answer in [Answer(0, reason, b"", 1) for reason in ("an answer that does not end", "no answer in time")]
 
 

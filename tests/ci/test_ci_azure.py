@@ -9,7 +9,7 @@ from id_tokens import AUDIENCE, CANARY, NoHTTP, made, told
 from token_endpoint import DrivenClock, Endpoint, Reply, token_reply
 
 from stepcreds.ci.azure import AzurePipelines
-from stepcreds.ci.http import RequestsHTTP
+from stepcreds.ci.http import PatientHTTP
 from stepcreds.errors import IdentityError
 from stepcreds.secret import Secret
 
@@ -28,7 +28,7 @@ def variables(url: str, **more: str) -> dict[str, str]:
 def test_the_request(more: dict[str, str], query: str) -> None:
     with Endpoint(token_reply(made(), "oidcToken")) as endpoint:
         environment = variables(f"{endpoint.url}/jobs/1/oidctoken/", **more)
-        found = AzurePipelines().token(AUDIENCE, environment, RequestsHTTP({}, DrivenClock()))
+        found = AzurePipelines().token(AUDIENCE, environment, PatientHTTP({}, DrivenClock()))
         (asked,) = endpoint.asked
     assert found is not None
     assert (found.token, found.source, found.fresh) == (Secret(made()), "Azure Pipelines", True)
@@ -41,7 +41,7 @@ def test_the_request(more: dict[str, str], query: str) -> None:
 def test_a_page_to_log_in_is_no_answer() -> None:
     # What Azure DevOps sends for an access token that it does not accept.
     with Endpoint(Reply(203, b"<html>Sign in")) as endpoint, pytest.raises(IdentityError) as error:
-        AzurePipelines().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, DrivenClock()))
+        AzurePipelines().token(AUDIENCE, variables(endpoint.url), PatientHTTP({}, DrivenClock()))
     assert told(error) == (
         "The token endpoint of Azure Pipelines at 127.0.0.1 gave no ID token: HTTP 203",
         "The request is not what the CI's token service expects.",

@@ -13,7 +13,7 @@ from id_tokens import AUDIENCE, CANARY, NoHTTP, made, told
 from token_endpoint import DrivenClock, Endpoint, Reply, token_reply
 
 from stepcreds.ci.github import Forgejo, Gitea, GitHub
-from stepcreds.ci.http import RequestsHTTP
+from stepcreds.ci.http import PatientHTTP
 from stepcreds.clock import SystemClock
 from stepcreds.devstack import certificates
 from stepcreds.devstack.issuer import Issuer
@@ -34,7 +34,7 @@ def test_a_token_from_an_endpoint_whose_url_has_a_query() -> None:
     with Issuer() as issuer:
         environment = issuer.environment()
         assert "?" in environment["ACTIONS_ID_TOKEN_REQUEST_URL"]
-        found = GitHub().token("https://vault.example.com/?a=b&c", environment, RequestsHTTP({}, SystemClock()))
+        found = GitHub().token("https://vault.example.com/?a=b&c", environment, PatientHTTP({}, SystemClock()))
         assert issuer.audiences == ["https://vault.example.com/?a=b&c"]
     assert found is not None
     assert (found.source, found.variable, found.fresh) == ("GitHub Actions", "", True)
@@ -44,7 +44,7 @@ def test_a_token_from_an_endpoint_whose_url_has_a_query() -> None:
 @pytest.mark.parametrize(("path", "target"), [("/token?api-version=2.0", "&audience="), ("/token", "?audience=")])
 def test_the_request_is_a_get_with_the_audience_encoded_and_the_bearer_token(path: str, target: str) -> None:
     with Endpoint(token_reply(made())) as endpoint:
-        GitHub().token(AUDIENCE, variables(f"{endpoint.url}{path}"), RequestsHTTP({}, DrivenClock()))
+        GitHub().token(AUDIENCE, variables(f"{endpoint.url}{path}"), PatientHTTP({}, DrivenClock()))
         (asked,) = endpoint.asked
     assert (asked.method, asked.target) == ("GET", f"{path}{target}{quote(AUDIENCE, safe='')}")
     assert asked.headers["authorization"] == f"bearer bearer-{CANARY}"
@@ -143,7 +143,7 @@ def failing(*replies: Reply, deadline: float = 30.0) -> tuple[tuple[str, str, st
     """What is told, how often the endpoint was asked, the clock, and the whole traceback."""
     clock = DrivenClock()
     with Endpoint(*replies) as endpoint, pytest.raises(IdentityError) as error:
-        http = RequestsHTTP({}, clock, deadline=deadline, jitter=lambda: 0.0)
+        http = PatientHTTP({}, clock, deadline=deadline, jitter=lambda: 0.0)
         GitHub().token(AUDIENCE, variables(f"{endpoint.url}/token?api-version=2.0"), http)
     return told(error), len(endpoint.asked), clock, "".join(traceback.format_exception(error.value))
 
@@ -152,7 +152,7 @@ def failing(*replies: Reply, deadline: float = 30.0) -> tuple[tuple[str, str, st
 def test_a_flaky_endpoint_is_asked_again_with_longer_pauses(trouble: Reply) -> None:
     clock = DrivenClock()
     with Endpoint(trouble, trouble, token_reply(made())) as endpoint:
-        http = RequestsHTTP({}, clock, jitter=lambda: 1.0)
+        http = PatientHTTP({}, clock, jitter=lambda: 1.0)
         found = GitHub().token(AUDIENCE, variables(f"{endpoint.url}/token?api-version=2.0"), http)
         assert len(endpoint.asked) == 3
     assert found is not None
@@ -173,7 +173,7 @@ def test_the_pauses_are_between_half_and_the_whole_and_end_at_five_seconds() -> 
 def test_retry_after_is_heeded_as_far_as_the_deadline_goes() -> None:
     clock = DrivenClock()
     with Endpoint(Reply(429, headers={"Retry-After": "7"}), token_reply(made())) as endpoint:
-        http = RequestsHTTP({}, clock, jitter=lambda: 1.0)
+        http = PatientHTTP({}, clock, jitter=lambda: 1.0)
         GitHub().token(AUDIENCE, variables(endpoint.url), http)
     assert clock.slept == [7.0]
     (what, _, _, _), asked, clock, _ = failing(Reply(429, headers={"Retry-After": "31"}))
@@ -240,7 +240,7 @@ def test_nobody_listens() -> None:
         url = endpoint.url
     clock = DrivenClock()
     with pytest.raises(IdentityError) as error:
-        GitHub().token(AUDIENCE, variables(url), RequestsHTTP({}, clock, deadline=1.0, jitter=lambda: 0.0))
+        GitHub().token(AUDIENCE, variables(url), PatientHTTP({}, clock, deadline=1.0, jitter=lambda: 0.0))
     assert told(error) == (
         "The token endpoint of GitHub Actions at 127.0.0.1 gave no ID token: no connection, or one that broke off "
         "(the last of 3 tries)",
@@ -262,7 +262,7 @@ def test_nobody_listens() -> None:
 )
 def test_a_url_that_is_none(url: str, place: str) -> None:
     with pytest.raises(IdentityError) as error:
-        GitHub().token(AUDIENCE, variables(url), RequestsHTTP({}, DrivenClock()))
+        GitHub().token(AUDIENCE, variables(url), PatientHTTP({}, DrivenClock()))
     assert told(error)[0] == (
         f"The token endpoint of GitHub Actions{place} gave no ID token: a request that cannot be sent"
     )
@@ -271,7 +271,7 @@ def test_a_url_that_is_none(url: str, place: str) -> None:
 def test_a_bearer_token_that_is_no_header_is_not_shown() -> None:
     environment = {**variables("http://127.0.0.1:1/"), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": f"{CANARY}\nX: y"}
     with pytest.raises(IdentityError) as error:
-        GitHub().token(AUDIENCE, environment, RequestsHTTP({}, DrivenClock()))
+        GitHub().token(AUDIENCE, environment, PatientHTTP({}, DrivenClock()))
     assert told(error)[0] == (
         "The token endpoint of GitHub Actions at 127.0.0.1 gave no ID token: a request that cannot be sent"
     )
@@ -284,7 +284,7 @@ def test_the_proxy_of_the_environment_is_used_and_its_password_is_not_shown() ->
         environment = variables(
             "https://token.ci.test/t?v=2", HTTPS_PROXY=proxy.url.replace("http://", f"http://user:{CANARY}@")
         )
-        http = RequestsHTTP(environment, clock, deadline=1.0, jitter=lambda: 1.0)
+        http = PatientHTTP(environment, clock, deadline=1.0, jitter=lambda: 1.0)
         GitHub().token(AUDIENCE, environment, http)
     assert {(asked.method, asked.target) for asked in proxy.asked} == {("CONNECT", "token.ci.test:443")}
     assert "proxy-authorization" in proxy.asked[0].headers
@@ -299,7 +299,7 @@ def test_the_proxy_of_the_environment_is_used_and_its_password_is_not_shown() ->
 def test_a_proxy_that_is_none() -> None:
     environment = variables("https://token.ci.test/t?v=2", HTTPS_PROXY=f"socks5://{CANARY}")
     with pytest.raises(IdentityError) as error:
-        GitHub().token(AUDIENCE, environment, RequestsHTTP(environment, DrivenClock()))
+        GitHub().token(AUDIENCE, environment, PatientHTTP(environment, DrivenClock()))
     assert told(error)[0] == (
         "The token endpoint of GitHub Actions at token.ci.test gave no ID token: HTTPS_PROXY cannot be used: "
         "it is not the address of an HTTP proxy"
@@ -322,7 +322,7 @@ def test_the_systems_cas_are_trusted(certificate: tuple[ssl.SSLContext, Path], m
     context, authority = certificate
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))  # to OpenSSL, the system's CAs
     with Endpoint(token_reply(made()), tls=context) as endpoint:
-        found = GitHub().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, DrivenClock()))
+        found = GitHub().token(AUDIENCE, variables(endpoint.url), PatientHTTP({}, DrivenClock()))
     assert found is not None
     assert found.token == Secret(made())
 
@@ -334,7 +334,7 @@ def test_no_other_ca_is_trusted_and_no_other_try_made(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     clock = DrivenClock()
     with Endpoint(token_reply(made()), tls=context) as endpoint, pytest.raises(IdentityError) as error:
-        GitHub().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, clock))
+        GitHub().token(AUDIENCE, variables(endpoint.url), PatientHTTP({}, clock))
     assert told(error) == (
         "The token endpoint of GitHub Actions at 127.0.0.1 gave no ID token: its TLS certificate is not accepted",
         "The CA that signed it is not among the system's, or something else answers in the place of the CI.",
@@ -349,7 +349,7 @@ def test_the_environment_of_the_process_is_not_heeded(monkeypatch: pytest.Monkey
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with Endpoint(token_reply(made())) as endpoint:
-        GitHub().token(AUDIENCE, variables(endpoint.url), RequestsHTTP({}, DrivenClock()))
+        GitHub().token(AUDIENCE, variables(endpoint.url), PatientHTTP({}, DrivenClock()))
         assert endpoint.asked[0].headers["authorization"] == f"bearer bearer-{CANARY}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from stepcreds.ci.http import RequestsHTTP
+from stepcreds.ci.http import PatientHTTP
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
 from stepcreds.devstack import provision
@@ -51,7 +51,7 @@ def obtained(stack: Stack, token: Secret) -> Identity | None:
 
 def test_the_token_of_a_job_logs_in(stack: Stack) -> None:
     clock = SystemClock()
-    identity = obtain(settings(stack), stack.issuer.environment(), clock=clock, http=RequestsHTTP({}, clock))
+    identity = obtain(settings(stack), stack.issuer.environment(), clock=clock, http=PatientHTTP({}, clock))
     assert logs_in(stack, identity.token)
 
 

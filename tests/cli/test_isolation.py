@@ -29,7 +29,7 @@ MODULE = (sys.executable, "-m", "stepcreds")
 
 # What stepcreds imports after its first line. Before that come, with a hostile PYTHONPATH, sitecustomize and what Python
 # and pip's script import themselves: see docs/neighbours.md.
-LATER = ("click", "requests", "urllib3", "yaml", "certifi", "tabulate", "json", "ssl", "pickle", "socket", "select")
+LATER = ("click", "urllib3", "yaml", "certifi", "tabulate", "json", "ssl", "http", "pickle", "socket", "select")
 
 CONFIG = """\
 version: 1

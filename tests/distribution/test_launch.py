@@ -64,7 +64,7 @@ def test_every_command_says_the_same_as_when_it_is_installed(launch: tuple[str, 
         assert (there.stdout, there.stderr, there.returncode) == (here.stdout, here.stderr, here.returncode)
 
 
-HOSTILE = ("stepcreds", "requests", "click", "yaml", "certifi", "json", "ssl", "sitecustomize", "usercustomize")
+HOSTILE = ("stepcreds", "http", "click", "yaml", "certifi", "json", "ssl", "sitecustomize", "usercustomize")
 
 
 @pytest.fixture

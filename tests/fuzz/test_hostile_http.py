@@ -10,7 +10,7 @@ import pytest
 from database_servers import liar
 from hostile_vault import client
 
-from stepcreds.ci.http import RequestsHTTP
+from stepcreds.ci.http import PatientHTTP
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
 from stepcreds.doctor.servers import servers
@@ -64,7 +64,7 @@ def test_an_answer_of_vault_that_does_not_end_is_none(name: str) -> None:
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_answer_of_the_ci_that_does_not_end_is_none(name: str) -> None:
     with liar(ENDLESS[name]) as url:
-        answer = RequestsHTTP({}, SystemClock(), deadline=PATIENCE).ask("GET", f"http://127.0.0.1:{url.port}/", {})
+        answer = PatientHTTP({}, SystemClock(), deadline=PATIENCE).ask("GET", f"http://127.0.0.1:{url.port}/", {})
     assert (answer.status, answer.body) == (0, b"")
     assert answer.reason in ("no answer in time", "an answer that does not end", "no connection, or one that broke off")
 
@@ -75,7 +75,7 @@ def test_a_proxy_that_does_not_end_its_answer_is_none() -> None:
         proxy = f"http://127.0.0.1:{url.port}"
         with client(there, PATIENCE, proxies={there: proxy}) as vault, pytest.raises(VaultError):
             vault.status()
-        answer = RequestsHTTP({"HTTPS_PROXY": proxy}, SystemClock(), deadline=PATIENCE).ask("GET", there, {})
+        answer = PatientHTTP({"HTTPS_PROXY": proxy}, SystemClock(), deadline=PATIENCE).ask("GET", there, {})
     assert answer.status == 0
 
 

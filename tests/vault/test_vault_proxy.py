@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +48,65 @@ def test_calls_go_through_the_proxy_in_one_tunnel(secured: tuple[Authority, Fake
         assert proxy.tunnels == [fake.address.removeprefix("https://")]
         assert proxy.authorizations == ["Proxy-Authorization: Basic dXNlcjpjYW5hcnktb2YtdGhlLXByb3h5"]
         assert fake.paths() == ["POST auth/contract/login", "POST auth/token/revoke-self"]
+
+
+class TLSProxy(ConnectProxy):
+    """A proxy that is itself reached by https."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def _join(self, near: socket.socket, port: int) -> None:
+        # One thread for both ways: a TLS connection is not for two.
+        self._spawn(self._relay, near, socket.create_connection(("127.0.0.1", port)))
+
+    def _connected(self, near: socket.socket) -> None:
+        super()._connected(self._context.wrap_socket(near, server_side=True))
+
+    def _relay(self, near: ssl.SSLSocket, far: socket.socket) -> None:
+        with near, far, suppress(OSError):
+            while True:
+                ready, _, _ = select.select([near, far], [], [], 0 if near.pending() else None)
+                for source, sink in ((near, far), (far, near)):
+                    if source in ready or (source is near and near.pending()):
+                        content = source.recv(65536)
+                        if not content:
+                            return
+                        sink.sendall(content)
+
+
+def test_a_proxy_may_speak_tls_itself(secured: tuple[Authority, FakeVault]) -> None:
+    authority, fake = secured
+    with fake, TLSProxy(server_context(authority.pair("proxy"))) as proxy:
+        proxies = {fake.address: f"https://user:{PASSWORD}@127.0.0.1:{proxy.port}"}
+        vault = Vault(settings(fake.address, ca_cert=authority.ca, proxies=proxies), SystemClock())
+        vault.login("full", fake.jwt())
+        vault.revoke_self()
+        vault.close()
+        assert proxy.tunnels == [fake.address.removeprefix("https://")]
+        assert fake.paths() == ["POST auth/contract/login", "POST auth/token/revoke-self"]
+
+
+def test_a_proxy_whose_certificate_is_not_accepted(secured: tuple[Authority, FakeVault], tmp_path: Path) -> None:
+    authority, fake = secured
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other").pair("proxy")
+    with fake, TLSProxy(server_context(other)) as proxy:
+        proxies = {fake.address: f"https://127.0.0.1:{proxy.port}"}
+        vault = Vault(
+            settings(fake.address, ca_cert=authority.ca, proxies=proxies),
+            SystemClock(),
+            patience=20,
+            pause=lambda attempt: 60.0,
+        )
+        with pytest.raises(VaultError) as caught:
+            vault.login("full", fake.jwt())
+        vault.close()
+        assert (proxy.tunnels, fake.connections) == ([], 0)
+    found = f"No answer from Vault at {fake.address}: no TLS with the proxy itself: "
+    assert caught.value.what.startswith(found)
+    assert caught.value.what.endswith(f" through the proxy https://127.0.0.1:{proxy.port}")
 
 
 def test_a_proxy_of_another_address_is_not_used(fake: FakeVault) -> None:

@@ -30,7 +30,7 @@ CONFLICT = 409
 
 
 class Sender(Protocol):
-    """What is used of HTTP; see `http.RequestsHTTP`."""
+    """What is used of HTTP; see `http.PatientHTTP`."""
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer: ...
 

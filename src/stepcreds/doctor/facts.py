@@ -15,7 +15,7 @@ from stepcreds.config.model import Config, DatabaseURL, Profile
 from stepcreds.doctor.mounts import mount_of
 from stepcreds.vault.failure import without_password
 
-PACKAGES = ("click", "requests", "urllib3", "PyYAML", "tabulate", "certifi", "PyMySQL", "id")
+PACKAGES = ("click", "urllib3", "PyYAML", "tabulate", "certifi", "PyMySQL", "id")
 LARGEST = 65_536  # bytes of one file of /proc or /sys
 _STATUS = ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "Threads", "VmRSS", "voluntary_ctxt_switches")
 _CGROUP = ("memory.max", "memory.current", "memory.events", "pids.max", "pids.current", "cpu.max")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
-import urllib3
-
+from stepcreds import __version__
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.duration import in_words
 from stepcreds.config.model import VaultSettings
+from stepcreds.connection import Connection, RequestError
 from stepcreds.doctor.certificate import end_of, soon
 from stepcreds.doctor.link import Link, NotLookedAtError, Remark, remarked
 from stepcreds.errors import VaultError
-from stepcreds.pace import pace
 from stepcreds.printable import one_line
 from stepcreds.vault.client import Vault
 from stepcreds.vault.failure import without_password
 from stepcreds.vault.tls import client_context
+from stepcreds.vault.transport import BODY_LIMIT
 
 PATIENCE = 10.0  # seconds for one call: somebody waits for the answer
 # Seconds between two clocks that are no finding: answers take time, and a Date has whole seconds.
@@ -95,35 +93,27 @@ def _clock_and_certificate(settings: VaultSettings, address: str, clock: Clock) 
 
     On a connection of its own, as a step's client shows neither.
     """
-    context, proxy = client_context(settings) if address.startswith("https://") else None, settings.proxies.get(address)
-    pool = _through(proxy, context) if proxy else urllib3.PoolManager(ssl_context=context)
-    until = clock.monotonic() + PATIENCE / 2
-    pace(pool, lambda: until - clock.monotonic())
     ahead = end = None
-    with pool, suppress(urllib3.exceptions.HTTPError, OSError, ValueError, TypeError):
-        # What is not read yet keeps the connection from going back to its pool, where nobody could look at it.
-        answer = pool.request(
+    with (
+        closing(Connection(clock, lambda: client_context(settings))) as connection,
+        suppress(RequestError, ValueError, TypeError),
+    ):
+        answer = connection.ask(
             "GET",
             f"{address}/v1/sys/seal-status",
-            timeout=PATIENCE / 2,
-            retries=False,
-            redirect=False,
-            preload_content=False,
+            {"User-Agent": f"stepcreds/{__version__}"},
+            None,
+            connect_timeout=PATIENCE / 2,
+            until=clock.monotonic() + PATIENCE / 2,
+            limit=BODY_LIMIT,
+            proxy=settings.proxies.get(address, ""),
         )
         now = clock.now()
-        end = end_of(getattr(getattr(answer, "connection", None), "sock", None))
-        if date := answer.headers.get("Date"):
+        end = end_of(connection.socket)
+        if date := answer.header("Date"):
             # It was cut to a whole second: half of one is what is lost on average.
             ahead = parsedate_to_datetime(date).timestamp() + 0.5 - now
-        answer.close()
     return ahead, end
-
-
-def _through(proxy: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-    """Who logs in at the proxy stands in its URL, and urllib3 does not look there."""
-    parts = urlsplit(proxy)
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-    return urllib3.ProxyManager(proxy, ssl_context=context, proxy_headers=urllib3.make_headers(proxy_basic_auth=login))
 
 
 def clocks(found: Sequence[Seen], claims: Mapping[str, object] | None, clock: Clock) -> Link:

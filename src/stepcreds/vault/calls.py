@@ -130,7 +130,7 @@ def seconds_to_wait(retry_after: str, now: float) -> float:
     """What a Retry-After header asks for: seconds or an HTTP date (RFC 9110, section 10.2.3); 0 if it says neither."""
     if retry_after.strip().isdecimal() and len(retry_after) < 10:
         return float(retry_after)
-    from email.utils import parsedate_to_datetime  # `requests` has loaded it
+    from email.utils import parsedate_to_datetime  # `http.client` has loaded its package
 
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)

@@ -1,0 +1,364 @@
+"""One HTTP/1.1 connection (RFC 9112) that is kept alive, and asked one thing at a time under a deadline.
+
+`http.client` speaks; what it leaves open is done here: a deadline for the whole answer, a limit for its body, tunnels
+through proxies, and a word for each way to fail. It repeats nothing, follows no redirect, decodes nothing, and reads no
+variable of the environment, no netrc and no cookie. A library that does all that and more costs a step a third of its
+start.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    IncompleteRead,
+    InvalidURL,
+    RemoteDisconnected,
+)
+from io import BufferedReader, RawIOBase
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from stepcreds.clock import Clock
+from stepcreds.printable import one_line
+
+_CHUNK = 65_536  # bytes
+_SHORTEST = 0.001  # seconds; 0 would mean something else to a socket
+_PORTS = {"http": 80, "https": 443}
+_NO_TUNNEL = "tunnel connection failed: "
+
+
+class Response(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Any  # an http.client.HTTPMessage
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """All values of the header, as one text; "" where there is none."""
+        return ", ".join(self.headers.get_all(name, []))
+
+
+class RequestError(Exception):
+    """There is no answer. `reason` says why in words that quote nothing that was sent.
+
+    `sent`: the server may have received the request, and done what it asks for.
+    """
+
+    # "unsendable": it does not fit into a request; "too long", "endless": there was an answer, and it was not read on.
+    Kind = Literal["unsendable", "proxy", "tls", "late", "broken", "too long", "endless"]
+
+    def __init__(self, kind: Kind, reason: str, *, sent: bool, tls: ssl.SSLError | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.sent = sent
+        self.tls = tls
+
+
+class _Target(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+    proxy: str
+
+
+class Connection:
+    """A connection to one server at a time, made when it is needed. For one thread at a time.
+
+    `context` gives the TLS context for https: it is asked for when a connection needs it.
+    """
+
+    def __init__(self, clock: Clock, context: Callable[[], ssl.SSLContext]) -> None:
+        self._clock = clock
+        self._context = context
+        self._target: _Target | None = None
+        self._open: _HTTPConnection | None = None
+        self._until = 0.0  # monotonic second
+        self._idle = math.inf  # seconds
+
+    @property
+    def socket(self) -> object:
+        """Of the connection that is open, an `ssl.SSLSocket` for https; None where there is none."""
+        return self._open.sock if self._open is not None else None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        connect_timeout: float,
+        until: float,
+        limit: int,
+        idle: float = math.inf,
+        proxy: str = "",
+    ) -> Response:
+        """The answer to one request, whole, by the monotonic second `until`; a body of `limit` bytes at most.
+
+        `idle` is for how many seconds nothing at all may come. `url` is in ASCII, and quoted. `proxy` is the URL of an
+        HTTP proxy that an https request is to be tunnelled through, with user and password where it wants them (RFC
+        9110, section 9.3.6). Raises `RequestError`, and whatever `context` raises.
+        """
+        self._until, self._idle = until, idle
+        try:
+            parts = urlsplit(url)
+            target = _Target(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), proxy)
+            path = parts._replace(scheme="", netloc="").geturl() or "/"
+            _require_sendable(target, headers)
+        except ValueError:
+            raise _unsendable() from None
+        try:
+            connection = self._open
+            if connection is None or target != self._target or _has_ended(connection.sock):
+                self.close()
+                connection = self._open = self._connected(target, max(_SHORTEST, min(connect_timeout, self._left())))
+                self._target = target
+            return self._exchange(connection, method, path, headers, body, limit)
+        except BaseException:
+            self.close()
+            raise
+
+    def _exchange(
+        self,
+        connection: _HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limit: int,
+    ) -> Response:
+        connection.sock.settimeout(max(_SHORTEST, self._left()))
+        trouble: RequestError | None = None
+        # What is raised may hold the request: it is looked at, and dropped.
+        try:
+            connection.request(method, path, body, headers)
+        except BrokenPipeError:
+            pass  # a server that has answered already, and hung up, has an answer that is worth reading
+        except (ValueError, InvalidURL) as error:
+            trouble = _answerless(error) if isinstance(error, OSError) else _unsendable()
+        except OSError as error:
+            trouble = _answerless(error)
+        if trouble is None:
+            try:
+                response = connection.getresponse()
+            except (OSError, HTTPException, ValueError) as error:
+                trouble = _answerless(error)
+            else:
+                return self._read(response, limit)
+        raise trouble
+
+    def _read(self, response: HTTPResponse, limit: int) -> Response:
+        body = bytearray()
+        trouble: RequestError | None = None
+        try:
+            with response:
+                while chunk := response.read(_CHUNK):
+                    body += chunk
+                    if len(body) > limit:
+                        what = f"{limit // 1024 // 1024} MiB" if limit >= 1024 * 1024 else f"{limit // 1024} KiB"
+                        raise RequestError("too long", f"an answer of more than {what}", sent=True)
+                if response.length:
+                    raise IncompleteRead(b"", response.length)
+                if response.will_close:
+                    self.close()
+        except TimeoutError:
+            trouble = RequestError("endless", "an answer that does not end", sent=True)
+        except (OSError, HTTPException, ValueError) as error:
+            trouble = _answerless(error)
+        if trouble is not None:
+            raise trouble
+        return Response(response.status, response.headers, bytes(body))
+
+    def _connected(self, target: _Target, timeout: float) -> _HTTPConnection:
+        host, port = target.host, target.port
+        context = self._context() if target.scheme == "https" else None
+        trouble: RequestError | None = None
+        sock: Any = None
+        try:
+            sock = self._tunnel(target, timeout) if target.proxy else _dialled(host, port, timeout)
+        except (OSError, HTTPException, ValueError) as error:
+            trouble = _unreached(error, "proxy" if target.proxy else "broken")
+        try:
+            if context is not None and trouble is None:
+                sock = _secured(sock, context, host)
+        except (OSError, ValueError) as error:
+            sock.close()
+            trouble = _unreached(error, "broken")
+        if trouble is not None:
+            raise trouble
+        connection = _HTTPConnection(host, port, sock, self._left)
+        connection.default_port = _PORTS[target.scheme]  # which is left out of the header Host
+        return connection
+
+    def _tunnel(self, target: _Target, timeout: float) -> Any:
+        """A socket that leads to the server through its proxy. Raises `OSError`, `HTTPException`, `ValueError`."""
+        proxy = urlsplit(target.proxy)
+        if proxy.scheme not in _PORTS:
+            raise ValueError("no HTTP proxy")
+        name = proxy.hostname or ""
+        sock: Any = _dialled(name, proxy.port or _PORTS[proxy.scheme], timeout)
+        try:
+            if proxy.scheme == "https":
+                sock = self._context().wrap_socket(sock, server_hostname=name)
+            place = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+            lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+            if proxy.username is not None:
+                pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+                lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
+            sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+            with _answer_of(self._left)(sock, method="CONNECT") as answer:
+                answer.begin()
+                _require_tunnel(answer)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _left(self) -> float:
+        """Seconds to wait for what comes next."""
+        return min(self._idle, self._until - self._clock.monotonic())
+
+
+class _HTTPConnection(HTTPConnection):
+    """One whose socket somebody else makes, and whose answers come in time."""
+
+    auto_open = 0
+
+    def __init__(self, host: str, port: int, sock: Any, left: Callable[[], float]) -> None:
+        super().__init__(host, port)
+        self.sock = sock
+        self.response_class = _answer_of(left)
+
+
+def _answer_of(left: Callable[[], float]) -> type[HTTPResponse]:
+    class Answer(HTTPResponse):
+        def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp = BufferedReader(_Reading(self.fp.detach(), sock, left))
+
+    return Answer
+
+
+class _Reading(RawIOBase):
+    """What a socket gives, `raw`, while there is time left.
+
+    `http.client` gives each read the whole time-out anew, and reads for as long as a server sends "100 Continue", lines
+    of a head, or trailers after a body: a byte now and then would keep its caller for ever.
+    """
+
+    def __init__(self, raw: Any, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._left()
+        if left <= 0:
+            raise TimeoutError("the answer did not end in time")
+        self._sock.settimeout(left)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _require_tunnel(answer: HTTPResponse) -> None:
+    if not 200 <= answer.status < 300:
+        raise OSError(f"{_NO_TUNNEL}{answer.status} {answer.reason.strip()}")
+
+
+def _require_sendable(target: _Target, headers: Mapping[str, str]) -> None:
+    if not (target.host and target.port and target.scheme in _PORTS):
+        raise ValueError("no address")
+    if any(not (text.isascii() and text.isprintable() and text == text.strip()) for text in headers.values()):
+        raise ValueError("a header that a server would read otherwise, or not at all")
+
+
+def _dialled(host: str, port: int, timeout: float) -> socket.socket:
+    sock = socket.create_connection((host, port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two packets
+    return sock
+
+
+def _secured(sock: Any, context: ssl.SSLContext, host: str) -> Any:
+    if isinstance(sock, ssl.SSLSocket):  # a proxy that speaks TLS itself, which is seldom
+        from urllib3.util.ssltransport import SSLTransport
+
+        return SSLTransport(sock, context, host)
+    return context.wrap_socket(sock, server_hostname=host)
+
+
+def _has_ended(sock: Any) -> bool:
+    """Whether the server has closed the idle connection, or said something that nobody asked for."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _unsendable() -> RequestError:
+    return RequestError("unsendable", "a request that cannot be sent", sent=False)
+
+
+def _unreached(error: Exception, kind: RequestError.Kind) -> RequestError:
+    """Nothing was sent: no connection to the server, or to the proxy, or no way through that."""
+    if isinstance(error, ssl.SSLError) and kind == "proxy":
+        said = str(getattr(error, "verify_message", "") or error.reason or "no reason given")
+        return RequestError(kind, f"no TLS with the proxy itself: {one_line(said)}", sent=False)
+    if isinstance(error, ssl.SSLError):
+        return _tls(error, sent=False)
+    if isinstance(error, TimeoutError):
+        return RequestError("late", "no connection in time", sent=False)
+    if isinstance(error, ValueError):
+        return _unsendable()
+    return RequestError(kind, _in_words(error), sent=False)
+
+
+def _answerless(error: Exception) -> RequestError:
+    """It was sent, and then something went wrong."""
+    if isinstance(error, ssl.SSLError):
+        return _tls(error, sent=True)
+    if isinstance(error, TimeoutError):
+        return RequestError("late", "no answer in time", sent=True)
+    return RequestError("broken", _in_words(error), sent=True)
+
+
+def _tls(error: ssl.SSLError, *, sent: bool) -> RequestError:
+    reason = f"the TLS connection broke: {one_line(str(error.reason or 'no reason given'))}"
+    return RequestError("tls", reason, sent=sent, tls=error)
+
+
+def _in_words(error: Exception) -> str:  # noqa: PLR0911 - a list of cases
+    """In the words of the system or the proxy."""
+    if isinstance(error, socket.gaierror):
+        return f"the name cannot be resolved ({one_line(str(error.strerror))})"
+    if isinstance(error, RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, IncompleteRead):
+        return "the connection was closed in the middle of the answer"
+    if isinstance(error, HTTPException):
+        return "the answer is not HTTP"
+    if str(error).startswith(_NO_TUNNEL):
+        return one_line(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror[0].lower() + error.strerror[1:])
+    return "the connection broke"
