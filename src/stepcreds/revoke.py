@@ -99,10 +99,11 @@ def _without_lease(profile: Profile) -> Ending:
 def _tampering(lock: Lock, holding: Holding, vault: Vault) -> Lock:
     """A login refused while the lease still lives means that the step changed its own password."""
     try:
-        alive = vault.lookup_lease(holding.lease_id).alive
+        lease = vault.lookup_lease(holding.lease_id)
     except VaultError:
         return lock
-    if not alive:
+    # A Vault that was away for longer has one that is over, and ends it in a moment.
+    if not lease.alive or lease.ttl <= 0:
         return Lock("refused", lock.time, "the credential had ended before the step did")
     return Lock("tampered", lock.time, "tampering: the step changed its own password while the lease was alive")
 
