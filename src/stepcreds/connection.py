@@ -24,13 +24,15 @@ from http.client import (
 )
 from io import BufferedReader, RawIOBase
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from stepcreds.clock import Clock
+from stepcreds.dial import dial
 from stepcreds.printable import one_line
 
 _CHUNK = 65_536  # bytes
 _SHORTEST = 0.001  # seconds; 0 would mean something else to a socket
+_FRAME = 1 << 20  # bytes that an answer may have besides its body: head, sizes of chunks, trailers
 _PORTS = {"http": 80, "https": 443}
 _NO_TUNNEL = "tunnel connection failed: "
 
@@ -44,7 +46,7 @@ class Response(NamedTuple):
 
     def header(self, name: str) -> str:
         """All values of the header, as one text; "" where there is none."""
-        return ", ".join(self.headers.get_all(name, []))
+        return ", ".join(value.strip() for value in self.headers.get_all(name, []))
 
 
 class RequestError(Exception):
@@ -84,10 +86,11 @@ class Connection:
         self._open: _HTTPConnection | None = None
         self._until = 0.0  # monotonic second
         self._idle = math.inf  # seconds
+        self._bytes_left = 0  # of all that may come for one answer
 
     @property
-    def socket(self) -> object:
-        """Of the connection that is open, an `ssl.SSLSocket` for https; None where there is none."""
+    def peer(self) -> object:
+        """The socket of the connection that is open, an `ssl.SSLSocket` for https; None where there is none."""
         return self._open.sock if self._open is not None else None
 
     def close(self) -> None:
@@ -115,18 +118,16 @@ class Connection:
         9110, section 9.3.6). Raises `RequestError`, and whatever `context` raises.
         """
         self._until, self._idle = until, idle
-        try:
-            parts = urlsplit(url)
-            target = _Target(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), proxy)
-            path = parts._replace(scheme="", netloc="").geturl() or "/"
-            _require_sendable(target, headers)
-        except ValueError:
-            raise _unsendable() from None
+        self._bytes_left = limit + _FRAME
+        asked = _asked(url, headers, proxy)
+        if asked is None:
+            raise _unsendable()
+        target, path = asked
         try:
             connection = self._open
             if connection is None or target != self._target or _has_ended(connection.sock):
                 self.close()
-                connection = self._open = self._connected(target, max(_SHORTEST, min(connect_timeout, self._left())))
+                connection = self._open = self._connected(target, self._clock.monotonic() + connect_timeout)
                 self._target = target
             return self._exchange(connection, method, path, headers, body, limit)
         except BaseException:
@@ -149,10 +150,10 @@ class Connection:
             connection.request(method, path, body, headers)
         except BrokenPipeError:
             pass  # a server that has answered already, and hung up, has an answer that is worth reading
-        except (ValueError, InvalidURL) as error:
-            trouble = _answerless(error) if isinstance(error, OSError) else _unsendable()
-        except OSError as error:
-            trouble = _answerless(error)
+        except (OSError, HTTPException, ValueError) as error:
+            # What does not fit is found before a byte of it is sent; an SSLError is both.
+            fits = isinstance(error, OSError) or not isinstance(error, (ValueError, InvalidURL))
+            trouble = _answerless(error) if fits else _unsendable()
         if trouble is None:
             try:
                 response = connection.getresponse()
@@ -167,6 +168,8 @@ class Connection:
         trouble: RequestError | None = None
         try:
             with response:
+                if response.status < 200:  # `http.client` passes over 100 alone, and what follows is the answer
+                    raise RequestError("broken", "the answer is one that another follows", sent=True)
                 while chunk := response.read(_CHUNK):
                     body += chunk
                     if len(body) > limit:
@@ -184,44 +187,52 @@ class Connection:
             raise trouble
         return Response(response.status, response.headers, bytes(body))
 
-    def _connected(self, target: _Target, timeout: float) -> _HTTPConnection:
-        host, port = target.host, target.port
+    def _connected(self, target: _Target, until: float) -> _HTTPConnection:
+        """Connected by the monotonic second `until`, and shaken hands in as long again."""
         context = self._context() if target.scheme == "https" else None
         trouble: RequestError | None = None
         sock: Any = None
         try:
-            sock = self._tunnel(target, timeout) if target.proxy else _dialled(host, port, timeout)
+            sock = self._tunnel(target, until) if target.proxy else self._dialled(target.host, target.port, until)
         except (OSError, HTTPException, ValueError) as error:
             trouble = _unreached(error, "proxy" if target.proxy else "broken")
         try:
             if context is not None and trouble is None:
-                sock = _secured(sock, context, host)
-        except (OSError, ValueError) as error:
+                sock.settimeout(max(_SHORTEST, min(self._left(), sock.gettimeout() or math.inf)))
+                sock = _secured(sock, context, target.host)
+            connection = _HTTPConnection(target.host, target.port, sock, self._answers)
+        except (OSError, HTTPException, ValueError) as error:
             sock.close()
             trouble = _unreached(error, "broken")
+        except BaseException:
+            sock.close()
+            raise
         if trouble is not None:
             raise trouble
-        connection = _HTTPConnection(host, port, sock, self._left)
         connection.default_port = _PORTS[target.scheme]  # which is left out of the header Host
         return connection
 
-    def _tunnel(self, target: _Target, timeout: float) -> Any:
+    def _dialled(self, host: str, port: int, until: float) -> socket.socket:
+        return dial(host, port, lambda: min(until - self._clock.monotonic(), self._left()))
+
+    def _tunnel(self, target: _Target, until: float) -> Any:
         """A socket that leads to the server through its proxy. Raises `OSError`, `HTTPException`, `ValueError`."""
         proxy = urlsplit(target.proxy)
         if proxy.scheme not in _PORTS:
             raise ValueError("no HTTP proxy")
         name = proxy.hostname or ""
-        sock: Any = _dialled(name, proxy.port or _PORTS[proxy.scheme], timeout)
+        sock: Any = self._dialled(name, proxy.port or _PORTS[proxy.scheme], until)
         try:
             if proxy.scheme == "https":
-                sock = self._context().wrap_socket(sock, server_hostname=name)
+                # Not the server's: its CAs, its client's certificate and its leniency are not the proxy's.
+                sock = context_of_the_system().wrap_socket(sock, server_hostname=name.rstrip("."))
             place = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
             lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
             if proxy.username is not None:
-                pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-                lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
+                pair = unquote_to_bytes(proxy.username) + b":" + unquote_to_bytes(proxy.password or "")
+                lines.append(f"Proxy-Authorization: Basic {b64encode(pair).decode()}")
             sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-            with _answer_of(self._left)(sock, method="CONNECT") as answer:
+            with self._answers(sock, method="CONNECT") as answer:
                 answer.begin()
                 _require_tunnel(answer)
         except BaseException:
@@ -233,53 +244,78 @@ class Connection:
         """Seconds to wait for what comes next."""
         return min(self._idle, self._until - self._clock.monotonic())
 
+    def _allow(self) -> float:
+        """Seconds for the next read. Raises `TimeoutError` where there are none."""
+        if (left := self._left()) <= 0:
+            raise TimeoutError("the answer did not end in time")
+        return left
+
+    def _count(self, read: int) -> None:
+        self._bytes_left -= read
+        if self._bytes_left < 0:
+            raise RequestError("endless", "an answer that does not end", sent=True)
+
+    def _answers(self, sock: Any, *args: Any, **kwargs: Any) -> HTTPResponse:
+        return _Answer(self._allow, self._count, sock, *args, **kwargs)
+
 
 class _HTTPConnection(HTTPConnection):
     """One whose socket somebody else makes, and whose answers come in time."""
 
     auto_open = 0
 
-    def __init__(self, host: str, port: int, sock: Any, left: Callable[[], float]) -> None:
+    def __init__(self, host: str, port: int, sock: Any, answers: Callable[..., HTTPResponse]) -> None:
         super().__init__(host, port)
         self.sock = sock
-        self.response_class = _answer_of(left)
+        self.response_class = answers  # type: ignore[assignment]
 
 
-def _answer_of(left: Callable[[], float]) -> type[HTTPResponse]:
-    class Answer(HTTPResponse):
-        def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            self.fp = BufferedReader(_Reading(self.fp.detach(), sock, left))
-
-    return Answer
+class _Answer(HTTPResponse):
+    def __init__(
+        self, allow: Callable[[], float], count: Callable[[int], None], sock: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = BufferedReader(_Reading(self.fp.detach(), sock, allow, count))
 
 
 class _Reading(RawIOBase):
-    """What a socket gives, `raw`, while there is time left.
+    """What a socket gives, `raw`, while `allow` gives seconds for it and `count` takes it.
 
     `http.client` gives each read the whole time-out anew, and reads for as long as a server sends "100 Continue", lines
-    of a head, or trailers after a body: a byte now and then would keep its caller for ever.
+    of a head, chunks of a negative size, or trailers after a body: a byte now and then would keep its caller for ever,
+    and a flood would take all the memory.
     """
 
-    def __init__(self, raw: Any, sock: socket.socket, left: Callable[[], float]) -> None:
+    def __init__(self, raw: Any, sock: socket.socket, allow: Callable[[], float], count: Callable[[int], None]) -> None:
         self._raw = raw
         self._sock = sock
-        self._left = left
+        self._allow = allow
+        self._count = count
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._left()
-        if left <= 0:
-            raise TimeoutError("the answer did not end in time")
-        self._sock.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)
-        return count
+        self._sock.settimeout(self._allow())
+        read: int | None = self._raw.readinto(buffer)
+        self._count(read or 0)
+        return read
 
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def context_of_the_system() -> ssl.SSLContext:
+    """A TLS context that trusts the system's CAs, where the administrator of a self-hosted server puts a private one.
+
+    Not that of `create_default_context`, which from Python 3.13 on refuses private CAs that other clients on the
+    machine accept.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_default_certs()
+    return context
 
 
 def _require_tunnel(answer: HTTPResponse) -> None:
@@ -287,29 +323,35 @@ def _require_tunnel(answer: HTTPResponse) -> None:
         raise OSError(f"{_NO_TUNNEL}{answer.status} {answer.reason.strip()}")
 
 
-def _require_sendable(target: _Target, headers: Mapping[str, str]) -> None:
-    if not (target.host and target.port and target.scheme in _PORTS):
-        raise ValueError("no address")
-    if any(not (text.isascii() and text.isprintable() and text == text.strip()) for text in headers.values()):
-        raise ValueError("a header that a server would read otherwise, or not at all")
-
-
-def _dialled(host: str, port: int, timeout: float) -> socket.socket:
-    sock = socket.create_connection((host, port), timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two packets
-    return sock
+def _asked(url: str, headers: Mapping[str, str], proxy: str) -> tuple[_Target, str] | None:
+    """Where `url` leads, and what is asked for there; None for what no request can say."""
+    try:
+        parts = urlsplit(url)
+        target = _Target(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), proxy)
+    except ValueError:
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    texts = (path, *headers.values())
+    if not (target.host and target.port) or " " in path:
+        return None
+    if not all(text.isascii() and text.isprintable() for text in texts):
+        return None
+    # A server would read such a header otherwise.
+    return None if any(text != text.strip() for text in headers.values()) else (target, path)
 
 
 def _secured(sock: Any, context: ssl.SSLContext, host: str) -> Any:
     if isinstance(sock, ssl.SSLSocket):  # a proxy that speaks TLS itself, which is seldom
         from urllib3.util.ssltransport import SSLTransport
 
-        return SSLTransport(sock, context, host)
-    return context.wrap_socket(sock, server_hostname=host)
+        return SSLTransport(sock, context, host.rstrip("."))
+    return context.wrap_socket(sock, server_hostname=host.rstrip("."))
 
 
 def _has_ended(sock: Any) -> bool:
     """Whether the server has closed the idle connection, or said something that nobody asked for."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -129,8 +129,8 @@ def test_no_proof_fails_the_job_unless_it_is_to_warn(stack: Stack, job: Job, tmp
     what = "The credential of profile migrate is not proven dead: revoked, not proven\n"
     rest = (
         "Proof: 1 role(s) and 0 session(s) of that name\n",
-        "The lease is database/creds/app-migrate/LEASE; it expires at TIME. End it and prove it, with a Vault token of "
-        "your own:\n",
+        "Vault has no lease of it any more, and will not end it: the database lost its end in a crash, or somebody made it "
+        "anew. Drop the user USER there, and then have that proven:\n",
         "stepcreds revoke --as-operator --lease database/creds/app-migrate/LEASE\n",
     )
     if rule:

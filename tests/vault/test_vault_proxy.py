@@ -76,9 +76,15 @@ class TLSProxy(ConnectProxy):
                         sink.sendall(content)
 
 
-def test_a_proxy_may_speak_tls_itself(secured: tuple[Authority, FakeVault]) -> None:
+def test_a_proxy_may_speak_tls_itself(
+    secured: tuple[Authority, FakeVault], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a certificate of the system's CAs: Vault's own are not for proxies."""
     authority, fake = secured
-    with fake, TLSProxy(server_context(authority.pair("proxy"))) as proxy:
+    (tmp_path / "proxies").mkdir()
+    of_proxies = Authority(tmp_path / "proxies")
+    monkeypatch.setenv("SSL_CERT_FILE", str(of_proxies.ca))
+    with fake, TLSProxy(server_context(of_proxies.pair("proxy"))) as proxy:
         proxies = {fake.address: f"https://user:{PASSWORD}@127.0.0.1:{proxy.port}"}
         vault = Vault(settings(fake.address, ca_cert=authority.ca, proxies=proxies), SystemClock())
         vault.login("full", fake.jwt())

@@ -68,10 +68,10 @@ class PatientHTTP:
         self._jitter = jitter
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        from stepcreds.connection import Connection
+        from stepcreds.connection import Connection, context_of_the_system
 
         until = self._clock.monotonic() + self._deadline
-        connection = Connection(self._clock, _context)
+        connection = Connection(self._clock, context_of_the_system)
         tries = 0
         try:
             while True:
@@ -140,13 +140,13 @@ def _address(url: str) -> Address:
 def _said(error: RequestError, proxied: bool) -> tuple[str, bool]:
     """Why there is no answer, in words, and whether another try may help."""
     via = " through the proxy" if proxied else ""
-    if error.kind == "tls":
+    if error.kind == "tls" and isinstance(error.tls, ssl.SSLCertVerificationError):
         return f"{BAD_CERTIFICATE}{via}", False
     if error.kind == "proxy":
         return "the proxy does not let the request through", True
     if error.kind == "late":
         return f"no answer in time{via}", True
-    if error.kind == "broken":
+    if error.kind in ("broken", "tls"):
         return f"no connection, or one that broke off{via}", True
     if error.kind == "unsendable":
         return f"{_UNSENDABLE}{via}", False
@@ -156,15 +156,3 @@ def _said(error: RequestError, proxied: bool) -> tuple[str, bool]:
 def _wait(value: str) -> float:
     """`Retry-After` in seconds (RFC 9110, section 10.2.3); 0 where it is missing or a date."""
     return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0.0
-
-
-def _context() -> ssl.SSLContext:
-    """One that trusts the system's CAs, where the administrator of a self-hosted CI puts a private one.
-
-    Not that of `create_default_context`, which from Python 3.13 on refuses private CAs that other clients on the
-    machine accept.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_default_certs()
-    return context

@@ -7,6 +7,7 @@ import ssl
 from contextlib import suppress
 
 from stepcreds.clock import Clock
+from stepcreds.dial import dial
 from stepcreds.errors import DatabaseError
 from stepcreds.printable import one_line
 
@@ -136,29 +137,15 @@ def connect_tcp(host: str, port: int, deadline: Deadline) -> socket.socket:
     """
     where = place(host, port)
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        return dial(host, port, deadline.left)
+    except (socket.gaierror, UnicodeError):
         raise UnreachableError(
             f"the name of {where} cannot be resolved",
             fix="Look at the host in `database` of the profile.",
             docs="database",
         ) from None
-    failure: OSError = TimeoutError()
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(_timeout(deadline, where) / (len(addresses) - tried))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            failure = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise _unreachable(where, failure, deadline) from None
+    except OSError as error:
+        raise _unreachable(where, error, deadline) from None
 
 
 def place(host: str, port: int) -> str:

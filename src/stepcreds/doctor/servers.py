@@ -109,7 +109,7 @@ def _clock_and_certificate(settings: VaultSettings, address: str, clock: Clock) 
             proxy=settings.proxies.get(address, ""),
         )
         now = clock.now()
-        end = end_of(connection.socket)
+        end = end_of(connection.peer)
         if date := answer.header("Date"):
             # It was cut to a whole second: half of one is what is lost on average.
             ahead = parsedate_to_datetime(date).timestamp() + 0.5 - now

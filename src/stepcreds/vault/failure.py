@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from stepcreds.config.model import VaultSettings
 from stepcreds.connection import RequestError
 from stepcreds.errors import VaultError
@@ -16,7 +14,10 @@ def no_answer(error: RequestError, address: str, settings: VaultSettings) -> NoA
     """What `error`, which asking `address` raised, comes down to: a sentence, and whether Vault may have acted."""
     proxy = settings.proxies.get(address)
     via = f" through the proxy {without_password(proxy)}" if proxy else ""
-    final = explain_tls(error.tls, address, settings) if error.tls is not None else None
+    # After the handshake, what is not TLS is somebody's on the way. A server that misses a client's certificate may say
+    # so that late (RFC 8446, section 4.4.2.4).
+    is_told = error.tls is not None and (not error.sent or "ALERT" in (error.tls.reason or ""))
+    final = explain_tls(error.tls, address, settings) if error.tls is not None and is_told else None
     if error.kind == "unsendable":
         final = VaultError(
             f"Vault cannot be asked at {address}{via}",
@@ -24,10 +25,10 @@ def no_answer(error: RequestError, address: str, settings: VaultSettings) -> NoA
             fix="Look at vault.address and vault.namespace in stepcreds.yml, and at the proxy variables.",
             docs="vault-unreachable",
         )
-    return NoAnswerError(address, error.reason + via, sent=error.sent and final is None, final=final)
+    return NoAnswerError(address, error.reason + via, sent=error.sent, final=final)
 
 
 def without_password(proxy: str) -> str:
     """The proxy's URL as it may be shown."""
-    parts = urlsplit(proxy)
-    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+    scheme, _, rest = proxy.partition("://")
+    return one_line(f"{scheme}://{rest.rpartition('@')[2]}")
