@@ -20,21 +20,19 @@ from http.client import (
     HTTPResponse,
     IncompleteRead,
     InvalidURL,
-    RemoteDisconnected,
 )
-from io import BufferedReader, RawIOBase
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from stepcreds.bounded_answer import BoundedAnswer
 from stepcreds.clock import Clock
 from stepcreds.dial import dial
-from stepcreds.printable import one_line
+from stepcreds.request_error import NO_TUNNEL, RequestError, answerless, unreached, unsendable
 
 _CHUNK = 65_536  # bytes
 _SHORTEST = 0.001  # seconds; 0 would mean something else to a socket
 _FRAME = 1 << 20  # bytes that an answer may have besides its body: head, sizes of chunks, trailers
 _PORTS = {"http": 80, "https": 443}
-_NO_TUNNEL = "tunnel connection failed: "
 
 
 class Response(NamedTuple):
@@ -47,23 +45,6 @@ class Response(NamedTuple):
     def header(self, name: str) -> str:
         """All values of the header, as one text; "" where there is none."""
         return ", ".join(value.strip() for value in self.headers.get_all(name, []))
-
-
-class RequestError(Exception):
-    """There is no answer. `reason` says why in words that quote nothing that was sent.
-
-    `sent`: the server may have received the request, and done what it asks for.
-    """
-
-    # "unsendable": it does not fit into a request; "too long", "endless": there was an answer, and it was not read on.
-    Kind = Literal["unsendable", "proxy", "tls", "late", "broken", "too long", "endless"]
-
-    def __init__(self, kind: Kind, reason: str, *, sent: bool, tls: ssl.SSLError | None = None) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-        self.sent = sent
-        self.tls = tls
 
 
 class _Target(NamedTuple):
@@ -121,7 +102,7 @@ class Connection:
         self._bytes_left = limit + _FRAME
         asked = _asked(url, headers, proxy)
         if asked is None:
-            raise _unsendable()
+            raise unsendable()
         target, path = asked
         try:
             connection = self._open
@@ -153,12 +134,12 @@ class Connection:
         except (OSError, HTTPException, ValueError) as error:
             # What does not fit is found before a byte of it is sent; an SSLError is both.
             fits = isinstance(error, OSError) or not isinstance(error, (ValueError, InvalidURL))
-            trouble = _answerless(error) if fits else _unsendable()
+            trouble = answerless(error) if fits else unsendable()
         if trouble is None:
             try:
                 response = connection.getresponse()
             except (OSError, HTTPException, ValueError) as error:
-                trouble = _answerless(error)
+                trouble = answerless(error)
             else:
                 return self._read(response, limit)
         raise trouble
@@ -182,7 +163,7 @@ class Connection:
         except TimeoutError:
             trouble = RequestError("endless", "an answer that does not end", sent=True)
         except (OSError, HTTPException, ValueError) as error:
-            trouble = _answerless(error)
+            trouble = answerless(error)
         if trouble is not None:
             raise trouble
         return Response(response.status, response.headers, bytes(body))
@@ -195,7 +176,7 @@ class Connection:
         try:
             sock = self._tunnel(target, until) if target.proxy else self._dialled(target.host, target.port, until)
         except (OSError, HTTPException, ValueError) as error:
-            trouble = _unreached(error, "proxy" if target.proxy else "broken")
+            trouble = unreached(error, "proxy" if target.proxy else "broken")
         try:
             if context is not None and trouble is None:
                 sock.settimeout(max(_SHORTEST, min(self._left(), sock.gettimeout() or math.inf)))
@@ -203,7 +184,7 @@ class Connection:
             connection = _HTTPConnection(target.host, target.port, sock, self._answers)
         except (OSError, HTTPException, ValueError) as error:
             sock.close()
-            trouble = _unreached(error, "broken")
+            trouble = unreached(error, "broken")
         except BaseException:
             sock.close()
             raise
@@ -256,7 +237,7 @@ class Connection:
             raise RequestError("endless", "an answer that does not end", sent=True)
 
     def _answers(self, sock: Any, *args: Any, **kwargs: Any) -> HTTPResponse:
-        return _Answer(self._allow, self._count, sock, *args, **kwargs)
+        return BoundedAnswer(self._allow, self._count, sock, *args, **kwargs)
 
 
 class _HTTPConnection(HTTPConnection):
@@ -268,42 +249,6 @@ class _HTTPConnection(HTTPConnection):
         super().__init__(host, port)
         self.sock = sock
         self.response_class = answers  # type: ignore[assignment]
-
-
-class _Answer(HTTPResponse):
-    def __init__(
-        self, allow: Callable[[], float], count: Callable[[int], None], sock: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = BufferedReader(_Reading(self.fp.detach(), sock, allow, count))
-
-
-class _Reading(RawIOBase):
-    """What a socket gives, `raw`, while `allow` gives seconds for it and `count` takes it.
-
-    `http.client` gives each read the whole time-out anew, and reads for as long as a server sends "100 Continue", lines
-    of a head, chunks of a negative size, or trailers after a body: a byte now and then would keep its caller for ever,
-    and a flood would take all the memory.
-    """
-
-    def __init__(self, raw: Any, sock: socket.socket, allow: Callable[[], float], count: Callable[[int], None]) -> None:
-        self._raw = raw
-        self._sock = sock
-        self._allow = allow
-        self._count = count
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._allow())
-        read: int | None = self._raw.readinto(buffer)
-        self._count(read or 0)
-        return read
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
 
 
 def context_of_the_system() -> ssl.SSLContext:
@@ -320,7 +265,7 @@ def context_of_the_system() -> ssl.SSLContext:
 
 def _require_tunnel(answer: HTTPResponse) -> None:
     if not 200 <= answer.status < 300:
-        raise OSError(f"{_NO_TUNNEL}{answer.status} {answer.reason.strip()}")
+        raise OSError(f"{NO_TUNNEL}{answer.status} {answer.reason.strip()}")
 
 
 def _asked(url: str, headers: Mapping[str, str], proxy: str) -> tuple[_Target, str] | None:
@@ -355,52 +300,3 @@ def _has_ended(sock: Any) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _unsendable() -> RequestError:
-    return RequestError("unsendable", "a request that cannot be sent", sent=False)
-
-
-def _unreached(error: Exception, kind: RequestError.Kind) -> RequestError:
-    """Nothing was sent: no connection to the server, or to the proxy, or no way through that."""
-    if isinstance(error, ssl.SSLError) and kind == "proxy":
-        said = str(getattr(error, "verify_message", "") or error.reason or "no reason given")
-        return RequestError(kind, f"no TLS with the proxy itself: {one_line(said)}", sent=False)
-    if isinstance(error, ssl.SSLError):
-        return _tls(error, sent=False)
-    if isinstance(error, TimeoutError):
-        return RequestError("late", "no connection in time", sent=False)
-    if isinstance(error, ValueError):
-        return _unsendable()
-    return RequestError(kind, _in_words(error), sent=False)
-
-
-def _answerless(error: Exception) -> RequestError:
-    """It was sent, and then something went wrong."""
-    if isinstance(error, ssl.SSLError):
-        return _tls(error, sent=True)
-    if isinstance(error, TimeoutError):
-        return RequestError("late", "no answer in time", sent=True)
-    return RequestError("broken", _in_words(error), sent=True)
-
-
-def _tls(error: ssl.SSLError, *, sent: bool) -> RequestError:
-    reason = f"the TLS connection broke: {one_line(str(error.reason or 'no reason given'))}"
-    return RequestError("tls", reason, sent=sent, tls=error)
-
-
-def _in_words(error: Exception) -> str:  # noqa: PLR0911 - a list of cases
-    """In the words of the system or the proxy."""
-    if isinstance(error, socket.gaierror):
-        return f"the name cannot be resolved ({one_line(str(error.strerror))})"
-    if isinstance(error, RemoteDisconnected):
-        return "the connection was closed without an answer"
-    if isinstance(error, IncompleteRead):
-        return "the connection was closed in the middle of the answer"
-    if isinstance(error, HTTPException):
-        return "the answer is not HTTP"
-    if str(error).startswith(_NO_TUNNEL):
-        return one_line(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        return one_line(error.strerror[0].lower() + error.strerror[1:])
-    return "the connection broke"

@@ -16,7 +16,8 @@ from servers import settings
 
 from certificates_for_vault import Authority, server_context
 from stepcreds.clock import SystemClock
-from stepcreds.connection import Connection, RequestError, Response
+from stepcreds.connection import Connection, Response
+from stepcreds.request_error import RequestError
 from stepcreds.vault.failure import no_answer
 
 LIMIT = 1 << 20  # bytes

@@ -13,7 +13,8 @@ from stepcreds.config.address import Address
 from stepcreds.config.proxies import ProxyError, usual_proxy
 
 if TYPE_CHECKING:
-    from stepcreds.connection import Connection, RequestError
+    from stepcreds.connection import Connection
+from stepcreds.request_error import RequestError
 
 BODY_LIMIT = 256 * 1024  # bytes
 DEADLINE = 30.0  # seconds for all tries together
@@ -96,7 +97,7 @@ class PatientHTTP:
         until: float,
     ) -> tuple[Answer, bool, float]:
         """The answer, whether another try may help, and how many seconds the endpoint asks to wait before it."""
-        from stepcreds.connection import RequestError
+        from stepcreds.request_error import RequestError
 
         try:
             proxy = usual_proxy(_address(url), self._environment) or ""

@@ -11,11 +11,12 @@ from stepcreds import __version__
 from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.duration import in_words
 from stepcreds.config.model import VaultSettings
-from stepcreds.connection import Connection, RequestError
+from stepcreds.connection import Connection
 from stepcreds.doctor.certificate import end_of, soon
 from stepcreds.doctor.link import Link, NotLookedAtError, Remark, remarked
 from stepcreds.errors import VaultError
 from stepcreds.printable import one_line
+from stepcreds.request_error import RequestError
 from stepcreds.vault.client import Vault
 from stepcreds.vault.failure import without_password
 from stepcreds.vault.tls import client_context

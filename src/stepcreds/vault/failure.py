@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stepcreds.config.model import VaultSettings
-from stepcreds.connection import RequestError
 from stepcreds.errors import VaultError
 from stepcreds.printable import one_line
+from stepcreds.request_error import RequestError
 from stepcreds.vault.answer import NoAnswerError
 from stepcreds.vault.tls import explain_tls
 

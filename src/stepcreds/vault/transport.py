@@ -11,7 +11,8 @@ from urllib.parse import quote
 from stepcreds import __version__, foreign_json
 from stepcreds.clock import Clock
 from stepcreds.config.model import VaultSettings
-from stepcreds.connection import Connection, RequestError, Response
+from stepcreds.connection import Connection, Response
+from stepcreds.request_error import RequestError
 from stepcreds.secret import Secret
 from stepcreds.vault.answer import Answer
 from stepcreds.vault.failure import no_answer
