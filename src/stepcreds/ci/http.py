@@ -14,7 +14,7 @@ from stepcreds.config.proxies import ProxyError, usual_proxy
 
 if TYPE_CHECKING:
     from stepcreds.connection import Connection
-from stepcreds.request_error import RequestError
+    from stepcreds.request_error import RequestError
 
 BODY_LIMIT = 256 * 1024  # bytes
 DEADLINE = 30.0  # seconds for all tries together
