@@ -35,13 +35,18 @@ _PLACEHOLDER = 'BUILD = ""\n'
 def contents() -> dict[str, bytes]:
     """The members by name; `__main__.py` is action/launch.py, with the digest of all others."""
     found = [*(REPOSITORY / "src/stepcreds").rglob("*"), *(REPOSITORY / "vendor").rglob("*")]
-    paths = [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+    paths = [path for path in found if path.is_file() and not any(map(_is_a_tools, path.relative_to(REPOSITORY).parts))]
     files = {path.relative_to(REPOSITORY).as_posix(): path.read_bytes() for path in [*paths, REPOSITORY / "LICENSE"]}
     launcher = (REPOSITORY / "action/launch.py").read_text(encoding="utf-8")
     before, after = launcher.split(_PLACEHOLDER)
     digest = hashlib.sha256(repr(sorted({**files, "__main__.py": launcher}.items())).encode()).hexdigest()
     files["__main__.py"] = f'{before}BUILD = "{digest}"\n{after}'.encode()
     return files
+
+
+def _is_a_tools(name: str) -> bool:
+    """Whether a tool keeps something there: Python's bytecode, a linter's cache."""
+    return name == "__pycache__" or name.startswith(".")
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
