@@ -81,6 +81,7 @@ def of_kills(tally: Tally, drawn: int, minutes: float, bound: float) -> dict[str
         "effective TTL (s)": bound,
         "most users at once": tally.most_users,
         "handed out by a step that failed": tally.exceptions,
+        "users that OpenBao forgot": tally.forgotten,
         "outcomes": [[*row, count] for row, count in sorted(tally.rows.items())],
     }
 

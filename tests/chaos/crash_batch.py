@@ -93,6 +93,7 @@ class Batches:
         self.concurrency = concurrency
         self.audit = AuditLog(stack)
         self.tokens = stack.accessors()  # not of any kill
+        self.forgotten: set[str] = set()  # users that OpenBao has no lease of
         self.count = 0
         self.stops = stops or threading.Event()
 
@@ -149,9 +150,12 @@ class Batches:
         finally:
             killed.watch.stop()
         before_check(killed.killer)
+        forgotten = self.forget(left)
         steps = self.audit.of({life.kill.name for life in killed.lives})
         watch = killed.watch
-        checked = check(self.stack, Seen(killed.lives, killed.killer.ledger, steps, watch.last, watch.most_users, left))
+        checked = check(
+            self.stack, Seen(killed.lives, killed.killer.ledger, steps, watch.last, watch.most_users, left, forgotten)
+        )
         if not checked.violations:
             shutil.rmtree(killed.killer.batch)
         return checked
@@ -170,9 +174,19 @@ class Batches:
             left = {what: which & now[what] for what, which in left.items()}
         return left
 
+    def forget(self, left: dict[str, set[str]]) -> set[str]:
+        """Takes out of `left` the users that OpenBao does not know: a client that is killed while it issues makes it give
+        up between the user and the lease (docs/reliability.md). They cannot log in, and are looked for no longer."""
+        if left["lease"]:
+            return set()
+        found = (left["user"] & self.stack.expired_users()) - left["session"]
+        left["user"] -= found
+        self.forgotten |= found
+        return found
+
     def alive(self) -> dict[str, set[str]]:
         return {
-            "user": self.stack.alive_users(),
+            "user": self.stack.alive_users() - self.forgotten,
             "session": self.stack.alive_sessions(),
             "lease": set(self.stack.alive_leases()),
             "token": self.stack.accessors() - self.tokens,

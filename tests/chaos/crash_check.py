@@ -31,6 +31,7 @@ class Seen(NamedTuple):
     users: dict[str, float]  # each that was there -> when it was last seen, in epoch seconds
     most_users: int
     alive: dict[str, set[str]]  # what lives after all, by what it is
+    forgotten: set[str]  # users without a lease that nobody can log in as
 
 
 def check(stack: CrashStack, seen: Seen) -> Checked:
@@ -64,7 +65,15 @@ class _Check:
         self.check_ledgers()
         fates = [self.fate(life) for life in self.lives if life.hit]
         missed = len(self.lives) - len(fates)
-        return Checked(fates, missed, self.found, self.exceptions, self.longest(), self.seen.most_users)
+        return Checked(
+            fates,
+            missed,
+            self.found,
+            self.exceptions,
+            self.longest(),
+            self.seen.most_users,
+            sorted(self.seen.forgotten),
+        )
 
     def wrong(self, life: Life, what: str) -> None:
         ledger = "\n".join(file.read_text() for file in self.files if file.parent == life.ledger)

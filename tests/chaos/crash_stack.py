@@ -132,6 +132,10 @@ class CrashStack(Stack):
     def alive_users(self) -> set[str]:
         return {user for user in self.issued_roles() if f"-app-{LASTING}-" not in user}
 
+    def expired_users(self) -> set[str]:
+        """Those that nobody can log in as any more."""
+        return {str(row[0]) for row in self.sql("SELECT rolname FROM pg_roles WHERE rolvaliduntil < now()")}
+
     def alive_sessions(self) -> set[str]:
         """The users that have one."""
         rows = self.sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'v-%'")

@@ -18,6 +18,7 @@ class Checked(NamedTuple):
     exceptions: list[str]  # handed out in the moment in which the step failed: left to the job's end, and to its TTL
     longest: float  # seconds that a user lived after OpenBao was last asked about it
     most_users: int
+    forgotten: list[str]  # users that OpenBao made and has no lease of, because its client was killed in that moment
 
 
 class Tally:
@@ -28,6 +29,7 @@ class Tally:
         self.longest = 0.0
         self.violations: list[str] = []
         self.exceptions: list[str] = []
+        self.forgotten: list[str] = []
 
     def add(self, checked: Checked) -> None:
         for fate in checked.fates:
@@ -41,6 +43,7 @@ class Tally:
         self.most_users = max(self.most_users, checked.most_users)
         self.violations += checked.violations
         self.exceptions += checked.exceptions
+        self.forgotten += checked.forgotten
 
     def tell(self, row: Callable[[str, str, str, float | None], None]) -> None:
         """A line for each fault and stage: how many kills ended in which way, and the longest life after one."""

@@ -97,6 +97,21 @@ def test_the_check_finds_a_ledger_that_is_gone(batches: Batches) -> None:
 
 
 @pytest.mark.chaos
+def test_the_check_tells_a_user_that_nobody_can_be_from_one_that_lives(batches: Batches) -> None:
+    """The first is what OpenBao leaves when its client is killed between user and lease."""
+    over, alive = "v-of-nobody-app-verify-over", "v-of-nobody-app-verify-alive"
+    batches.stack.sql(f"CREATE ROLE \"{over}\" LOGIN VALID UNTIL '2026-01-01'")
+    batches.stack.sql(f'CREATE ROLE "{alive}" LOGIN')
+    try:
+        checked = batches.run([Kill("c2", "true", "worker", point(*PLACES[0]), 0.0, recover=False)])
+    finally:
+        batches.stack.sql(f'DROP ROLE "{over}", "{alive}"')
+    assert checked.forgotten == [over]
+    (violation,) = checked.violations
+    assert violation.endswith(f", a user lives: {alive}")
+
+
+@pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_three_hundred_kills(batches: Batches, row: Tell) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
@@ -111,5 +126,5 @@ def test_three_hundred_kills(batches: Batches, row: Tell) -> None:
     # The front alone, in outputs mode, between the worker's last word and its own end: a moment of a whole life.
     assert len(tally.exceptions) <= MOST_EXCEPTIONS, (tally.exceptions, again)
     tally.tell(row)
-    told = f"{tally.missed} came too late, {len(tally.exceptions)} handed out by a step that failed; seed {seed}"
+    told = f"{tally.missed} came too late, {len(tally.exceptions)} handed out by a step that failed, {len(tally.forgotten)} forgotten by OpenBao; seed {seed}"
     row("step: SIGKILL, all of these", "any", f"{tally.kills} kills; {told}", max(tally.seconds.values()))
