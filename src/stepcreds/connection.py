@@ -177,8 +177,10 @@ class Connection:
             sock = self._tunnel(target, until) if target.proxy else self._dialled(target.host, target.port, until)
         except (OSError, HTTPException, ValueError) as error:
             trouble = unreached(error, "proxy" if target.proxy else "broken")
+        if trouble is not None:
+            raise trouble
         try:
-            if context is not None and trouble is None:
+            if context is not None:
                 sock.settimeout(max(_SHORTEST, min(self._left(), sock.gettimeout() or math.inf)))
                 sock = _secured(sock, context, target.host)
             connection = _HTTPConnection(target.host, target.port, sock, self._answers)
