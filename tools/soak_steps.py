@@ -15,7 +15,8 @@ from crash_stack import LASTING, CrashStack
 from crash_step import Started, run_step
 
 from stepcreds.ledger.reading import read_chain
-from stepcreds.ledger.verify import verify
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 SHARED = 500  # steps with one ledger: a job has no thousands
 
@@ -74,7 +75,7 @@ class Steps:
     def check(self, folder: Path) -> None:
         """Every end on record is proven, and the ledger verifies."""
         files = sorted((folder / ".stepcreds").glob("*.jsonl"))
-        for result in verify(files):
+        for result in verify(local(files)):
             self.violations += [f"{result.file}:{each.line}: {each.code}" for each in result.findings]
         unproven = [view for file in files for view in read_chain(file).credentials if not view.proven]
         self.violations += [f"{view.file}: {view.credential_uid}: {view.verdict}" for view in unproven]

@@ -14,8 +14,9 @@ from crash_stack import LONGEST, CrashStack
 from crash_tally import Checked
 
 from stepcreds.ledger.reading import read_chain
-from stepcreds.ledger.verify import verify
 from stepcreds.ledger.view import CredentialView, text_of
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 SLACK = 20.0  # seconds that a machine that is too busy may take to notice that something has expired
 BOUND = f"one effective TTL ({LONGEST} s), and {SLACK:.0f} s for a busy machine to notice"
@@ -136,7 +137,7 @@ class _Check:
 
     def check_ledgers(self) -> None:
         recovered = {life.ledger for life in self.lives if life.recovery and life.recovery.returncode == 0}
-        for result in verify(self.files):
+        for result in verify(local(self.files)):
             for finding in result.findings:
                 if finding.certainty == "tampered" or finding.code not in HONEST:
                     self.found.append(f"{result.file}:{finding.line}: {finding.code}: {finding.meaning}")

@@ -11,7 +11,8 @@ from crash_step import PATIENCE, Started
 
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger.reading import read_chain
-from stepcreds.ledger.verify import verify
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 CREDS = "database/creds/app-verify"
 # Hundreds of starting Pythons leave the servers little of a small machine: their answers take longer than the 30 s after
@@ -85,4 +86,4 @@ def _on_record(ledger: Path, steps: int) -> list[str]:
     wrong = [f"{view.credential_uid} ended {view.verdict}" for view in views if not view.proven]
     if len(views) != steps:
         wrong.append(f"{len(views)} credentials on record, not {steps}")
-    return wrong + [f"line {each.line}: {each.code}" for result in verify([file]) for each in result.findings]
+    return wrong + [f"line {each.line}: {each.code}" for result in verify(local([file])) for each in result.findings]

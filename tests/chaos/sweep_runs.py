@@ -17,7 +17,8 @@ from step_runs import Running, of_kind, reconfigure, said, until, verdicts
 
 from faulty_vault import FaultyVault, Rule
 from stepcreds.devstack.stack import Stack
-from stepcreds.ledger.verify import verify
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 _REPOSITORY = Path(__file__).parents[2]
 TTL = 120  # seconds; of both profiles
@@ -139,7 +140,7 @@ class Sweep:
         files = sorted((self.folder / ".stepcreds").glob("*.jsonl"))  # in this process: hundreds of rows come here
         findings = [
             f"{each.layer}/{each.code} ({each.certainty})"
-            for file in verify(files)
+            for file in verify(local(files))
             for each in file.findings
             if each.line
         ]

@@ -420,7 +420,7 @@ profiles:
                 "2:10",
                 "ledger.key",
                 "must be the path of a Transit key: <mount>/keys/<name>",
-                "For example: key: transit/keys/stepcreds-ledger",
+                "For example: key: transit/keys/stepcreds-ledger-{repository_id}",
             ),
         ),
     ],

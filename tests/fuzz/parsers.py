@@ -42,9 +42,10 @@ from stepcreds.identity import obtain
 from stepcreds.ledger.canonical import CanonicalError, canonical, fitted, parse
 from stepcreds.ledger.chain import check
 from stepcreds.ledger.reading import read_chain
-from stepcreds.ledger.verify import verify
 from stepcreds.printable import json_text, one_line, printable
 from stepcreds.redact import SHORTEST_VALUE, Redactor
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
 from stepcreds.vault import refusals, values
@@ -198,7 +199,7 @@ def ledger(data: bytes) -> None:
     assert not _UNSEEN.search(printed)
     assert not _COMMAND.search(printed)
     assert not _COMMAND.search(json_text([credential_json(each) for each in chain.credentials]))
-    (verified,) = verify([path])
+    (verified,) = verify(local([path]))
     for finding in verified.findings:
         assert not _UNSEEN.search(finding_line(finding))
 

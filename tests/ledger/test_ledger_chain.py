@@ -31,8 +31,9 @@ from stepcreds.ledger.canonical import fitted
 from stepcreds.ledger.chain import Certainty, Chain, Finding, Layer, check
 from stepcreds.ledger.link import MAX_LINE, ZERO, line_hash
 from stepcreds.ledger.reading import stored_lines
-from stepcreds.ledger.verify import MAX_FINDINGS, verify
 from stepcreds.model import Ending, Revocation
+from stepcreds.review.sources import local
+from stepcreds.review.verification import MAX_FINDINGS, verify
 
 Record = dict[str, Any]
 
@@ -391,7 +392,7 @@ def test_two_files_of_one_chain(tmp_path: Path) -> None:
     copy.write_bytes(data)
     older.write_bytes(b"".join(data.splitlines(keepends=True)[:7]))
     fork.write_bytes(relinked([*records(path)[:10], edited(records(path)[10], time="2026-11-22T09:00:00.000Z")]))
-    first, *others = verify([path, copy, older, fork])
+    first, *others = verify(local([path, copy, older, fork]))
     assert first.findings == ()
     same, changed = (
         f"the same chain as in {path}: a copy",
@@ -407,7 +408,7 @@ def test_two_files_of_one_chain(tmp_path: Path) -> None:
 def test_a_file_of_garbage_is_not_listed_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"garbage\n" * 10_000)
-    (result,) = verify([path])
+    (result,) = verify(local([path]))
     assert len(result.findings) == MAX_FINDINGS + 1
     last = f"{MAX_FINDINGS} findings; the rest of the file was not checked"
     assert result.findings[-1] == Finding("file", str(path), 0, "more", last, "unknown")

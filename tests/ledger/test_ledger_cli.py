@@ -302,6 +302,7 @@ def test_verify_as_json(folder: Path) -> None:
         "chain_uid": entries[0]["chain_uid"],
         "entries": 3,
         "closed": False,
+        "signing": {"state": "unsigned", "entries": 0, "checkpoints": 0},
         "findings": [
             {
                 "layer": "order",
@@ -322,7 +323,7 @@ def test_there_is_nothing_to_verify(tmp_path: Path) -> None:
         "",
         "stepcreds: error: There is no ledger to verify\n"
         "  cause: No step has written one yet, or it was removed.\n"
-        "  fix: Name the files or folders: stepcreds ledger verify PATHS\n"
+        "  fix: Name the files or folders: stepcreds ledger verify PLACES\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n",
     )
     assert ledger(tmp_path, "verify", "ledger") == expected
@@ -334,7 +335,12 @@ def test_there_is_nothing_to_verify(tmp_path: Path) -> None:
 def test_wrong_usage_and_wrong_configuration(name: str, tmp_path: Path) -> None:
     code, out, err = ledger(tmp_path, name, "nowhere")
     assert (code, out) == (2, "")
-    assert err.endswith("Error: Invalid value for '[PATHS]...': Path 'nowhere' does not exist.\n")
+    assert err == (
+        "stepcreds: error: There is no ledger at nowhere\n"
+        "  cause: No step has written one yet, or it was removed.\n"
+        "  fix: Name files, folders, patterns in quotes, or the URL of an object store.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
+    )
     code, out, err = ledger(tmp_path, name)
     assert (code, out) == (2, "")
     assert err.startswith("stepcreds: error: 1 problem in the configuration\n")
@@ -344,7 +350,7 @@ def test_help_says_what_the_commands_are_for(tmp_path: Path) -> None:
     for name in ("show", "verify"):
         code, out, err = ledger(tmp_path, name, "--help")
         assert (code, err) == (0, "")
-        assert out.startswith(f"Usage: stepcreds ledger {name} [OPTIONS] [PATHS]...\n")
+        assert out.startswith(f"Usage: stepcreds ledger {name} [OPTIONS] [PLACES]...\n")
         assert f"\n  Examples:\n    stepcreds ledger {name}\n" in out
 
 

@@ -15,8 +15,9 @@ from stepcreds.ledger.fields import KINDS, misfit
 from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.record import Event
-from stepcreds.ledger.verify import verify
 from stepcreds.measurement import Finding, Measured, Measurement, NotMeasured
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 WRITES = Finding(
     "PG.TABLE.WRITE",
@@ -89,7 +90,7 @@ def test_the_end_says_what_it_could_do(tmp_path: Path) -> None:
     for event in (requested(), issued(), closed(MEASURED)):
         journal.append(event)
     assert records(journal.path)[-1]["privileges"] == PRIVILEGES
-    (checked,) = verify([journal.path])
+    (checked,) = verify(local([journal.path]))
     assert checked.findings == ()
     (view,) = read_chain(journal.path).credentials
     assert (view.level, view.excess) == ("write", ("PG.TABLE.WRITE app",))
@@ -106,7 +107,7 @@ def test_who_ends_what_was_handed_out_repeats_what_is_on_record(tmp_path: Path) 
     assert view.privileges == PRIVILEGES
     journal.append(closed(UNKNOWN, on_record=view.privileges))
     assert records(journal.path)[-1]["privileges"] == PRIVILEGES
-    assert [each.findings for each in verify([journal.path])] == [()]
+    assert [each.findings for each in verify(local([journal.path]))] == [()]
     again = measurement_of(view.privileges)
     assert again is not None
     assert (again.level, again.server, again.seconds, again.digest) == ("write", "PostgreSQL 16.14", 0.024, "ab" * 32)

@@ -32,8 +32,9 @@ from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import credential
 from stepcreds.ledger.reading import read_chain, read_chains, unclosed, with_lease
-from stepcreds.ledger.verify import verify
 from stepcreds.model import Job, Revocation
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 
 
 def test_a_whole_life_is_one_credential(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_holes_of_exabytes_hide_nothing_and_keep_nobody(tmp_path: Path) -> None:
     os.truncate(path, 2**43)
     (view,) = read_chain(path).credentials
     assert (view.lease_id, view.proven) == (LEASE.lease_id, True)
-    (found,) = verify([path])
+    (found,) = verify(local([path]))
     assert [(finding.layer, finding.code) for finding in found.findings] == [("line", "too-long")]
 
 
@@ -243,7 +244,7 @@ def test_one_bad_file_does_not_hide_the_rest(tmp_path: Path) -> None:
         f"The ledger cannot use {tmp_path}/fifo.jsonl: it is not a regular file",
         f"The ledger cannot use {tmp_path}/folder.jsonl: it is not a regular file",
     ]
-    assert [result.findings[0].meaning for result in verify(sorted(tmp_path.glob("f*.jsonl")))] == [
+    assert [result.findings[0].meaning for result in verify(local(sorted(tmp_path.glob("f*.jsonl"))))] == [
         f"The ledger cannot use {tmp_path}/fifo.jsonl: it is not a regular file",
         f"The ledger cannot use {tmp_path}/folder.jsonl: it is not a regular file",
     ]

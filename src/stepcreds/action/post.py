@@ -22,11 +22,12 @@ from stepcreds.errors import ConfigError, LedgerError, StepcredsError
 from stepcreds.ledger.journal import Journal
 from stepcreds.ledger.reading import chains_of, unclosed
 from stepcreds.ledger.record import new_uid
-from stepcreds.ledger.verify import verify
 from stepcreds.model import Job
 from stepcreds.recovery.ending import NOTHING_DONE
 from stepcreds.recovery.handed_out import forget
 from stepcreds.recovery.leftover import find
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 from stepcreds.session import words
 from stepcreds.session.step import Surroundings, Voice
 from stepcreds.shipping import ship
@@ -117,7 +118,9 @@ def _gone(saved: Saved, clock: Clock) -> list[StepcredsError]:
 
 def _altered(chains: tuple[Path, ...]) -> list[StepcredsError]:
     """The failure of a job with a chain in which somebody wrote what stepcreds does not write."""
-    found = [finding for result in verify(chains) for finding in result.findings if finding.certainty == "tampered"]
+    found = [
+        finding for result in verify(local(chains)) for finding in result.findings if finding.certainty == "tampered"
+    ]
     if not found:
         return []
     lines = [f"{Path(f.file).name}:{f.line}: {f.layer}/{f.code}: {f.meaning}" for f in found[:5]]

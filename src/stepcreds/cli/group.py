@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
 from stepcreds import __version__
+from stepcreds.cli.lazy_group import LazyGroup
 from stepcreds.cli.usage import invoke
 from stepcreds.exit_codes import INTERRUPTED, USAGE
 
@@ -21,21 +20,12 @@ Examples:
 COMMANDS = ("exec", "revoke", "setup", "scope", "doctor", "config", "ledger", "init", "demo")
 
 
-class Commands(click.Group):
-    """The commands by name, each in a module of its own that is imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"stepcreds.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - our own module's contract
-        return command
-
-
-@click.command(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup,
+    modules={name: f"stepcreds.cli.{name}" for name in COMMANDS},
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="stepcreds", message="%(prog)s %(version)s")
 def commands() -> None:
     """One CI step, one credential, no wider than the step's job, proven dead before the next step starts."""

@@ -10,8 +10,8 @@ from tabulate import tabulate
 from stepcreds.clock import rfc3339
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.reading import CredentialView
-from stepcreds.ledger.verify import Verified
 from stepcreds.printable import one_line
+from stepcreds.review.verification import Verified
 
 HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "DB USER")
 CELL = 80  # characters of a foreign text in a cell

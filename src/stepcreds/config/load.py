@@ -81,6 +81,7 @@ def _ledger(given: Mapping[str, Value], environment: Mapping[str, str], base_fol
         key=None if key is None else str(key),
         push=None if push is None else _place(str(push), base_folder),
         on_push_failure="fail" if given.get("on_push_failure") == "fail" else "warn",
+        on_sign_failure="fail" if given.get("on_sign_failure") == "fail" else "warn",
     )
 
 

@@ -81,9 +81,10 @@ class LedgerSettings(NamedTuple):
     """Where the record of every step is kept."""
 
     path: Path  # a folder
-    key: str | None  # transit key that signs checkpoints
+    key: str | None  # Transit key that signs checkpoints, "<mount>/keys/<name>"; may hold "{repository_id}"
     push: Path | Literal["artifact"] | None = None  # where a closed chain is copied: a folder, an artifact of the run
     on_push_failure: Literal["fail", "warn"] = "warn"
+    on_sign_failure: Literal["fail", "warn"] = "warn"
 
 
 class Config(NamedTuple):

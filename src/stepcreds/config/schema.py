@@ -106,11 +106,21 @@ _LEDGER = (
     Key(
         "key",
         "text",
-        "The Transit key that signs checkpoints. This version signs none.",
-        default="none: checkpoints are not signed",
-        example="transit/keys/stepcreds-ledger",
-        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/[A-Za-z0-9_.-]+$",
+        "The Transit key that signs the ledger's checkpoints. `{repository_id}` in its name stands for the id of the "
+        "repository, so that each has a key of its own.",
+        default="none: the ledger is not signed",
+        example="transit/keys/stepcreds-ledger-{repository_id}",
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/([A-Za-z0-9_.-]|\{repository_id\})+$",
         rule="must be the path of a Transit key: <mount>/keys/<name>",
+    ),
+    Key(
+        "on_sign_failure",
+        "choice",
+        "Whether a step fails whose ledger Vault does not sign: before the command, so that it does not run; after it, "
+        "with the code for what is not on record.",
+        needs=("key",),
+        default="`warn`",
+        choices=("warn", "fail"),
     ),
     Key(
         "push",

@@ -20,9 +20,10 @@ from stepcreds.errors import LedgerError
 from stepcreds.ledger.canonical import CanonicalError, loads
 from stepcreds.ledger.folder import chain_files
 from stepcreds.ledger.reading import stored_lines
-from stepcreds.ledger.verify import verify
 from stepcreds.printable import one_line
 from stepcreds.redact import Redactor
+from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 from stepcreds.secret import Secret
 
 CHAINS, RECORDS = 5, 200  # the newest chains of the ledger, and the last records of each
@@ -88,7 +89,7 @@ def _ledger(folder: Path) -> dict[str, object]:
     except (LedgerError, OSError) as error:
         return {"error": error.what if isinstance(error, LedgerError) else error.strerror}
     found = []
-    for result in verify(files):
+    for result in verify(local(files)):
         records, others = _records(Path(result.file))
         found.append({**asdict(result), "records": records, "lines_that_are_no_records": others})
     return {"folder": str(folder), "chains": found}

@@ -14,7 +14,7 @@ from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import record
-from stepcreds.ledger.canonical import CanonicalError, canonical, loads
+from stepcreds.ledger.canonical import CanonicalError, canonical, loads, valid
 from stepcreds.ledger.faults import damaged
 from stepcreds.ledger.file import LedgerFile, Tail
 from stepcreds.ledger.folder import chain_name, make_folder, newest
@@ -55,7 +55,7 @@ class Journal:
                 if tail.length == 0:
                     nonce = os.urandom(16).hex()
                     opened = record.chain_opened(
-                        step_uid, job, nonce=nonce, claims=claims, vault_addr=vault_addr, key=settings.key
+                        step_uid, job, nonce=nonce, claims=claims, vault_addr=vault_addr, key=_key(settings, job)
                     )
                     journal = cls(path, chain_uid(job_identity(job), nonce), clock)
                     journal._extend(file, tail, 0, [opened, *_recovered(file, tail, step_uid)])
@@ -94,6 +94,16 @@ class Journal:
         """Write `chain.closed`, which nothing may follow. Returns and raises like `append`."""
         return self._append(step_uid, lambda seq: record.chain_closed(step_uid, seq + 1))
 
+    def job(self) -> Record:
+        """The job that the chain was opened for, as its first record has it. Raises `LedgerError`."""
+        from stepcreds.ledger.reading import first_record
+
+        opened = first_record(self.path)
+        job = opened.get("job")
+        if opened.get("chain_uid") != self.chain_uid or not isinstance(job, dict):
+            raise _replaced(self.path)
+        return job
+
     def _append(
         self,
         step_uid: str,
@@ -104,12 +114,7 @@ class Journal:
             tail = file.tail()
             last = _last_record(tail, self.path)
             if last.chain_uid != self.chain_uid:
-                raise LedgerError(
-                    f"The ledger file {self.path} now holds another chain than when this step began",
-                    cause="Something replaced the file while the step ran.",
-                    fix="Keep the file as evidence; set ledger.path in stepcreds.yml to a folder nothing else uses.",
-                    docs="ledger",
-                )
+                raise _replaced(self.path)
             if last.kind == "chain.closed":
                 raise LedgerError(
                     f"The chain in the ledger file {self.path} was closed while this step ran",
@@ -149,6 +154,19 @@ class Journal:
             seq, prev = seq + 1, line_hash(line)
         file.append(data, tail)
         return entry
+
+
+def _key(settings: LedgerSettings, job: Job) -> str | None:
+    return settings.key and settings.key.replace("{repository_id}", valid(job.repository_id))
+
+
+def _replaced(path: Path) -> LedgerError:
+    return LedgerError(
+        f"The ledger file {path} now holds another chain than when this step began",
+        cause="Something replaced the file while the step ran.",
+        fix="Keep the file as evidence; set ledger.path in stepcreds.yml to a folder nothing else uses.",
+        docs="ledger",
+    )
 
 
 class _Last(NamedTuple):

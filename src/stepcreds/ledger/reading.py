@@ -161,6 +161,11 @@ def _pass_hole(stream: BinaryIO) -> None:
     stream.seek(data)
 
 
+def first_record(file: Path) -> Record:
+    """The first line of `file`; {} where it is no record. Raises `LedgerError`."""
+    return _record(next(stored_lines(file), b""))
+
+
 def _record(line: bytes) -> Record:
     try:
         value = loads(line)

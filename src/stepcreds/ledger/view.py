@@ -84,21 +84,21 @@ class CredentialView:
     @property
     def time(self) -> float | None:
         """When the credential came on record, in epoch seconds."""
-        return _epoch(text_of(self.requested or self.issued or self.closed, "time"))
+        return epoch_of(text_of(self.requested or self.issued or self.closed, "time"))
 
     @property
     def issue_time(self) -> float | None:
-        return _epoch(text_of(self.issued, "issue_time"))
+        return epoch_of(text_of(self.issued, "issue_time"))
 
     @property
     def expire_time(self) -> float | None:
         """When it ends by itself, in epoch seconds; `math.inf` for never."""
         text = text_of(self.issued, "expire_time")
-        return math.inf if text == NEVER else _epoch(text)
+        return math.inf if text == NEVER else epoch_of(text)
 
     @property
     def proven_time(self) -> float | None:
-        return _epoch(text_of(self.closed, "verified", "time"))
+        return epoch_of(text_of(self.closed, "verified", "time"))
 
     @property
     def privileges(self) -> Mapping[str, object]:
@@ -159,7 +159,8 @@ def text_of(record: Mapping[str, object], *names: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _epoch(text: str) -> float | None:
+def epoch_of(text: str) -> float | None:
+    """Epoch seconds of a time as records have it; None where the text is none."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
     except ValueError:

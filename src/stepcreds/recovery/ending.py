@@ -17,6 +17,7 @@ from stepcreds.revoke import NO_LOCK, revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import log_in
+from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Ended, Step, Surroundings
 from stepcreds.vault.client import Vault
 from stepcreds.witness import Witnesses, can_testify
@@ -71,7 +72,7 @@ class Endings:
     def end(self, leftover: Leftover) -> bool:
         """Revoke, prove, record; whether it is proven dead."""
         holding, profile = leftover.holding, leftover.profile
-        vault = Vault(self.around.config.vault, self.around.clock)
+        vault = Vault(self.around.config.vault, self.around.clock, step_uid=self.around.step_uid)
         own = Holding(new_uid(), profile.name, Secret(""), "")  # this login's token, which may not outlive us either
         try:
             with self.worker.cancellation.interruptible():
@@ -87,14 +88,9 @@ class Endings:
             ending = Ending(NO_LOCK, revocation, self.prove(leftover, vault))
             if revocation.method != "accessor":
                 self.revoke_token(leftover, vault)
+            on_record = self.is_recorded(leftover, ending, vault)
         finally:
             self.give_back(vault, own)
-        on_record = True
-        try:
-            self.record(leftover, ending)
-        except LedgerError as error:  # what has been done is said all the same
-            on_record = False
-            self.around.voice.fail(error)
         if not ending.proof.proven:
             self.unproven(leftover, ending)
             return False
@@ -172,7 +168,19 @@ class Endings:
                 )
             )
 
-    def record(self, leftover: Leftover, ending: Ending) -> None:
+    def is_recorded(self, leftover: Leftover, ending: Ending, vault: Vault) -> bool:
+        """Put the end on record, and have that signed. What has been done is said all the same where that fails."""
+        failure: StepcredsError | None
+        try:
+            failure = self.record(leftover, ending, vault)
+        except LedgerError as error:
+            failure = error
+        if failure is not None:
+            self.around.voice.fail(failure)
+        return failure is None
+
+    def record(self, leftover: Leftover, ending: Ending, vault: Vault) -> StepcredsError | None:
+        """Raises `LedgerError` where it is not on record; returns why it is not signed."""
         journal = self.journal(leftover)
         # A step whose front left it may have ended it meanwhile; but where the ledger said so before, that was not so.
         append = journal.append if leftover.said_dead else journal.append_end
@@ -196,6 +204,7 @@ class Endings:
         # What is handed out lasts longer than the profile's `ttl`.
         lasted = holding.expire_time - holding.issue_time if 0 < holding.expire_time < math.inf else profile.ttl
         self.ended.append(Ended(profile._replace(ttl=lasted), holding, recorded, journal.path))
+        return checkpoint(self.around, journal, vault, entry)
 
     def journal(self, leftover: Leftover) -> Journal:
         return Journal.at(leftover.file, clock=self.around.clock) if leftover.file is not None else self.step().journal

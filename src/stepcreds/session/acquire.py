@@ -15,13 +15,14 @@ from stepcreds.deliver.fields import is_secret
 from stepcreds.errors import ExcessError, LostAnswerError, UnmeasuredError, VaultError
 from stepcreds.identity import claims_for_messages
 from stepcreds.ledger import credential as record
-from stepcreds.ledger.record import new_uid
+from stepcreds.ledger.record import Record, new_uid
 from stepcreds.measurement import Measurement, NotMeasured
 from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Login
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
 from stepcreds.session.lifetime import shorten, stretch
 from stepcreds.session.measuring import measure
+from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Credential, Ended, Step, Surroundings
 from stepcreds.session.words import ended
 from stepcreds.vault.advice import explain_login
@@ -89,10 +90,11 @@ class _Attempt:
         self.unmeasured = unmeasured
         self.longest = longest
         self.clock = step.around.clock
-        self.vault = Vault(step.around.config.vault, self.clock)
+        self.vault = Vault(step.around.config.vault, self.clock, step_uid=step.around.step_uid)
         self.issue: Issue = "not_asked"
         self.asked = False  # whether the ledger says that there may be a credential
         self.lease: Lease | None = None
+        self.issued: Record | None = None  # as it stands in the ledger
         self.ending: Ending | None = None  # of what a failed attempt may have been given
         self.holding = Holding(
             new_uid(),
@@ -117,6 +119,7 @@ class _Attempt:
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
             lease = self.obtain(login)
+            self.sign()
             measurement = measure(
                 step, profile, self.holding, self.found, lasting=self.lasting, unmeasured=self.unmeasured
             )
@@ -199,6 +202,15 @@ class _Attempt:
             )
         return lease
 
+    def sign(self) -> None:
+        """Have it signed what is on record by now. Raises `LedgerError` where the configuration demands it."""
+        if self.issued is None:
+            return
+        with self.step.keeper.cancellation.interruptible():
+            error = checkpoint(self.step.around, self.step.journal, self.vault, self.issued)
+        if error is not None:
+            raise error
+
     def limit(self, login: Login, lease: Lease) -> None:
         """As long as the profile says, and no longer."""
         if self.lasting and lease.lease_id:
@@ -223,7 +235,7 @@ class _Attempt:
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding
         longest = min(lease.time + self.longest, login.time + login.ttl)
-        self.step.journal.append(
+        self.issued = self.step.journal.append(
             record.issued(
                 self.step.around.step_uid,
                 holding.credential_uid,

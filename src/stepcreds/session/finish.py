@@ -14,6 +14,7 @@ from stepcreds.ledger.record import Event, Record
 from stepcreds.model import Ending, Holding, Outcome, Proof, Revocation
 from stepcreds.process.cancel import FRONT_DIED
 from stepcreds.secret import Secret
+from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Closing
 from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
@@ -138,6 +139,9 @@ def _close(
     entry = _append(closing, closed, failure, once=closing.keeper.front_gone)
     ending = ending._replace(recorded=entry is not None, seq=_seq(entry))
     if holding.accessor and ending.revocation.method != "token":
+        vault.limit(GIVE_BACK)
+        if entry is not None and not sign(closing, vault, entry):
+            ending = ending._replace(recorded=False)
         give_back(closing, vault, holding)
     vault.close()
     closing.keeper.release(holding.credential_uid)
@@ -145,6 +149,14 @@ def _close(
     if around.notebook is not None and not (closing.keeper.front_gone or is_left(ending)) and ending.recorded:
         around.notebook.strike(holding.credential_uid)
     return ending
+
+
+def sign(closing: Closing, vault: Vault, entry: Record) -> bool:
+    """Whether the ledger is signed up to `entry`, or need not be."""
+    error = checkpoint(closing.around, closing.journal, vault, entry)
+    if error is not None:
+        closing.around.voice.fail(error)
+    return error is None
 
 
 def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:

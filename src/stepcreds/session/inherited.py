@@ -9,7 +9,7 @@ from stepcreds.errors import StepcredsError
 from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.model import Holding
 from stepcreds.session import words
-from stepcreds.session.finish import abandon, finish, give_back
+from stepcreds.session.finish import abandon, finish, give_back, sign
 from stepcreds.session.step import Closing, Ended
 from stepcreds.vault.client import Vault
 
@@ -19,7 +19,9 @@ def end_inherited(closing: Closing, holding: Holding, profile: Profile, vault: V
     around = closing.around
     on_record = _on_record(holding)
     if on_record is not None and on_record.proven_time is not None:
-        give_back(closing, vault, holding)  # the worker was killed between its last record and its last call
+        # The worker was killed between its last record and its last call.
+        sign(closing, vault, on_record.closed)
+        give_back(closing, vault, holding)
         if around.notebook is not None and not closing.keeper.front_gone:
             around.notebook.strike(holding.credential_uid)
         return True

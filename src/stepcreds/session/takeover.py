@@ -131,7 +131,7 @@ class _Takeover:
         return False
 
     def vault_of(self, holding: Holding) -> Vault:
-        vault = Vault(self.around.config.vault, self.around.clock)
+        vault = Vault(self.around.config.vault, self.around.clock, step_uid=self.around.step_uid)
         vault.use(holding.token)
         return vault
 

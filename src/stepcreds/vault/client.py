@@ -6,6 +6,7 @@ https://developer.hashicorp.com/vault/api-docs (auth/jwt, system/leases, auth/to
 
 from __future__ import annotations
 
+import binascii
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from stepcreds.secret import Secret
 from stepcreds.vault import advice, lease_advice, refusals, values
 from stepcreds.vault.answer import Answer
 from stepcreds.vault.calls import Calls, full_jitter
+from stepcreds.vault.signature import Signed, signed
 from stepcreds.vault.transport import Transport
 from stepcreds.vault.values import LeaseState, ServerStatus
 
@@ -40,6 +42,7 @@ class Vault:
         settings: VaultSettings,
         clock: Clock,
         *,
+        step_uid: str = "",
         patience: float | None = None,
         pause: Callable[[int], float] = full_jitter,
     ) -> None:
@@ -50,7 +53,8 @@ class Vault:
         self._pause = pause
         self._token: Secret | None = None
         self._until = math.inf  # monotonic second
-        self._transport = Transport(settings, clock)
+        self._step_uid = step_uid  # Vault's audit log then says which step asked; nothing is decided by it
+        self._transport = Transport(settings, clock, step_uid=step_uid)
         self._calls = Calls(settings.addresses, self._transport, clock, pause=pause)
 
     def use(self, token: Secret) -> None:
@@ -68,7 +72,7 @@ class Vault:
 
     def fresh(self) -> Vault:
         """The same Vault with the same token and limits over a connection of its own."""
-        other = Vault(self._settings, self._clock, patience=self.patience, pause=self._pause)
+        other = Vault(self._settings, self._clock, step_uid=self._step_uid, patience=self.patience, pause=self._pause)
         other._token = self._token
         other._until = self._until
         other._transport.context = self._transport.context
@@ -230,6 +234,16 @@ class Vault:
             return "gone"
         values.expect(answer, "POST", path, 204)
         return "revoked"
+
+    def sign(self, key: str, data: bytes) -> Signed:
+        """Sign `data` with the newest version of the Transit key `key` ("<mount>/keys/<name>"), which is Ed25519.
+
+        After `revoke_self` Vault signs nothing any more.
+        """
+        mount, _, name = key.rpartition("/keys/")
+        path = f"{mount}/sign/{name}"
+        answer = self._post(path, {"input": binascii.b2a_base64(data, newline=False).decode("ascii")}, ends=True)
+        return signed(answer, path, key)
 
     def _logged_in(self, answer: Answer, path: str) -> Login:
         """The token in `answer`, in use from now on."""

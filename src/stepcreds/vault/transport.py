@@ -22,6 +22,7 @@ from stepcreds.vault.tls import client_context
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; Vault's own limit for a request is 32 MiB, and a credential takes one KiB
 CONNECT_TIMEOUT = 5.0  # seconds
 INDEX = "X-Vault-Index"
+STEP = "X-Stepcreds-Step"  # audited where an operator has it so: `sys/config/auditing/request-headers`
 INDEX_LIMIT = 1000  # characters
 SHORTEST = 0.5  # seconds that a request gets when there is no time left: revoking late is better than not at all
 
@@ -29,7 +30,9 @@ SHORTEST = 0.5  # seconds that a request gets when there is no time left: revoki
 class Transport:
     """The connection to Vault. For one thread, and one process, at a time."""
 
-    def __init__(self, settings: VaultSettings, clock: Clock, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, settings: VaultSettings, clock: Clock, context: ssl.SSLContext | None = None, *, step_uid: str = ""
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self.connection = Connection(clock, self._tls)
@@ -42,6 +45,8 @@ class Transport:
         }
         if settings.namespace:
             self._headers["X-Vault-Namespace"] = settings.namespace
+        if step_uid:
+            self._headers[STEP] = step_uid
         self.context = context  # made when first needed (the system's CAs take 30 ms), and worth handing on
         # Up to where Vault's storage was written when it last told; opaque, "" where it never did.
         self.index = ""

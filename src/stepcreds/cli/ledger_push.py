@@ -1,0 +1,58 @@
+"""`stepcreds ledger push`: copies closed chains to where the configuration says; it changes none of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from stepcreds.cli.messages import coloured, render_error
+from stepcreds.cli.options import config_option, load
+from stepcreds.clock import SystemClock
+from stepcreds.errors import LedgerError
+from stepcreds.ledger.folder import chain_files
+from stepcreds.ledger.reading import read_chain
+from stepcreds.shipping import ship
+
+paths_argument = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+
+
+@click.command(
+    "push",
+    epilog="""\b
+Examples:
+  stepcreds ledger push
+  stepcreds ledger push .stepcreds/4711-1-deploy-0f3a9c21d8b4.jsonl
+\b
+On GitHub the Action does it at the end of the job. Exits with 0 when all is copied, 1 when something is not, 2 for
+wrong usage or configuration.
+""",
+)
+@paths_argument
+@config_option
+def command(paths: tuple[Path, ...], config_path: Path | None) -> int:
+    """Copy ledgers to where the configuration says (ledger.push). Nothing there is ever overwritten.
+
+    A chain that is not closed is left for later: `stepcreds revoke --all` closes it. What was copied already, and has
+    not changed since, is not copied again.
+    """
+    clock = SystemClock()
+    config, variables = load(config_path, clock)
+    code = 0
+    for file in _files(paths or (config.ledger.path,)):
+        try:
+            if read_chain(file).closed:
+                place = ship(file, config.ledger, variables, clock)
+                click.echo(f"{file.name}: " + (f"copied to {place}" if place else "is copied already"))
+            else:
+                click.echo(f"{file.name}: is not closed, and not copied yet")
+        except LedgerError as error:
+            code = 1
+            click.echo(render_error(error, coloured(sys.stderr)), err=True)
+    return code
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in (chain_files(path) if path.is_dir() else [path]) if path.exists()]

@@ -1,0 +1,48 @@
+"""Everything that the named ledgers say, and how far each of them is to be believed; it draws no conclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from stepcreds.errors import LedgerError
+from stepcreds.ledger.reading import read_chain
+from stepcreds.ledger.view import ChainView, CredentialView
+from stepcreds.review.sources import Source
+from stepcreds.review.verification import Verified, verify
+from stepcreds.trust.keys import Trust
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chain: what it says, and what is wrong with it."""
+
+    source: Source
+    view: ChainView
+    verified: Verified
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Many chains, and why others could not be read."""
+
+    chapters: tuple[Chapter, ...]
+    errors: tuple[LedgerError, ...]
+    trust: Trust | None  # None: nobody looked at signatures
+
+    @property
+    def credentials(self) -> Iterator[tuple[Chapter, CredentialView]]:
+        """Every credential with its chain, in the order of the files."""
+        return ((chapter, credential) for chapter in self.chapters for credential in chapter.view.credentials)
+
+
+def read(sources: Iterable[Source], trust: Trust | None = None) -> Dossier:
+    """All of it, verified. One bad file does not hide the rest."""
+    chapters, errors = [], []
+    listed = list(sources)
+    for source, verified in zip(listed, verify(listed, trust), strict=True):
+        try:
+            chapters.append(Chapter(source, read_chain(source.path), verified))
+        except LedgerError as error:
+            errors.append(error)
+    return Dossier(tuple(chapters), tuple(errors), trust)
