@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 from stepcreds.ledger.view import CredentialView, epoch_of, text_of
@@ -27,11 +30,11 @@ class Overlap(NamedTuple):
 
 
 def lifetime(credential: CredentialView) -> Lifetime | None:
-    """When it lived."""
+    """When it lived. Of one that nobody closed, `end` is when it ended by itself unless it was renewed."""
     start = credential.issue_time
     if start is None:
         return None
-    end = credential.proven_time if credential.proven else credential.expire_time
+    end = credential.proven_time if credential.proven else _end_by_itself(credential)
     return Lifetime(start, end, credential.proven)
 
 
@@ -47,18 +50,46 @@ def overlaps(credentials: Iterable[CredentialView]) -> list[Overlap]:
     Of a step with several credentials the first stands for its command.
     """
     listed = list(credentials)
-    commands = {each.step_uid: each for each in reversed(listed) if command_times(each)[0] is not None}
+    commands = _commands(listed)
+    # A job can have thousands of steps, and most of them end before the next begins. Looked at are only the commands
+    # that began before a credential's end, and came after the last that had all ended before its beginning.
+    starts = [command.start for command in commands]
+    latest = list(accumulate((command.end for command in commands), max))
     found = []
     for each in listed:
         lived = lifetime(each)
         if lived is None:
             continue
-        for step_uid, other in commands.items():
-            start, end = command_times(other)
-            if step_uid == each.step_uid or start is None:
-                continue
-            last = min(moment for moment in (lived.end, end, float("inf")) if moment is not None)
-            first = max(lived.start, start)
-            if first < last:
-                found.append(Overlap(each, other, first, None if last == float("inf") else last, lived.proven))
+        end = math.inf if lived.end is None else lived.end
+        for command in commands[bisect_right(latest, lived.start) : bisect_left(starts, end)]:
+            first, last = max(lived.start, command.start), min(end, command.end)
+            if first < last and command.credential.step_uid != each.step_uid:
+                known = None if last == math.inf else last
+                found.append(Overlap(each, command.credential, first, known, lived.proven))
     return found
+
+
+class _Command(NamedTuple):
+    start: float
+    end: float  # infinite where it is not on record
+    credential: CredentialView
+
+
+def _commands(credentials: list[CredentialView]) -> list[_Command]:
+    """One for each step, in the order in which they began."""
+    found: dict[str, _Command] = {}
+    for each in credentials:
+        start, end = command_times(each)
+        if start is not None:
+            found.setdefault(each.step_uid, _Command(start, math.inf if end is None else end, each))
+    return sorted(found.values(), key=lambda command: command.start)
+
+
+def _end_by_itself(credential: CredentialView) -> float | None:
+    """The last that is on record of its expiry; None where that is over before its end, so that it was renewed."""
+    said = epoch_of(credential.verdict.removeprefix("expires at "))
+    expiry = credential.expire_time
+    if said is not None or expiry is None:
+        return said
+    later = (epoch_of(text_of(credential.closed, "revoke", "time")), command_times(credential)[1])
+    return None if any(moment is not None and moment > expiry for moment in later) else expiry
