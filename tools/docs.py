@@ -26,6 +26,7 @@ from stepcreds.config.json_schema import json_schema
 from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
+from stepcreds.ledger.json_schema import json_schema as ledger_schema
 from stepcreds.scope.left_behind import CODES as LEFT
 from stepcreds.scope.mysql.codes import CODES as MYSQL_CODES
 from stepcreds.scope.postgresql.codes import CODES as POSTGRESQL_CODES
@@ -50,6 +51,11 @@ FINDINGS: dict[str, Mapping[str, tuple[str, str]]] = {
 def schema_file() -> str:
     """What `stepcreds config schema` prints."""
     return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def ledger_schema_file() -> str:
+    """What a line of a ledger is."""
+    return json.dumps(ledger_schema(), indent=2) + "\n"
 
 
 def configuration_keys() -> str:
@@ -297,6 +303,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
 }
 FILES: dict[str, Callable[[], str]] = {
     "schema/stepcreds.schema.json": schema_file,
+    "schema/ledger.schema.json": ledger_schema_file,
 }
 
 

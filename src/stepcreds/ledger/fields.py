@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 from stepcreds.ledger.link import SCHEMA
 from stepcreds.ledger.record import NEVER
 
-_RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"  # in UTC, with milliseconds
+# In UTC, with milliseconds. Not \d: in a JSON Schema that is a digit of any script to some.
+_RFC3339 = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z"
 _VERDICT = f"proven dead|revoked, not proven|not issued|expires at {_RFC3339}|never expires|expiry unknown"
 
 
@@ -22,17 +23,18 @@ class Rule(NamedTuple):
     types: tuple[type, ...]
     passes: Callable[[Any], object] | None = None
     later: bool = False  # True: records of earlier versions lack it
+    said: str | tuple[str, ...] | int | Rule | Mapping[str, Any] = ()  # what `passes` asks, for `json_schema`
 
 
 Shape: TypeAlias = "Mapping[str, Rule | Shape]"
 
 
 def _pattern(pattern: str) -> Rule:
-    return Rule((str,), re.compile(pattern, re.ASCII).fullmatch)
+    return Rule((str,), re.compile(pattern).fullmatch, said=pattern)
 
 
 def _optional(rule: Rule) -> Rule:
-    return Rule((*rule.types, type(None)), rule.passes)
+    return rule._replace(types=(*rule.types, type(None)))
 
 
 def _later(rule: Rule) -> Rule:
@@ -40,16 +42,27 @@ def _later(rule: Rule) -> Rule:
 
 
 def _one_of(*words: str) -> Rule:
-    return Rule((str,), frozenset(words).__contains__)
+    return Rule((str,), frozenset(words).__contains__, said=words)
+
+
+def _object(shape: Shape) -> Rule:
+    return Rule((dict,), lambda value: not misfit(value, shape), said=shape)
+
+
+def _list_of(shape: Shape) -> Rule:
+    return Rule(
+        (list,),
+        lambda items: not any(not isinstance(item, dict) or misfit(item, shape) for item in items),
+        said=_object(shape),
+    )
 
 
 TEXT = Rule((str,))
-TEXTS = Rule((list,), lambda items: {str}.issuperset(map(type, items)))
+TEXTS = Rule((list,), lambda items: {str}.issuperset(map(type, items)), said=TEXT)
 WHOLE = Rule((int,))
-COUNT = Rule((int,), (-1).__lt__)
+COUNT = Rule((int,), (-1).__lt__, said=0)
 OBJECT = Rule((dict,))
-NAMES = Rule((list, type(None)), lambda items: {str}.issuperset(map(type, items)))
-PLACES = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, PLACE) for item in items))
+NAMES = _optional(TEXTS)
 ANYTHING = Rule((str, int, bool, list, dict, type(None)))
 TIME = _pattern(_RFC3339)
 DIGEST = _pattern("[0-9a-f]{64}")
@@ -60,16 +73,14 @@ FINDING: Shape = {
     **dict.fromkeys(("code", "subject", "level", "what", "via", "standing", "because"), TEXT),
     "count": COUNT,
 }
-FINDINGS = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, FINDING) for item in items))
-GRANTED: Shape = {"level": TEXT, "digest": DIGEST, "findings": FINDINGS, "more": COUNT}
+GRANTED: Shape = {"level": TEXT, "digest": DIGEST, "findings": _list_of(FINDING), "more": COUNT}
 PRIVILEGES: Shape = {
-    "granted": Rule((dict, type(None)), lambda granted: not misfit(granted, GRANTED)),  # null: nobody looked
+    "granted": _optional(_object(GRANTED)),  # null: nobody looked
     "used": ANYTHING,
     "excess": NAMES,
     "measured_by": TEXT,
 }
 CHANGE: Shape = dict.fromkeys(("code", "subject", "what"), TEXT)
-CHANGES = Rule((list,), lambda items: not any(not isinstance(item, dict) or misfit(item, CHANGE) for item in items))
 COMMON: Shape = {
     "schema": _one_of(SCHEMA),
     "seq": COUNT,
@@ -141,11 +152,11 @@ KINDS: Mapping[str, Shape] = {
     "credential.left": {
         "credential_uid": UID,
         "profile": TEXT,
-        "changes": CHANGES,
+        "changes": _list_of(CHANGE),
         "more": COUNT,
         "unknown": _optional(TEXT),
     },
-    "credential.leaked": {"credential_uid": UID, "profile": TEXT, "places": PLACES, "more": COUNT},
+    "credential.leaked": {"credential_uid": UID, "profile": TEXT, "places": _list_of(PLACE), "more": COUNT},
     "token.revoke_failed": {
         "credential_uid": UID,
         "token_accessor": TEXT,
