@@ -27,7 +27,8 @@ VALIDATOR = Draft202012Validator(json_schema())
 
 def fits(record: dict[str, Any]) -> bool:
     """What a chain's check asks of one record by itself."""
-    shape = KINDS.get(record.get("kind")) if isinstance(record.get("kind"), str) else None
+    kind = record.get("kind")
+    shape = KINDS.get(kind) if isinstance(kind, str) else None
     return shape is not None and not misfit(record, COMMON) and not misfit(record, shape)
 
 

@@ -26,7 +26,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A record of a stepcreds ledger",
-        "description": "One line of NAME.jsonl; docs/ledger.md says what the fields mean. Later versions may add fields.",
+        "description": "One line of NAME.jsonl; docs/ledger.md says what it means. Later versions may add fields.",
         **common,
         "allOf": kinds,
         "$defs": {kind: _object(shape) for kind, shape in KINDS.items()},
@@ -51,6 +51,6 @@ def _value(rule: Rule) -> dict[str, Any]:
         schema["pattern"] = f"^({said})$(?!\\n)"
     elif isinstance(said, Mapping):
         schema |= {**_object(said), "type": schema["type"]}
-    elif said:
+    elif isinstance(said, tuple) and said:
         schema["enum"] = list(said)
     return schema
