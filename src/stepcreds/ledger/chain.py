@@ -14,7 +14,7 @@ from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import MAX_LINE, ZERO, chain_uid, line_hash
 from stepcreds.ledger.record import Record
 
-Layer = Literal["file", "line", "chain", "record", "order", "folder"]
+Layer = Literal["file", "line", "chain", "record", "order", "folder", "checkpoint", "seal", "store"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
 State = Literal["unknown", "requested", "issued", "unproven", "accepted"]
 

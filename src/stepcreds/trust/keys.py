@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stepcreds.ledger.dsse import Envelope, from_base64, pae
+from stepcreds.ledger.view import epoch_of
 
 Purpose = Literal["checkpoint", "seal"]
+SKEW = 300.0  # seconds that a job's clock and Vault's may differ
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ def is_signed(data: bytes, sig: bytes, key: TrustedKey) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def is_valid_at(key: TrustedKey, time: str) -> bool:
+    """Whether `key` may have signed something that says it is of `time` (RFC 3339), give or take `SKEW`."""
+    then, first = epoch_of(time), epoch_of(key.not_before)
+    last = None if key.not_after is None else epoch_of(key.not_after)
+    if then is None or first is None or (last is None and key.not_after is not None):
+        return False
+    return first - SKEW <= then and (last is None or then <= last + SKEW)
 
 
 def of_purpose(trust: Trust | None, purpose: Purpose) -> Sequence[TrustedKey]:
