@@ -8,54 +8,61 @@ from pathlib import Path
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import LedgerSettings
+from stepcreds.config.store_url import StoreURL
 from stepcreds.errors import LedgerError, UsageError
-from stepcreds.ledger.push import content, digest, is_pushed, note_pushed, push_to_folder
+from stepcreds.ledger.push import FolderSink, Shipment, is_pushed, note_pushed, push, shipment
 
 
 def ship(file: Path, settings: LedgerSettings, environment: Mapping[str, str], clock: Clock) -> str:
-    """Copy the chain in `file`; where it went, in words, "" where it was there already.
+    """Copy the chain in `file`, and its checkpoints; where it went, in words, "" where it was there already.
 
-    Raises `LedgerError`, and `UsageError` where the configuration names no place.
+    A minute at most. Raises `LedgerError`, and `UsageError` where the configuration names no place, or one whose
+    library is not installed.
     """
     if settings.push is None:
         raise UsageError(
             "The configuration does not say where to copy the ledger",
-            fix="Set ledger.push in stepcreds.yml to a folder, or on GitHub to artifact.",
+            fix="Set ledger.push in stepcreds.yml to a folder, to an object store, or on GitHub to artifact.",
             docs="ledger-push",
         )
-    data = content(file)
-    if is_pushed(file, data):
-        return ""
     try:
+        goods = shipment(file)
+        if is_pushed(file, goods):
+            return ""
         if isinstance(settings.push, Path):
-            place = str(push_to_folder(file.name, data, settings.push))
+            place = push(goods, FolderSink(settings.push))
+        elif isinstance(settings.push, StoreURL):
+            from stepcreds.storage.push import push_to_store
+
+            place = push_to_store(goods, settings.push)
         else:
-            place = f"the artifact {_upload(file, data, environment, clock)}"
+            place = f"the artifact {_upload(goods, environment, clock)}"
     except LedgerError as error:
         raise LedgerError(
             f"The ledger {file.name} was not copied in order: {error.what}",
             cause=error.cause,
             fix=error.fix,
-            docs="ledger-push",
+            docs=error.docs if error.docs == "store" else "ledger-push",
         ) from None
-    note_pushed(file, data)
+    note_pushed(file, goods)
     return place
 
 
-def _upload(file: Path, data: bytes, environment: Mapping[str, str], clock: Clock) -> str:
+def _upload(goods: Shipment, environment: Mapping[str, str], clock: Clock) -> str:
     """Each chain has a name of its own, so that the jobs of a matrix do not collide."""
     from stepcreds.ci.artifact import ExistsError, upload
     from stepcreds.ci.http import PatientHTTP
 
     http = PatientHTTP(environment, clock)
-    name = f"stepcreds-{file.stem}"
+    name = f"stepcreds-{Path(goods.name).stem}"
+    files = dict(goods.files(goods.name))
     try:
-        upload(name, file.name, data, environment, http)
+        upload(name, files, environment, http)
         return name
     except ExistsError:
         pass
     # Another step put something there under that name, or the job went on after its ledger had been copied.
-    name = f"{name}-{digest(data)[:12]}"
+    name = f"{name}-{goods.digest[:12]}"
     with suppress(ExistsError):  # the name tells what is in it
-        upload(name, file.name, data, environment, http)
+        upload(name, files, environment, http)
     return name

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +23,14 @@ from conftest import Step
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import ARTIFACT, LedgerSettings
 from stepcreds.errors import LedgerError, UsageError
-from stepcreds.ledger.push import push_to_folder
+from stepcreds.ledger.push import FolderSink, Shipment, push
 from stepcreds.shipping import ship
 
 NAME = "4711-1-deploy-0eec0e3b3609.jsonl"
+SIGNED = NAME.replace(".jsonl", ".checkpoints")
 CHAIN = b'{"kind":"chain.closed"}\n'
+CHECKPOINTS = b'{"payload":"e30="}\n'
+GOODS = Shipment(NAME, CHAIN, None)
 
 
 @pytest.fixture
@@ -60,19 +67,78 @@ def test_a_copy_that_nothing_overwrites(chain: Path, tmp_path: Path) -> None:
     assert chain.read_bytes() == CHAIN * 2
 
 
+def test_the_checkpoints_go_along_and_share_the_name(chain: Path, tmp_path: Path) -> None:
+    settings = LedgerSettings(chain.parent, None, tmp_path / "kept")
+    (chain.parent / SIGNED).write_bytes(CHECKPOINTS)
+    assert ship(chain, settings, {}, SystemClock()) == str(tmp_path / "kept" / NAME)
+    assert contents(tmp_path / "kept") == {NAME: CHAIN, SIGNED: CHECKPOINTS}
+    # They are signed again: also a chain that is what it was goes beside, or its checkpoints would not be found.
+    (chain.parent / SIGNED).write_bytes(CHECKPOINTS * 2)
+    with pytest.raises(LedgerError):
+        ship(chain, settings, {}, SystemClock())
+    digest = hashlib.sha256(hashlib.sha256(CHAIN).digest() + hashlib.sha256(CHECKPOINTS * 2).digest()).hexdigest()[:12]
+    stem = NAME.removesuffix(".jsonl")
+    assert contents(tmp_path / "kept") == {
+        NAME: CHAIN,
+        SIGNED: CHECKPOINTS,
+        f"{stem}.{digest}.jsonl": CHAIN,
+        f"{stem}.{digest}.checkpoints": CHECKPOINTS * 2,
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from stepcreds.ledger.push import FolderSink, Shipment, push
+print("begun", flush=True)
+push(Shipment(sys.argv[2], b"x" * 60_000_000, b"y" * 1000), FolderSink(Path(sys.argv[1])))
+"""
+
+
+def test_a_copy_that_is_killed_leaves_nothing_half_there(tmp_path: Path) -> None:
+    """Killed as soon as its file begins to grow: with the name it is to have, nothing is there."""
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir(0o700)
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder, NAME], stdout=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 60
+            while not part_of_chain(folder):
+                assert time.monotonic() < deadline
+                assert process.poll() is None, "it was over before it could be killed"
+            process.kill()
+        assert not (folder / NAME).exists()
+        assert push(Shipment(NAME, b"x" * 60_000_000, b"y" * 1000), FolderSink(folder)) == str(folder / NAME)
+
+
+def part_of_chain(folder: Path) -> bool:
+    return any(NAME in each.name for each in folder.iterdir())
+
+
+def test_a_name_that_no_ledger_has(tmp_path: Path) -> None:
+    file = tmp_path / "a b?.jsonl"
+    file.write_bytes(CHAIN)
+    with pytest.raises(LedgerError) as caught:
+        ship(file, LedgerSettings(tmp_path, None, tmp_path / "kept"), {}, SystemClock())
+    assert caught.value.what == ("The ledger a b?.jsonl was not copied in order: 'a b?.jsonl' is no name of a ledger")
+
+
 def test_what_stands_in_its_way(chain: Path, tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"precious")
     folder = tmp_path / "kept"
     folder.mkdir(0o700)
     (folder / NAME).symlink_to(tmp_path / "target")
     with pytest.raises(LedgerError, match="it is a symbolic link"):
-        push_to_folder(NAME, CHAIN, folder)
+        push(GOODS, FolderSink(folder))
     assert (tmp_path / "target").read_bytes() == b"precious"
     with pytest.raises(LedgerError, match="a part of that path is not a folder"):
-        push_to_folder(NAME, CHAIN, tmp_path / "target")
+        push(GOODS, FolderSink(tmp_path / "target"))
     folder.chmod(0o777)
     with pytest.raises(LedgerError, match="Every user of this machine can write to the ledger's folder"):
-        push_to_folder(NAME, CHAIN, folder)
+        push(GOODS, FolderSink(folder))
 
 
 def test_nowhere_to_copy_it(chain: Path) -> None:
@@ -99,14 +165,19 @@ def test_the_command(step: Step, config_file: Path, tmp_path: Path) -> None:
     assert step("ledger", "verify", str(copy)).returncode == 0
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/ledgers", "gs://bucket", "https://example.com/x"])
-def test_places_for_a_later_version(step: Step, config_file: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    "place",
+    ["https://example.com/x", "s3://KEY:secret@bucket/x", "gs://bucket/../x", "az://box/x?sig=secret", "S3://bucket"],
+)
+def test_places_that_there_are_not(step: Step, config_file: Path, place: str) -> None:
     config_file.write_text(config_file.read_text().replace("ledger:\n", f"ledger:\n  push: {place}\n"))
     run = step("config", "check")
     assert run.returncode == 2
     assert (
-        "ledger.push: must be a folder, or `artifact`; object stores (s3://…) are for a later version\n" in run.stderr
+        "ledger.push: must be a folder, `artifact`, or an object store without keys in it: s3://bucket/prefix, "
+        "gs://bucket/prefix or az://container/prefix\n" in run.stderr
     )
+    assert "secret" not in run.stderr
 
 
 class Service(ThreadingHTTPServer):
@@ -203,6 +274,11 @@ def test_an_artifact_of_the_run(chain: Path, service: Service) -> None:
     assert service.requests[0][2] == {**ids, "version": 4}
     assert service.requests[3][2].items() >= {**ids, "size": str(len(service.blobs[name]))}.items()
     assert ship(chain, settings, service.environment, SystemClock()) == ""
+    (chain.parent / SIGNED).write_bytes(CHECKPOINTS)
+    service.taken.clear()
+    assert ship(chain, settings, service.environment, SystemClock()) == f"the artifact {name}"
+    with ZipFile(io.BytesIO(service.blobs[name])) as archive:
+        assert [(each, archive.read(each)) for each in archive.namelist()] == [(SIGNED, CHECKPOINTS), (NAME, CHAIN)]
 
 
 def test_an_artifact_of_that_name_is_there(chain: Path, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Uploads one file as an artifact of a GitHub run, by the runner's artifact service of version 4; it downloads none.
+"""Uploads files as an artifact of a GitHub run, by the runner's artifact service of version 4; it downloads none.
 
 As packages/artifact/src/internal/upload of https://github.com/actions/toolkit has it: CreateArtifact, an upload to the
 signed URL of a block blob (https://learn.microsoft.com/rest/api/storageservices/put-block), FinalizeArtifact. The
@@ -39,8 +39,8 @@ class ExistsError(Exception):
     """The run has an artifact of that name already, and artifacts are never overwritten."""
 
 
-def upload(name: str, file_name: str, data: bytes, environment: Mapping[str, str], http: Sender) -> None:
-    """The artifact `name`, a zip with `data` as its one file `file_name`. Raises `LedgerError`, `ExistsError`."""
+def upload(name: str, files: Mapping[str, bytes], environment: Mapping[str, str], http: Sender) -> None:
+    """The artifact `name`, a zip with `files` in it, by name. Raises `LedgerError`, `ExistsError`."""
     url, token = environment.get(_URL, ""), environment.get(_TOKEN, "")
     if not url or not token:
         raise _error(
@@ -54,7 +54,7 @@ def upload(name: str, file_name: str, data: bytes, environment: Mapping[str, str
     signed = answer.get("signed_upload_url") or answer.get("signedUploadUrl")
     if answer.get("ok") is not True or not isinstance(signed, str):
         raise _refused("did not take the artifact", "")
-    zipped = _zip(file_name, data)
+    zipped = _zip(files)
     _put_blob(signed, zipped, http)
     sha256 = hashlib.sha256(zipped).hexdigest()
     done = {**ids, "name": name, "size": str(len(zipped)), "hash": f"sha256:{sha256}"}
@@ -112,11 +112,12 @@ def _ids(token: str) -> dict[str, str]:
     raise _refused("gave a token that names neither run nor job", "")
 
 
-def _zip(file_name: str, data: bytes) -> bytes:
+def _zip(files: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with ZipFile(stream, "w", ZIP_DEFLATED) as archive:
-        # A time of its own would make another artifact of the same ledger.
-        archive.writestr(ZipInfo(file_name), data, ZIP_DEFLATED)
+        for name, data in files.items():
+            # A time of its own would make another artifact of the same ledger.
+            archive.writestr(ZipInfo(name), data, ZIP_DEFLATED)
     return stream.getvalue()
 
 

@@ -11,11 +11,12 @@ from stepcreds.clock import Clock, rfc3339
 from stepcreds.config.database_url import NOTHING_KEPT
 from stepcreds.config.document import read_document
 from stepcreds.config.file import find_config, read_config, shown
-from stepcreds.config.model import ARTIFACT, Config, LedgerSettings, Profile, VaultSettings
+from stepcreds.config.model import ARTIFACT, Config, LedgerSettings, Profile, SealSettings, VaultSettings
 from stepcreds.config.problems import Problems
 from stepcreds.config.profiles import read_profile
 from stepcreds.config.schema import ROOT
 from stepcreds.config.shape import Value, read_value
+from stepcreds.config.store_url import StoreURL, is_url, store_url
 from stepcreds.config.vault_settings import vault_settings
 
 
@@ -75,15 +76,27 @@ def _ledger(given: Mapping[str, Value], environment: Mapping[str, str], base_fol
         folder = Path(environment["RUNNER_TEMP"]) / "stepcreds"
     else:
         folder = base_folder / ".stepcreds"
+    folder = Path(os.path.normpath(folder))
     key, push = given.get("key"), given.get("push")
     return LedgerSettings(
-        path=Path(os.path.normpath(folder)),
+        path=folder,
         key=None if key is None else str(key),
         push=None if push is None else _place(str(push), base_folder),
         on_push_failure="fail" if given.get("on_push_failure") == "fail" else "warn",
         on_sign_failure="fail" if given.get("on_sign_failure") == "fail" else "warn",
+        seal=_seal(_section(given, "seal"), folder, base_folder),
     )
 
 
-def _place(push: str, base_folder: Path) -> Path | Literal["artifact"]:
+def _seal(given: Mapping[str, Value], ledger: Path, base_folder: Path) -> SealSettings | None:
+    key, to = given.get("key"), str(given.get("to") or ledger / "seals")
+    if key is None:
+        return None
+    to = str(store_url(to)) if is_url(to) else os.path.normpath(base_folder / to)
+    return SealSettings(str(key), str(given.get("role") or "stepcreds-seal"), to)
+
+
+def _place(push: str, base_folder: Path) -> Path | Literal["artifact"] | StoreURL:
+    if is_url(push):
+        return store_url(push)
     return ARTIFACT if push == ARTIFACT else Path(os.path.normpath(base_folder / push))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from stepcreds.config.store_url import StoreURL
+
 NONE: Mapping[str, str] = {}  # nobody writes to it: the fields below are read only
 Access = Literal["read-only", "read-write", "ddl"]
 
@@ -77,14 +79,24 @@ class VaultSettings(NamedTuple):
 ARTIFACT: Final = "artifact"
 
 
+class SealSettings(NamedTuple):
+    """Who seals the ledgers, and where the seals are."""
+
+    key: str  # Transit key, "<mount>/keys/<name>"
+    role: str  # Vault JWT role that may sign with it
+    to: str  # an absolute folder, or the URL of one in an object store
+
+
 class LedgerSettings(NamedTuple):
     """Where the record of every step is kept."""
 
     path: Path  # a folder
     key: str | None  # Transit key that signs checkpoints, "<mount>/keys/<name>"; may hold "{repository_id}"
-    push: Path | Literal["artifact"] | None = None  # where a closed chain is copied: a folder, an artifact of the run
+    # Where a closed chain is copied: a folder, an artifact of the run, an object store.
+    push: Path | Literal["artifact"] | StoreURL | None = None
     on_push_failure: Literal["fail", "warn"] = "warn"
     on_sign_failure: Literal["fail", "warn"] = "warn"
+    seal: SealSettings | None = None
 
 
 class Config(NamedTuple):

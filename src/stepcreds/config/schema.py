@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stepcreds.config.key import Key
+from stepcreds.config.store_url import FORMS as STORE_FORMS
+from stepcreds.config.store_url import PATTERN as STORE_URL
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _VARIABLE_RULE = "must be the name of a variable: letters, digits and '_', not beginning with a digit"
@@ -16,6 +18,8 @@ _TEMPLATE = Key("", "template")
 _TEXT = Key("", "text")
 _TABLE = Key("", "text", pattern=r".\..", rule="must be schema.table", example="app.orders")
 _COLUMN = Key("", "text", pattern=r".\..+\..", rule="must be schema.table.column", example="app.orders.email")
+ROLE = r"^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
+ROLE_RULE = "must be the name of a role: letters, digits, '_', and within it '-' and '.'"
 _VARIABLE_NAME = Key("", "text", pattern=VARIABLE, rule=_VARIABLE_RULE)
 _ADDRESS = Key(
     "", "text", pattern="^https?://", rule="must begin with https://", example="https://vault.example.com:8200"
@@ -95,6 +99,40 @@ _VAULT = (
     Key("auth", "section", "How a step logs in.", keys=_AUTH),
 )
 
+_TRANSIT = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/"
+_TRANSIT_RULE = "must be the path of a Transit key: <mount>/keys/<name>"
+_PLACE = rf"^(?:{STORE_URL}|(?![A-Za-z][A-Za-z0-9+.-]*:)[^\r\n]+)$"
+
+_SEAL = (
+    Key(
+        "key",
+        "text",
+        "The Transit key that signs seals: another one than `ledger.key`, which no step can sign with.",
+        required=True,
+        example="transit/keys/stepcreds-seal",
+        pattern=_TRANSIT + r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
+        rule=_TRANSIT_RULE,
+    ),
+    Key(
+        "role",
+        "text",
+        "The role of the JWT auth method that the sealing job logs in with.",
+        default="`stepcreds-seal`",
+        example="stepcreds-seal",
+        pattern=ROLE,
+        rule=ROLE_RULE,
+    ),
+    Key(
+        "to",
+        "text",
+        "Where the seals are: a folder, or an object store. Nothing there is ever overwritten.",
+        default="`seals` in `ledger.path`",
+        example="s3://audit-ledgers/seals",
+        pattern=_PLACE,
+        rule=f"must be a folder, or an object store without keys in it: {STORE_FORMS}",
+    ),
+)
+
 _LEDGER = (
     Key(
         "path",
@@ -110,8 +148,8 @@ _LEDGER = (
         "repository, so that each has a key of its own.",
         default="none: the ledger is not signed",
         example="transit/keys/stepcreds-ledger-{repository_id}",
-        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/keys/([A-Za-z0-9_.-]|\{repository_id\})+$",
-        rule="must be the path of a Transit key: <mount>/keys/<name>",
+        pattern=_TRANSIT + r"([A-Za-z0-9_.-]|\{repository_id\})+$",
+        rule=_TRANSIT_RULE,
     ),
     Key(
         "on_sign_failure",
@@ -125,12 +163,12 @@ _LEDGER = (
     Key(
         "push",
         "text",
-        "Where the ledger of a job is copied at its end: a folder, or `artifact` for an artifact of the run (GitHub). "
-        "Nothing there is ever overwritten.",
+        "Where the ledger of a job is copied at its end: a folder, `artifact` for an artifact of the run (GitHub), or "
+        "an object store (`s3://bucket/prefix`, `gs://…`, `az://…`). Nothing there is ever overwritten.",
         default="nowhere",
-        example="artifact",
-        pattern=r"^(?![A-Za-z][A-Za-z0-9+.-]*:)[^\r\n]+$",
-        rule="must be a folder, or `artifact`; object stores (s3://…) are for a later version",
+        example="s3://audit-ledgers/shop",
+        pattern=_PLACE,
+        rule=f"must be a folder, `artifact`, or an object store without keys in it: {STORE_FORMS}",
     ),
     Key(
         "on_push_failure",
@@ -140,6 +178,7 @@ _LEDGER = (
         default="`warn`",
         choices=("warn", "fail"),
     ),
+    Key("seal", "section", "How a scheduled job seals the ledgers of many jobs.", keys=_SEAL),
 )
 
 _ALLOW = (
@@ -169,8 +208,8 @@ PROFILE = (
         "The role of the JWT auth method to log in with.",
         default="the profile's name",
         example="app-migrate",
-        pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
-        rule="must be the name of a role: letters, digits, '_', and within it '-' and '.'",
+        pattern=ROLE,
+        rule=ROLE_RULE,
     ),
     Key(
         "creds",
