@@ -75,3 +75,27 @@ class Change(NamedTuple):
     what: str  # "PUBLIC may SELECT app.customers"
     subject: str  # "app.customers"
     notable: bool = True  # it widens power, or takes a protection or data away; else a usual migration
+
+
+class Statements(NamedTuple):
+    """Statements of one kind that a database counted for a credential: at least so many."""
+
+    kind: str  # "select", "insert", "create table", …; "other" where nobody can say what they did
+    calls: int
+    rows: int
+    role: str = ""  # as whom they were run, where others may have run some of them; "" the issued user itself
+
+
+class Used(NamedTuple):
+    """What a database saw of what a credential was used for. It is a lower bound: see `gaps`."""
+
+    level: Level  # the highest that any of the statements needs; "other" ones need nobody knows what
+    statements: tuple[Statements, ...]
+    roles: tuple[str, ...]  # as whom else than itself it was counted: what was done as any other role nobody knows
+    by: str  # "pg_stat_statements"
+    gaps: tuple[str, ...]  # in words, what was not counted
+
+    @property
+    def other(self) -> int:
+        """Calls of which nobody can say what they did: functions, DO blocks, statements that are not known."""
+        return sum(each.calls for each in self.statements if each.kind == "other")

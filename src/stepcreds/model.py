@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from stepcreds.config.model import Profile
-from stepcreds.measurement import Measurement, NotMeasured
+from stepcreds.measurement import Measurement, NotMeasured, Used
 from stepcreds.secret import Secret
 
 
@@ -195,5 +195,6 @@ class Ending(NamedTuple):
     lock: Lock
     revocation: Revocation
     proof: Proof
+    used: Used | None = None  # what the database counted of the command's statements; None: not measured
     recorded: bool = True  # False: the ledger could not take it, and the reader of the log was told
     seq: int | None = None  # of the record that says all this

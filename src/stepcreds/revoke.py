@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL, Profile
-from stepcreds.databases.interface import Engine
+from stepcreds.databases.interface import Engine, Session
 from stepcreds.errors import VaultError
 from stepcreds.model import Ending, Holding, Lock, LoginProof, LookupAnswer, Proof, Revocation
 from stepcreds.secret import Secret
@@ -54,12 +54,13 @@ def end(
     patience: float,
     lock_timeout: float = DATABASE_TIMEOUT,
     when_locked: Callable[[Secret], None] = lambda password: None,
+    last: Callable[[Session], None] | None = None,
 ) -> Ending:
     """Lock, revoke and prove the credential of `holding`, within about `patience` seconds, the lock in `lock_timeout`.
 
     `when_locked` is called with the password that works after the lock, when nobody else can do anything as this user
     any more; it is to raise nothing, and to be quick. Not where the lock reached no database: it would wait in vain,
-    and the revocation with it.
+    and the revocation with it. `last` is as `Engine.lock` has it.
 
     Never raises for a server that fails: what failed is in the `Ending`, and `Ending.proof.proven` says whether
     the credential is known to be dead. `engine` is None for what has no login to ask (see `databases.engine_for`).
@@ -72,7 +73,7 @@ def end(
     if url is None or engine is None or not holding.username:
         revocation = _revoke(holding.lease_id, vault, clock, deadline)
         return Ending(NO_LOCK, revocation, _prove_lease(holding.lease_id, revocation, vault, clock, deadline))
-    lock = engine.lock(url, holding.username, holding.password, holding.lock_password, timeout=lock_timeout)
+    lock = engine.lock(url, holding.username, holding.password, holding.lock_password, timeout=lock_timeout, last=last)
     if lock.status == "refused":
         lock = _tampering(lock, holding, vault)
     if lock.status != "unreachable":

@@ -146,7 +146,7 @@ def test_an_endless_list_is_cut_and_counted() -> None:
         ({"excess": [1]}, "privileges.excess"),
         ({"measured_by": None}, "privileges.measured_by"),
         ({"granted": None, "excess": None}, ""),
-        ({"granted": {**PRIVILEGES["granted"], "later": 1}, "used": [], "later": 2}, ""),  # type: ignore[dict-item]
+        ({"granted": {**PRIVILEGES["granted"], "later": 1}, "used": None, "later": 2}, ""),  # type: ignore[dict-item]
     ],
 )
 def test_what_cannot_be_a_measurement_is_named(change: dict[str, object], field: str) -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from stepcreds.config.model import DatabaseURL
 from stepcreds.model import Lock, LoginProof
 from stepcreds.secret import Secret
+
+if TYPE_CHECKING:
+    from stepcreds.databases.messages import Row, ServerError
+
+
+class Session(Protocol):
+    """A session of PostgreSQL, as somebody else may ask it: the part of `wire.Connection` that stands for it."""
+
+    server_version: str
+
+    def query_all(self, statements: Sequence[str]) -> list[list[Row] | ServerError]:
+        """See `wire.Connection.query_all`."""
+        ...
 
 
 class Sighting(NamedTuple):
@@ -30,10 +44,21 @@ class Engine(Protocol):
         """
         ...
 
-    def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
+    def lock(
+        self,
+        url: DatabaseURL,
+        username: str,
+        password: Secret,
+        new_password: Secret,
+        *,
+        timeout: float,
+        last: Callable[[Session], None] | None = None,
+    ) -> Lock:
         """Shut the user out of the database, as that user: set `new_password`, end all its other sessions.
 
-        It may be asked again after it was cut short: it then finds `new_password` already set, and goes on.
+        It may be asked again after it was cut short: it then finds `new_password` already set, and goes on. `last` is
+        called with the session that locked, when no other can do anything any more, where the engine is PostgreSQL; it
+        is to raise nothing, and has what is left of `timeout`.
         """
         ...
 

@@ -7,11 +7,12 @@ as experimental.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
-from stepcreds.databases import tls
+from stepcreds.databases import interface, tls
 from stepcreds.databases.interface import Sighting
 from stepcreds.databases.mysql_session import RefusedError, Session, open_session, require_driver
 from stepcreds.databases.stream import Deadline, UnreachableError
@@ -38,7 +39,16 @@ class MySQL:
         if tls.check_mode(url) != "disable":
             tls.context_for(url)
 
-    def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
+    def lock(
+        self,
+        url: DatabaseURL,
+        username: str,
+        password: Secret,
+        new_password: Secret,
+        *,
+        timeout: float,
+        last: Callable[[interface.Session], None] | None = None,
+    ) -> Lock:
         """See `Engine.lock`. Every user may change its own password and end its own sessions."""
         deadline = Deadline(self._clock, timeout)
         earlier = False

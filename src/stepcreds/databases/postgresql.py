@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
 from stepcreds.databases import tls
-from stepcreds.databases.interface import Sighting
+from stepcreds.databases.interface import Session, Sighting
 from stepcreds.databases.messages import ServerError
 from stepcreds.databases.postgresql_lock import ORDERLY, change_of_password, shut_out
 from stepcreds.databases.stream import Deadline, UnreachableError
@@ -32,7 +33,16 @@ class PostgreSQL:
         if tls.check_mode(url) != "disable":
             tls.context_for(url)
 
-    def lock(self, url: DatabaseURL, username: str, password: Secret, new_password: Secret, *, timeout: float) -> Lock:
+    def lock(
+        self,
+        url: DatabaseURL,
+        username: str,
+        password: Secret,
+        new_password: Secret,
+        *,
+        timeout: float,
+        last: Callable[[Session], None] | None = None,
+    ) -> Lock:
         """See `Engine.lock`. Needs no privilege beyond the login itself, and leaves the server no clear password."""
         deadline = Deadline(self._clock, timeout)
         ended: set[str | None] = set()
@@ -51,8 +61,11 @@ class PostgreSQL:
                     if deadline.pause(_PAUSE):
                         continue
                     failure = error.what
+                locked = self._clock.now()
+                if last is not None and not failure:
+                    last(session)
             detail = "the password had been changed by an earlier attempt at this lock" if earlier else ""
-            return Lock("failed" if failure else "locked", self._clock.now(), failure or detail, len(ended))
+            return Lock("failed" if failure else "locked", locked, failure or detail, len(ended))
 
     def try_login(self, url: DatabaseURL, username: str, password: Secret, *, timeout: float) -> LoginProof:
         """See `Engine.try_login`."""

@@ -32,6 +32,7 @@ _END_OTHER_SESSIONS = (
 _SURVIVING_A_CRASH = (
     "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
+STATEMENTS = (*ORDERLY, _END_OTHER_SESSIONS, _SURVIVING_A_CRASH)  # all that it asks, but for the password
 # SESSION_USER: were SET ROLE NONE to fail, CURRENT_USER would be the owner of the schema.
 _CHANGE_PASSWORD = "ALTER ROLE SESSION_USER PASSWORD '{}'"  # noqa: S105 - a statement
 

@@ -24,9 +24,10 @@ class PostgreSQL:
     """`with PostgreSQL() as server:` — `server.port` of 127.0.0.1 answers to `postgres` with `server.password`.
 
     TCP only, SCRAM-SHA-256 only; with `tls=True` TLS only, and `ca_cert` is the authority's certificate. `programs` is
-    a folder with PostgreSQL's `bin`: by default that of the `demo` extra, with TLS the operating system's. Started by
-    root it runs as `nobody`, because the server refuses to run as root. `launch` and `wait` are the two halves of
-    starting, for a caller that has something to do meanwhile. Raises `UnsupportedError` if PostgreSQL is not installed.
+    a folder with PostgreSQL's `bin`: by default that of the `demo` extra, with TLS the operating system's. `statistics`
+    loads pg_stat_statements, which a database has after CREATE EXTENSION. Started by root it runs as `nobody`, because
+    the server refuses to run as root. `launch` and `wait` are the two halves of starting, for a caller that has
+    something to do meanwhile. Raises `UnsupportedError` if PostgreSQL is not installed.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class PostgreSQL:
         *,
         max_connections: int = 300,
         tls: bool = False,
+        statistics: bool = False,
         programs: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._programs = programs or (installed.postgresql_with_tls() if tls else installed.postgresql())
         self._clock = clock or SystemClock()
         self._max_connections = max_connections
+        self._statistics = statistics
         self.tls = tls
         self.password = Secret(secrets.token_urlsafe(24))
         self.host = "127.0.0.1"
@@ -141,6 +144,8 @@ class PostgreSQL:
             "shared_buffers": "64MB",
             "jit": "off",
         }
+        if self._statistics:
+            settings["shared_preload_libraries"] = "pg_stat_statements"
         if self.tls:
             from stepcreds.devstack import certificates
 

@@ -133,7 +133,7 @@ def closed(
                 "start": _time(ran.start if ran else None),
                 "end": _time(ran.end if ran else None),
             },
-            "privileges": dict(on_record) if on_record else privileges(measurement),
+            "privileges": dict(on_record) if on_record else privileges(measurement, ending.used),
             "lock": {
                 "time": _time(lock.time),
                 "status": lock.status,

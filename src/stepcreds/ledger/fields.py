@@ -63,7 +63,6 @@ WHOLE = Rule((int,))
 COUNT = Rule((int,), (-1).__lt__, said=0)
 OBJECT = Rule((dict,))
 NAMES = _optional(TEXTS)
-ANYTHING = Rule((str, int, bool, list, dict, type(None)))
 TIME = _pattern(_RFC3339)
 DIGEST = _pattern("[0-9a-f]{64}")
 UID = _pattern("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -74,9 +73,18 @@ FINDING: Shape = {
     "count": COUNT,
 }
 GRANTED: Shape = {"level": TEXT, "digest": DIGEST, "findings": _list_of(FINDING), "more": COUNT}
+STATEMENTS: Shape = {"kind": TEXT, "calls": COUNT, "rows": COUNT, "role": TEXT}
+USED: Shape = {
+    "level": TEXT,
+    "statements": _list_of(STATEMENTS),
+    "roles": TEXTS,
+    "by": TEXT,
+    "complete": Rule((bool,)),
+    "gaps": TEXTS,
+}
 PRIVILEGES: Shape = {
     "granted": _optional(_object(GRANTED)),  # null: nobody looked
-    "used": ANYTHING,
+    "used": _optional(_object(USED)),  # null: nobody counted
     "excess": NAMES,
     "measured_by": TEXT,
 }

@@ -6,18 +6,19 @@ import math
 from collections.abc import Mapping
 
 from stepcreds.ledger.canonical import valid
-from stepcreds.measurement import LEVELS, Finding, Measured, Measurement, NotMeasured
+from stepcreds.measurement import LEVELS, Finding, Measured, Measurement, NotMeasured, Statements, Used
 from stepcreds.printable import one_line
 
 MOST_FINDINGS = 50  # of a measurement
+MOST_STATEMENTS = 50  # kinds of them, of what was used
 
 
-def privileges(measurement: Measurement) -> dict[str, object]:
-    """What the credential could do, as measured. `used` stays None: nobody watched what of it the command used."""
+def privileges(measurement: Measurement, used: Used | None = None) -> dict[str, object]:
+    """What the credential could do, as measured, and what of it was used; None where nobody looked at either."""
     if isinstance(measurement, NotMeasured):
         return {
             "granted": None,
-            "used": None,
+            "used": used_record(used),
             "excess": None,
             "measured_by": f"not measured: {one_line(measurement.reason)}",
         }
@@ -28,10 +29,55 @@ def privileges(measurement: Measurement) -> dict[str, object]:
             "findings": [_finding(each) for each in measurement.findings[:MOST_FINDINGS]],
             "more": max(0, len(measurement.findings) - MOST_FINDINGS),
         },
-        "used": None,
+        "used": used_record(used),
         "excess": [each.name for each in measurement.excess[:MOST_FINDINGS]],
         "measured_by": f"{measurement.server} in {math.ceil(measurement.seconds * 1000)} ms",
     }
+
+
+def used_record(used: Used | None) -> dict[str, object] | None:
+    """`complete` is false as long as nothing counts all that a command did."""
+    if used is None:
+        return None
+    return {
+        "level": used.level,
+        "statements": [
+            {"kind": one_line(each.kind), "calls": each.calls, "rows": each.rows, "role": valid(each.role)}
+            for each in used.statements[:MOST_STATEMENTS]
+        ],
+        "roles": [valid(role) for role in used.roles],
+        "by": used.by,
+        "complete": False,
+        "gaps": [one_line(gap) for gap in used.gaps],
+    }
+
+
+def used_of(said: Mapping[str, object]) -> Used | None:
+    """What a record's privileges say of what was used; None: not measured. Nothing is taken for less than it may be."""
+    used = said.get("used")
+    level = used.get("level") if isinstance(used, dict) else None
+    if not isinstance(used, dict) or not isinstance(level, str):
+        return None
+    statements = used.get("statements")
+    return Used(
+        next((each for each in LEVELS if each == level), "admin"),
+        tuple(_statements_of(each) for each in statements if isinstance(each, dict))
+        if isinstance(statements, list)
+        else (),
+        _texts(used.get("roles")),
+        str(used.get("by")),
+        _texts(used.get("gaps")),
+    )
+
+
+def _texts(said: object) -> tuple[str, ...]:
+    return tuple(each for each in said if isinstance(each, str)) if isinstance(said, list) else ()
+
+
+def _statements_of(said: Mapping[str, object]) -> Statements:
+    kind, role = (value if isinstance(value := said.get(name), str) else "" for name in ("kind", "role"))
+    calls, rows = (value if type(value := said.get(name)) is int else 0 for name in ("calls", "rows"))
+    return Statements(kind or "other", calls, rows, role)
 
 
 def measurement_of(said: Mapping[str, object]) -> Measured | None:

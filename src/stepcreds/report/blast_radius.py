@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from stepcreds.ledger.privileges import used_of as recorded_use
 from stepcreds.ledger.view import CredentialView, text_of
-from stepcreds.measurement import LEVELS
+from stepcreds.measurement import LEVELS, Used
 from stepcreds.review.lifetimes import command_times
 
 LEAST: Final = 20  # measured runs, before anything is said of a profile
@@ -20,29 +21,6 @@ _DECLARED: Final = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _NO_STEP: Final = ("doctor", "scope", "witness")  # deliveries that hand a command nothing
 _LONGER: Final = 4  # a ttl that is so many times what the longest command took is worth a remark
 _MINUTE: Final = 60
-
-
-class Statements(NamedTuple):
-    """Statements of one kind that the database counted for a credential: at least so many."""
-
-    kind: str  # "select", "insert", …, "other"
-    calls: int
-    rows: int
-    role: str = ""  # as whom they were run, where others may have run some of them; "" the issued user itself
-
-
-class Used(NamedTuple):
-    """What a database saw of a credential's use. It is never all: see `gaps`."""
-
-    level: str
-    statements: tuple[Statements, ...]
-    by: str
-    gaps: tuple[str, ...]  # in words, what was not counted
-
-    @property
-    def other(self) -> int:
-        """Calls of which nobody can say what they did: functions, DO blocks, statements that are not known."""
-        return sum(each.calls for each in self.statements if each.kind == "other")
 
 
 class Run(NamedTuple):
@@ -152,24 +130,10 @@ def run_of(credential: CredentialView) -> Run:
 
 
 def used_of(credential: CredentialView) -> Used | None:
-    """What the database saw of its use; None: not measured."""
-    for record in credential.closings:
-        privileges = record.get("privileges")
-        used = privileges.get("used") if isinstance(privileges, dict) else None
-        if isinstance(used, dict) and (level := text_of(used, "level")):
-            gaps = used.get("gaps")
-            return Used(
-                level if level in LEVELS else "admin",  # of a later version: nothing is taken for less than it may be
-                tuple(_statements(each) for each in _objects(used.get("statements"))),
-                text_of(used, "by"),
-                tuple(text for text in gaps if isinstance(text, str)) if isinstance(gaps, list) else (),
-            )
-    return None
-
-
-def _statements(said: Mapping[str, object]) -> Statements:
-    calls, rows = (value if isinstance(value := said.get(name), int) else 0 for name in ("calls", "rows"))
-    return Statements(text_of(said, "kind") or "other", calls, rows, text_of(said, "role"))
+    """What the database counted of its use; None: not measured."""
+    said = (record.get("privileges") for record in credential.closings)
+    known = (used for each in said if isinstance(each, dict) and (used := recorded_use(each)) is not None)
+    return next(known, None)
 
 
 def _changes(runs: Sequence[Run]) -> tuple[PowerChange, ...]:

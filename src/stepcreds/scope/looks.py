@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stepcreds.clock import Clock
 from stepcreds.config.model import Profile
+from stepcreds.databases.interface import Session
 from stepcreds.measurement import Change
 from stepcreds.scope.left_behind import State, left_behind
 from stepcreds.secret import Secret
 
 
-def first_look(profile: Profile, username: str, password: Secret, clock: Clock, *, timeout: float) -> State:
+def first_look(
+    profile: Profile,
+    username: str,
+    password: Secret,
+    clock: Clock,
+    *,
+    timeout: float,
+    last: Callable[[Session], None] | None = None,
+) -> State:
     """What is there before the command; nothing for an engine that tells afterwards whose everything is.
+
+    `last` is called with the look's own session, if that is PostgreSQL's, and is to raise nothing.
 
     Raises `DatabaseError`.
     """
@@ -19,7 +32,7 @@ def first_look(profile: Profile, username: str, password: Secret, clock: Clock, 
         return {}
     from stepcreds.scope.postgresql.state import look
 
-    return look(url, username, password, clock, timeout=timeout)
+    return look(url, username, password, clock, timeout=timeout, last=last)
 
 
 def second_look(

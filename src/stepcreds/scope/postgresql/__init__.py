@@ -57,15 +57,15 @@ class PostgreSQL:
     ) -> Examination:
         deadline = Deadline(self._clock, timeout)
         with connect(url, username, password, deadline) as session:
-            major = _major(session.server_version)
+            major = major_of(session.server_version)
             server = f"PostgreSQL {one_line(session.server_version.split(' ')[0], 20)}"
-            questions = _questions(major, username, named)
-            statements = [*postgresql_reach.ORDERLY, *questions.values(), "COMMIT"]
+            asking = questions(major, username, named)
+            statements = [*postgresql_reach.ORDERLY, *asking.values(), "COMMIT"]
             answers, asked = _all_answered(session, statements, deadline)
         try:
             records = {
                 name: [json.loads(str(row[0])) for row in rows]
-                for name, rows in zip(questions, answers[len(postgresql_reach.ORDERLY) :], strict=False)
+                for name, rows in zip(asking, answers[len(postgresql_reach.ORDERLY) :], strict=False)
                 if name not in postgresql_reach.KEPT
             }
             (who,), (reach,) = records["session"], records["reach"]
@@ -84,7 +84,7 @@ class PostgreSQL:
         return Examination(findings, not_examined, server, asked, notes, other_databases=others)
 
 
-def _major(version: str) -> int:
+def major_of(version: str) -> int:
     """Of "16.14 (Debian 16.14-1)", "19beta1", "18devel". Raises `DatabaseError` for one nobody can measure."""
     digits = "".join(takewhile(str.isdigit, version))
     if not digits:
@@ -116,7 +116,7 @@ def _relations_in(named: frozenset[str]) -> set[str]:
     return {".".join(each[:end]) for each in parts for end in range(2, len(each) + 1)}
 
 
-def _questions(major: int, username: str, named: frozenset[str]) -> dict[str, str]:
+def questions(major: int, username: str, named: frozenset[str]) -> dict[str, str]:
     """The statements by name, in the order in which they are asked: those of the reach keep what the others use."""
     return {
         "session": postgresql_reach.session(username),

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Final
 
 from stepcreds.clock import Clock
 from stepcreds.config.model import DatabaseURL
+from stepcreds.databases.interface import Session
 from stepcreds.databases.messages import ServerError
 from stepcreds.databases.postgresql_lock import ORDERLY
 from stepcreds.databases.stream import Deadline
@@ -45,7 +47,7 @@ _BODY = """coalesce(p.prosrc, '') || coalesce(p.probin, '') || coalesce(p.prosql
 _VIEW = "w.ev_action::text || coalesce(array_to_string(c.reloptions, ','), '')"
 
 # Each gives: kind, id, schema, name, owner, ACL as a JSON array of aclitems or NULL, and what else makes it what it is.
-_QUERIES: Final = (
+QUERIES: Final = (
     f"""SELECT {_KIND}, c.oid, n.nspname, n.nspname || '.' || c.relname, o.rolname, array_to_json(coalesce(c.relacl,
  acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))),
  CASE WHEN w.oid IS NOT NULL THEN {_HASH.format(_VIEW)} WHEN c.relrowsecurity THEN 'row security' ELSE '' END
@@ -136,13 +138,25 @@ _LETTERS: Final = {
 _ITEM = re.compile(r'((?:"(?:[^"]|"")*"|[^"=])*)=([A-Za-z*]*)/', re.DOTALL)
 
 
-def look(url: DatabaseURL, username: str, password: Secret, clock: Clock, *, timeout: float) -> State:
+def look(
+    url: DatabaseURL,
+    username: str,
+    password: Secret,
+    clock: Clock,
+    *,
+    timeout: float,
+    last: Callable[[Session], None] | None = None,
+) -> State:
     """What is there now, as the issued user sees it, but for that user's own: those go with it.
+
+    `last` is called with the session, and is to raise nothing.
 
     Raises `DatabaseError`; also where an answer cannot be understood.
     """
     with connect(url, username, password, Deadline(clock, timeout)) as session:
-        answers = session.query_all((*ORDERLY, _BEGIN, *_QUERIES))[len(ORDERLY) + 1 :]
+        answers = session.query_all((*ORDERLY, _BEGIN, *QUERIES, "COMMIT"))[len(ORDERLY) + 1 : -1]
+        if last is not None:
+            last(session)
     state: dict[tuple[str, str], Thing] = {}
     for answer in answers:
         if isinstance(answer, ServerError):
