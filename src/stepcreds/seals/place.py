@@ -80,3 +80,8 @@ class Folder:
         finally:
             part.unlink(missing_ok=True)
         return True
+
+
+def place_of(text: str) -> Place:
+    """The folder of this path."""
+    return Folder(Path(text))

@@ -86,16 +86,21 @@ def hash_of(leaf: Leaf) -> bytes:
     return leaf_hash(canonical(leaf._asdict()))
 
 
-def dumps(seal: Seal) -> bytes:
-    """The payload of an envelope."""
-    return canonical({
+def content(seal: Seal) -> dict[str, object]:
+    """What is signed, as JSON has it."""
+    return {
         **seal._asdict(),
         "schema": SCHEMA,
         "consistency": list(seal.consistency),
         "leaves": [leaf._asdict() for leaf in seal.leaves],
         "refused": [each._asdict() for each in seal.refused],
         "parquet": seal.parquet and seal.parquet._asdict(),
-    })  # fmt: skip
+    }
+
+
+def dumps(seal: Seal) -> bytes:
+    """The payload of an envelope."""
+    return canonical(content(seal))
 
 
 def loads(payload: bytes) -> Seal:

@@ -1,0 +1,55 @@
+"""The records that a seal adds, as one Parquet file: exact lines, and beside them what queries ask for.
+
+So that whoever asks a question of a year of ledgers reads a few files, and not one for each job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stepcreds.errors import UsageError
+from stepcreds.ledger.reading import stored_lines
+from stepcreds.sealing.chains import Seen
+
+_TYPES = "{file: 'VARCHAR', line: 'INTEGER', raw: 'VARCHAR'}"
+_COPY = """
+COPY (
+    SELECT file, line, raw, raw->>'$.chain_uid' AS chain_uid, raw->>'$.kind' AS kind, raw->>'$.time' AS time,
+        raw->>'$.step_uid' AS step_uid
+    FROM read_json(?, format = 'newline_delimited', columns = {types})
+) TO '{target}' (FORMAT parquet, COMPRESSION zstd)
+"""
+
+
+def parquet(chains: Iterable[Seen]) -> tuple[bytes, int]:
+    """The file, and its rows: of each chain what no seal knows yet. Raises `UsageError`, `LedgerError`."""
+    try:
+        import duckdb
+    except ImportError:
+        raise UsageError(
+            "Parquet cannot be written: duckdb is not installed",
+            cause="stepcreds was installed without the parts that read ledgers.",
+            fix="Run: pip install 'stepcreds[ledger]'",
+            docs="ledger-extra",
+        ) from None
+    with TemporaryDirectory(prefix="stepcreds-") as folder:
+        source, target = Path(folder, "rows.json"), Path(folder, "rows.parquet")
+        rows = 0
+        with source.open("w", encoding="utf-8") as file:
+            for row in _rows(chains):
+                file.write(json.dumps(row) + "\n")
+                rows += 1
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+            connection.execute(_COPY.format(types=_TYPES, target=target), [str(source)])
+        return target.read_bytes(), rows
+
+
+def _rows(chains: Iterable[Seen]) -> Iterable[dict[str, object]]:
+    for each in chains:
+        lines = islice(stored_lines(each.source.path), each.sealed, each.leaf.size)
+        for number, line in enumerate(lines, each.sealed + 1):
+            yield {"file": each.leaf.name, "line": number, "raw": line[:-1].decode()}

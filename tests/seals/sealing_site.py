@@ -1,0 +1,159 @@
+"""A sealing job on the shared servers: a Transit key for seals, a role that may sign with it, and ledgers to be sealed.
+
+with SealingSite(stack, tmp_path) as site:
+    site.life()                     # one more chain in site.ledgers, with a whole life in it; returns its file
+    site.seal("--json")             # `stepcreds ledger seal` as a scheduled job runs it
+    site.log()                      # what the seals say, by the keys that Vault has
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+from ledger_site import Scribe, Signer, job_of, write_job
+
+from stepcreds.clock import rfc3339
+from stepcreds.config.model import Profile
+from stepcreds.devstack import provision
+from stepcreds.devstack.stack import Stack
+from stepcreds.ledger.view import epoch_of
+from stepcreds.seals.log import Log, read_log
+from stepcreds.seals.place import Folder
+from stepcreds.setup import vault
+from stepcreds.trust.file import dumps
+from stepcreds.trust.keys import Trust, TrustedKey
+
+MOUNT = "sealing"
+KEY = f"{MOUNT}/keys/stepcreds-seal"
+ROLE = "stepcreds-seal"
+POLICY = f"""\
+path "{MOUNT}/sign/stepcreds-seal" {{
+  capabilities = ["update"]
+}}
+path "auth/token/revoke-self" {{
+  capabilities = ["update"]
+}}
+"""
+
+
+class SealingSite:
+    def __init__(self, stack: Stack, folder: Path, *, signed: bool = True) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.ledgers = folder / "ledgers"
+        self.seals = folder / "seals"
+        self.trust_file = folder / "stepcreds-trust.json"
+        self._chance = random.Random(7)  # noqa: S311 - the same chains each time
+        self._signer = Signer("transit/keys/stepcreds-ledger-9000000") if signed else None
+        self._runs = 0
+
+    def __enter__(self) -> SealingSite:
+        stack = self.stack
+        with stack.client() as client:
+            client.write_data(f"sys/mounts/{MOUNT}", data={"type": "transit"})
+            client.write_data(KEY, data={"type": "ed25519"})
+            client.write_data(f"sys/policies/acl/{ROLE}", data={"policy": POLICY})
+            role = vault.jwt_role(
+                Profile("seal", ROLE, "", None, None),
+                audience=stack.address,
+                bound_claims={"repository_id": stack.issuer.claims["repository_id"]},
+                policies=[ROLE],
+            )
+            client.write_data(f"auth/{provision.MOUNT}/role/{ROLE}", data=role)
+        document = yaml.safe_load(stack.config_text(self.ledgers))
+        document["ledger"]["seal"] = {"key": KEY, "role": ROLE, "to": str(self.seals)}
+        self.config = self.folder / "stepcreds.yml"
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.ledgers.mkdir()
+        self.pin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.stack.client() as client:
+            for path in (f"auth/{provision.MOUNT}/role/{ROLE}", f"sys/policies/acl/{ROLE}", f"sys/mounts/{MOUNT}"):
+                client.delete(path)
+
+    def life(self, kind: str = "proven", *, when: float | None = None) -> Path:
+        """A chain of one job, closed, as if it had been written at `when`, an hour or two ago."""
+        when = when or self.stack_now() - 7200
+        scribe = Scribe(job_of(0, self._runs, "deploy", 1.0), self._chance, self._signer, when)
+        self._runs += 1
+        list(write_job(scribe, 0, kind, self._chance))
+        return scribe.save(self.ledgers)
+
+    def stack_now(self) -> float:
+        from stepcreds.clock import SystemClock
+
+        return SystemClock().now()
+
+    def seal(self, *arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(**variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "stepcreds", "ledger", "seal", *arguments]
+
+    def environment(self, **variables: str | None) -> dict[str, str]:
+        merged = {**self.stack.environment(), **variables}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def keys(self) -> list[TrustedKey]:
+        """Every version of the key for seals, as Vault tells it."""
+        with self.stack.client() as client:
+            versions = client.read(KEY)["data"]["keys"]
+        made = {int(number): _time(said["creation_time"]) for number, said in versions.items()}
+        return [
+            TrustedKey(
+                "seal",
+                self.stack.address,
+                KEY,
+                number,
+                versions[str(number)]["public_key"],
+                made[number],
+                made.get(number + 1),
+            )
+            for number in sorted(made)
+        ]
+
+    def pin(self) -> None:
+        """Write the trust file anew."""
+        keys = [*self.keys(), *([self._signer.trusted("checkpoint", "9000000")] if self._signer else [])]
+        self.trust_file.write_text(dumps(Trust("", tuple(keys))))
+
+    def rotate(self) -> None:
+        with self.stack.client() as client:
+            client.write_data(f"{KEY}/rotate", data={})
+        self.pin()
+
+    def sign(self, data: bytes, key: str = KEY) -> bytes:
+        """What the key signs for whoever may use it."""
+        mount, _, name = key.rpartition("/keys/")
+        with self.stack.client() as client:
+            said = client.write_data(f"{mount}/sign/{name}", data={"input": base64.b64encode(data).decode()})
+        return base64.b64decode(said["data"]["signature"].rpartition(":")[2])
+
+    def log(self, trust: Trust | None = None) -> Log:
+        return read_log(Folder(self.seals), trust or Trust("", tuple(self.keys())))
+
+
+def _time(text: str) -> str:
+    """Vault's own, of nanoseconds, as a trust file has it."""
+    seconds = epoch_of(f"{text[:19]}.{(text[19:].strip('.Z') + '000')[:3]}Z")
+    assert seconds is not None
+    return rfc3339(seconds)
