@@ -23,7 +23,7 @@ from stepcreds.printable import json_text, one_line
 from stepcreds.sealing.chains import Seen
 from stepcreds.sealing.making import Made, Order, make
 from stepcreds.sealing.signer import Signer
-from stepcreds.seals.place import place_of
+from stepcreds.seals.place import opened
 from stepcreds.seals.seal import content
 
 
@@ -69,10 +69,10 @@ def command(
     trust = trusted(trust_path)
     own = operator_token(variables, config.vault) if as_operator else None
     around = surroundings(config, variables, clock, new_uid(), quiet=True, started_by=os.getppid(), operator_token=own)
-    place = place_of(to or settings.to)
     results: list[Made] = []
     with (
         ledgers(places, config_path) as sources,
+        opened(to or settings.to) as place,
         Signer(around, settings.key, settings.role, id_token_file) as signer,
         progress("Reading") as tell,
     ):

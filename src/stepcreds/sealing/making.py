@@ -92,8 +92,9 @@ def _next(order: Order, sign: Sign, clock: Clock, seen: Callable[[], object]) ->
 
 
 def _require_whole(log: Log) -> None:
-    """A clock that was set back is on record for good, and takes nothing from what the seals say."""
-    wrong = [each for each in log.findings if each.code != "time"]
+    """A clock that was set back is on record for good, and takes nothing from what the seals say; nor does what was
+    written into a store after the oldest version, which is the one that is read."""
+    wrong = [each for each in log.findings if each.layer == "seal" and each.code != "time"]
     if wrong:
         raise LedgerError(
             f"No seal was made: {one_line(wrong[0].file)}: {wrong[0].meaning}",

@@ -106,6 +106,7 @@ def read_log(place: Place, trust: Trust | None = None) -> Log:
     log = Log(place.name, trust is not None)
     reader = _Reader(log, of_purpose(trust, "seal") if trust is not None else None)
     numbers = sorted(number for name in place.names() if (number := number_in(name)) is not None)
+    log.findings += place.findings
     for number in numbers:
         reader.take(number, place.read(name_of(number)))
     return log

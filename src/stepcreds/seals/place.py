@@ -1,15 +1,21 @@
-"""Where seals are kept: a place in which a name is made once and never again, such as a folder; it knows no seal."""
+"""Where seals are kept: a folder or an object store, in which a name is made once and never again; it knows no seal."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from stepcreds.config.store_url import StoreURL, is_url, store_url
+from stepcreds.errors import UsageError
+from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.faults import ledger_error, not_a_file
-from stepcreds.ledger.folder import make_folder, sync_folder
-from stepcreds.seals.seal import LONGEST
+from stepcreds.ledger.push import FolderSink
+from stepcreds.seals.seal import LONGEST, SUFFIX
 
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -17,26 +23,26 @@ _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 class Place(Protocol):
     """Raises `LedgerError` for everything that keeps it from answering."""
 
-    @property
-    def name(self) -> str:
-        """As a person knows it: a path, or a URL."""
-        ...
+    name: str  # as a person knows it: a path, or a URL
+    findings: tuple[Finding, ...]  # what the store said when `names` was asked last: overwritten, deleted
 
     def names(self) -> list[str]:
-        """What is in it, without what is in folders of it; nothing where it is not there yet."""
+        """What is in it now, but not in folders of it; nothing where it is not there yet."""
         ...
 
     def read(self, name: str) -> bytes:
-        """The first that was ever made under this name."""
+        """The first that was ever made under this name, which `names` gave."""
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Make it, whole and to stay, or not at all. False: there is something of that name, which stays."""
+        """Make it, whole and to stay. False: there is something else of that name, which stays."""
         ...
 
 
 class Folder:
     """A folder of this machine."""
+
+    findings: tuple[Finding, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,27 +67,44 @@ class Folder:
             raise ledger_error(error, path) from None
 
     def create(self, name: str, data: bytes) -> bool:
-        """A link to a file that is whole: a writer that is killed leaves nothing under `name`, or all of it."""
-        make_folder(self._path)
-        path = self._path / name
-        part = self._path / f".{name}.{os.getpid()}.part"
+        return FolderSink(self._path).offer(name, data) == "there"
+
+
+class Bucket:
+    """A folder of an object store; what is read of it is fetched into `folder`, oldest versions first."""
+
+    def __init__(self, url: StoreURL, folder: Path) -> None:
+        self._url = url
+        self._here = Folder(folder)
+        self.name = str(url)
+        self.findings: tuple[Finding, ...] = ()
+
+    def names(self) -> list[str]:
+        from stepcreds.storage.pull import pull
+
         try:
-            part.unlink(missing_ok=True)
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o644), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(part, path)
-            sync_folder(self._path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise ledger_error(error, path) from None
-        finally:
-            part.unlink(missing_ok=True)
-        return True
+            pulled = pull(self._url, Path(self._here.name), suffixes=(SUFFIX,))
+        except UsageError as error:
+            if error.docs != "store":  # the library for it is not installed
+                raise
+            return []  # nothing is there yet
+        self.findings = pulled.findings
+        return self._here.names()
+
+    def read(self, name: str) -> bytes:
+        return self._here.read(name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        from stepcreds.storage.push import offer_to_store
+
+        return offer_to_store(name, data, self._url) == "there"
 
 
-def place_of(text: str) -> Place:
-    """The folder of this path."""
-    return Folder(Path(text))
+@contextmanager
+def opened(text: str) -> Iterator[Place]:
+    """The place of this path or URL. Raises `UsageError` for a URL of something else."""
+    if not is_url(text):
+        yield Folder(Path(text))
+        return
+    with TemporaryDirectory(prefix="stepcreds-") as folder:
+        yield Bucket(store_url(text), Path(folder))

@@ -22,13 +22,25 @@ def push_to_store(goods: Shipment, url: StoreURL, seconds: float = PATIENCE) -> 
     """Copy `goods` to `url` within `seconds`; where its chain is now. As `push` has it, and raises `UsageError`."""
 
     def work(_: Beat) -> str:
-        try:
-            store = open_store(url)
-        except StoreFault as fault:
-            raise ledger_error(url, "written", fault) from None
-        return push(goods, _StoreSink(url, store))
+        return push(goods, _opened(url))
 
     return within(seconds, url, work)
+
+
+def offer_to_store(name: str, data: bytes, url: StoreURL, seconds: float = PATIENCE) -> Offered:
+    """Make one new object `name` in `url` within `seconds`, as `Sink.offer` has it; and raises `UsageError`."""
+
+    def work(_: Beat) -> Offered:
+        return _opened(url).offer(name, data)
+
+    return within(seconds, url, work)
+
+
+def _opened(url: StoreURL) -> _StoreSink:
+    try:
+        return _StoreSink(url, open_store(url))
+    except StoreFault as fault:
+        raise ledger_error(url, "written", fault) from None
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
