@@ -14,6 +14,7 @@ from urllib.parse import quote
 from stepcreds.devstack import installed
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import dsse
 
 DATABASE = 'acme "x" $(id) ${y} %{z} `w`'
 SCHEMA = "b'oo\"k\\s ü:x--"
@@ -48,7 +49,7 @@ class Site:
                 "auth": {"mount": "ci/jwt"},
                 **({"namespace": namespace} if namespace else {}),
             },
-            "ledger": {"path": ".stepcreds", "key": "transit/keys/acme"},
+            "ledger": {"path": ".stepcreds", "key": "transit/keys/acme-{repository_id}"},
             "profiles": {
                 "migrate": {"role": "Acme-Migrate", "creds": "databases/acme/creds/m", "access": "ddl", **common},
                 "verify": {"role": "acme-verify", "creds": "databases/acme/creds/v", "access": "read-only", **common},
@@ -112,6 +113,15 @@ class Site:
         other = self.step("migrate", "SELECT 1")
         assert (other.returncode, other.stdout) == (125, "")
         assert "environment" in other.stderr  # that of another job
+        self.assert_signed(made, read, changed)
+
+    def assert_signed(self, *runs: subprocess.CompletedProcess[str]) -> None:
+        """Each of these steps has two checkpoints of the job's own repository; who signs them is tested elsewhere."""
+        assert "not signed" not in "".join(run.stderr for run in runs)
+        files = (self.folder / ".stepcreds").glob("*.checkpoints")
+        lines = [line for file in files for line in file.read_bytes().splitlines()]
+        keys = [signature.keyid for line in lines for signature in dsse.loads(line).signatures]
+        assert keys == ["transit/keys/acme-71717171:1"] * 2 * len(runs)
 
     def step(self, profile: str, sql: str) -> subprocess.CompletedProcess[str]:
         psql = [str(installed.psql()), "--no-psqlrc", "--no-align", "--tuples-only", "--command", sql]

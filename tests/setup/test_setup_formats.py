@@ -59,7 +59,7 @@ def test_sql_and_shell_make_an_empty_vault_and_a_database_work(stack: Stack, tmp
         assert made.stdout == WRITTEN
         assert again.stdout == WRITTEN.replace("Written: sys/auth/ci/jwt\n", "").replace(
             "Written: sys/mounts/transit\n", ""
-        ).replace("Written: sys/mounts/databases/acme\n", "")
+        ).replace("Written: transit/keys/acme-71717171\n", "").replace("Written: sys/mounts/databases/acme\n", "")
         site.assert_works()
         log = bao.audit_log.read_text()
         assert PASSWORD not in log
@@ -70,7 +70,8 @@ WRITTEN = """\
 Written: sys/auth/ci/jwt
 Written: auth/ci/jwt/config
 Written: sys/mounts/transit
-Written: transit/keys/acme
+Written: sys/mounts/transit/tune
+Written: transit/keys/acme-71717171
 Success! Uploaded policy: acme-migrate
 Written: auth/ci/jwt/role/acme-migrate
 Success! Uploaded policy: acme-verify
@@ -94,6 +95,13 @@ def test_hcl_is_how_an_openbao_starts_that_steps_can_use_at_once(stack: Stack, t
         "policies/acme-migrate.hcl",
         "policies/acme-verify.hcl",
     ]
+    assert policies[1].read_text().startswith(
+        "# Put in place of <accessor of auth/ci/jwt> what this prints: bao read -field=accessor sys/auth/ci/jwt\n# Issue.\n"
+    )
+    assert (
+        'path "transit/sign/acme-{{identity.entity.aliases.<accessor of auth/ci/jwt>.metadata.repository_id}}" {'
+        in policies[1].read_text()
+    )
     assert site.psql(sql).returncode == 0
     with self_initialized(tmp_path, port, initialize):
         site.assert_works()
@@ -195,7 +203,7 @@ def test_terraform_says_what_the_plan_says(stack: Stack, tmp_path: Path) -> None
     assert list(resources) == [
         "vault_jwt_auth_backend.ci_jwt_config",
         "vault_mount.transit",
-        "vault_transit_secret_backend_key.transit_keys_acme",
+        "vault_transit_secret_backend_key.transit_keys_acme_71717171",
         "vault_policy.acme_migrate",
         "vault_jwt_auth_backend_role.ci_jwt_role_acme_migrate",
         "vault_policy.acme_verify",
@@ -207,6 +215,10 @@ def test_terraform_says_what_the_plan_says(stack: Stack, tmp_path: Path) -> None
         "vault_database_secret_backend_role.databases_acme_roles_v",
         "vault_audit_request_header.x_stepcreds_step",
     ]
+    assert 'path "transit/sign/acme-{{identity.entity.aliases.${vault_jwt_auth_backend.ci_jwt_config.accessor}.metadata.repository_id}}" {' in str(
+        resources["vault_policy.acme_migrate"]["policy"]
+    )
+    assert resources["vault_mount.transit"]["audit_non_hmac_request_keys"] == ['"input"']
     role = resources["vault_database_secret_backend_role.databases_acme_roles_m"]
     creation, revocation = statements(site, "migrate")
     assert [unquoted(text) for text in role["creation_statements"]] == creation
@@ -236,8 +248,8 @@ def statements(site: Site, profile: str) -> tuple[list[str], list[str]]:
         "repository_id",
         {},
         {
-            "migrate": ProfileAnswers({}, f"{SCHEMA}_owner"),
-            "verify": ProfileAnswers({}, f"{SCHEMA}_ro"),
+            "migrate": ProfileAnswers({"repository_id": "71717171"}, f"{SCHEMA}_owner"),
+            "verify": ProfileAnswers({"repository_id": "71717171"}, f"{SCHEMA}_ro"),
         },
     )
     bodies = {setting.path: setting.body for setting in building.build(config, answers).settings}

@@ -37,14 +37,15 @@ def profiles(url: DatabaseURL) -> dict[str, Profile]:
     }
 
 
-def configuration(address: str, of: Mapping[str, Profile], folder: Path) -> Config:
+def configuration(address: str, of: Mapping[str, Profile], folder: Path, key: str | None = None) -> Config:
     """What `text` says, as a value."""
     settings = VaultSettings((address,), None, None, None, None, False, provision.MOUNT, address)
-    return Config(folder / "stepcreds.yml", settings, LedgerSettings(folder / ".stepcreds", None), of)
+    return Config(folder / "stepcreds.yml", settings, LedgerSettings(folder / ".stepcreds", key), of)
 
 
-def text(address: str, of: Mapping[str, Profile], ledger: Path | str) -> str:
+def text(address: str, of: Mapping[str, Profile], ledger: Path | str, key: str | None = None) -> str:
     """A stepcreds.yml for these profiles and the OpenBao at `address`."""
+    signed = "" if key is None else f'  key: "{key}"\n'
     header = f"""\
 version: 1
 vault:
@@ -54,7 +55,7 @@ vault:
     audience: {address}
 ledger:
   path: {ledger}
-profiles:
+{signed}profiles:
 """
     return header + "".join(map(_profile_text, of.values()))
 

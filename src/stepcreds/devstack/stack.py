@@ -15,6 +15,7 @@
 `stack.connect(user, password)`  a pg8000 connection to `shop`; wrap it in `contextlib.closing`
 `stack.client()`                 `with stack.client() as vault:` an `hvac.Client` with the root token
 `stack.login(role)`              `with stack.login("app-migrate") as vault:` an `hvac.Client` with a step's own token
+`stack.set_up(ledger_key)`       as `stepcreds setup apply` does it again, for a ledger that is signed with that key
 `stack.issued_roles()`, `stack.sessions(user)`, `stack.leases(creds)`   what is alive
 `stack.audit()`                  OpenBao's audit log, parsed
 """
@@ -51,13 +52,17 @@ class Stack:
         *,
         tls: bool = False,  # to PostgreSQL
         max_connections: int = 300,
+        statistics: bool = False,  # pg_stat_statements
+        ledger_key: str | None = None,  # `ledger.key`, with which the steps' ledgers are signed
         progress: Callable[[str], None] = lambda text: None,
         clock: Clock | None = None,
     ) -> None:
         installed.require()
         self._progress = progress
         self._clock = clock or SystemClock()
-        self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, clock=clock)
+        self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, statistics=statistics, clock=clock)
+        self._statistics = statistics
+        self._ledger_key = ledger_key
         self.openbao = OpenBao(clock)
         self.issuer = Issuer(clock=clock)
         self.database = config.database(self.postgresql)
@@ -109,7 +114,7 @@ class Stack:
 
     def config_text(self, ledger: Path | str = ".stepcreds") -> str:
         """A stepcreds.yml for this stack."""
-        return config.text(self.address, self.profiles, ledger)
+        return config.text(self.address, self.profiles, ledger, self._ledger_key)
 
     def write_config(self, folder: Path) -> Path:
         """`folder`/stepcreds.yml, whose ledger is in `folder`/.stepcreds."""
@@ -174,13 +179,19 @@ class Stack:
     def _provision(self) -> None:
         with closing(self.postgresql.connect()) as connection:
             provision.create_database(connection)
+        if self._statistics:
+            self.sql("CREATE EXTENSION pg_stat_statements")
         for script in ("shop.sql", "staging.sql"):
             self.load(script)
+        self.set_up(self._ledger_key)
+
+    def set_up(self, ledger_key: str | None = None) -> None:
+        """What `setup apply` does: also of a stack that runs, whose policies and keys are then those for that key."""
         # The repository by its number: names can be given to somebody else. The environment, because GitHub's
         # protection rules guard it.
         bound = {name: self.issuer.claims[name] for name in ("repository_id", "environment")}
         provision.provision(
-            config.configuration(self.address, self.profiles, self.folder),
+            config.configuration(self.address, self.profiles, self.folder, ledger_key),
             provision.answers(self.profiles, self.issuer.url, bound),
             LoginURL(self.database, SUPERUSER, self.postgresql.password),
             self.openbao.root_token,

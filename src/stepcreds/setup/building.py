@@ -7,7 +7,7 @@ from typing import Protocol
 
 from stepcreds.config.model import Config, DatabaseURL, Profile
 from stepcreds.errors import UnsupportedError, UsageError
-from stepcreds.setup import connections, mysql, postgresql, vault
+from stepcreds.setup import connections, mysql, postgresql, signing, vault
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.connections import Connection
 from stepcreds.setup.notes import OUTPUTS, notes
@@ -43,7 +43,7 @@ def _plan(config: Config, answers: Answers) -> Plan:
     made = connections.connections(profiles, answers)
     settings = [
         *_login(config, answers),
-        *_ledger(config),
+        *signing.settings(config, answers),
         *_jwt_roles(config, answers, profiles),
         *_engines(made),
         *(setting for connection in made for setting in _connection(connection, answers)),
@@ -62,15 +62,6 @@ def _login(config: Config, answers: Answers) -> Iterable[Setting]:
     yield Setting("auth_config", f"auth/{mount}/config", body, "Whose tokens: this issuer's, and nobody else's.")
 
 
-def _ledger(config: Config) -> Iterable[Setting]:
-    if config.ledger.key is None:
-        return
-    mount = config.ledger.key.rpartition("/keys/")[0]
-    yield Setting("mount", f"sys/mounts/{mount}", {"type": "transit"}, "The engine that signs.")
-    body = {"type": "ed25519", "exportable": False}
-    yield Setting("transit_key", config.ledger.key, body, "Signs the ledger; the private key never leaves Vault.")
-
-
 def _jwt_roles(config: Config, answers: Answers, profiles: Sequence[Profile]) -> Iterable[Setting]:
     by_role: dict[str, list[Profile]] = {}
     for profile in profiles:
@@ -80,7 +71,7 @@ def _jwt_roles(config: Config, answers: Answers, profiles: Sequence[Profile]) ->
     }
     for role, group in by_role.items():
         names = " and ".join(profile.name for profile in group)
-        text = vault.policy(*group, ledger_key=config.ledger.key)
+        text = vault.policy(*group, ledger_key=config.ledger.key, mount=config.vault.mount)
         yield Setting("policy", f"sys/policies/acl/{role}", {"policy": text}, f"All that a step with {names} may do.")
         body = vault.jwt_role(
             group[0]._replace(ttl=max(p.ttl for p in group), max_ttl=max(p.max_ttl for p in group)),

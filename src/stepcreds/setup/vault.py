@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from stepcreds.config.model import Profile
 from stepcreds.errors import UnsupportedError
+from stepcreds.ledger.checkpoint import REPOSITORY
 from stepcreds.model import TOKEN_MARGIN
+from stepcreds.setup.answers.issuers import REPOSITORY_ID
 
 # No DisplayName in clear: it comes from a claim, and `{{name}}` is pasted into statements unquoted, so a branch named
 # `a"SUPERUSER--` once made a superuser.
@@ -25,6 +27,7 @@ GITHUB_CLAIM_MAPPINGS = {
     "environment": "environment",
 }
 
+_ACCESSOR = re.compile(r"<accessor of auth/([^>]+)>")
 # framework.GenericNameRegex of Vault's SDK, which is what the paths of roles and connections are matched with.
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
@@ -45,12 +48,24 @@ def role_name(name: str, where: str) -> str:
     return name.lower()
 
 
-def policy(*profiles: Profile, ledger_key: str | None = None) -> str:
+def accessor_of(mount: str) -> str:
+    """What stands in a policy for the accessor of the auth mount `mount`: Vault makes that up when it mounts it."""
+    return f"<accessor of auth/{mount}>"
+
+
+def without_accessor(text: str, instead: str) -> tuple[str, str]:
+    """A policy with `instead` where an accessor belongs, and the mount whose accessor that is; "" where none does."""
+    found = _ACCESSOR.search(text)
+    return (_ACCESSOR.sub(lambda _: instead, text), found[1]) if found else (text, "")
+
+
+def policy(*profiles: Profile, ledger_key: str | None = None, mount: str = "jwt") -> str:
     """The policy (HCL) of a token that may issue these profiles' credentials, keep them alive, end them, nothing else.
 
     Complete by itself: the role leaves out the `default` policy. The glob on leases covers the probe that a step
     revokes before it asks for a credential, and works from a later login too, for a step that was killed. `ledger_key`
-    (`<mount>/keys/<name>`) is the Transit key that the step may sign with, and never read or change.
+    (`<mount>/keys/<name>`) is the Transit key that the step may sign with, and never read or change. Where it has
+    `{repository_id}`, that is what the login at the auth mount `mount` says of the job, by `accessor_of` it.
     """
     parts = [_ISSUE + "".join(_path(creds, "read") for creds in dict.fromkeys(_plain(p.creds) for p in profiles))]
     leased = dict.fromkeys(profile.creds for profile in profiles if profile.revocation == "lease")
@@ -72,8 +87,11 @@ def policy(*profiles: Profile, ledger_key: str | None = None) -> str:
         + _path("sys/capabilities-self", "update")
     )
     if ledger_key is not None:
-        mount, _, name = _plain(ledger_key).rpartition("/keys/")
-        parts.append("# Sign the ledger's checkpoints.\n" + _path(f"{mount}/sign/{name}", "update"))
+        own = "".join(("{{identity.entity.aliases.", accessor_of(mount), ".metadata.", REPOSITORY_ID, "}}"))
+        engine, _, name = _plain(ledger_key).rpartition("/keys/")
+        whose = ", with the key of the job's own repository" if REPOSITORY in name else ""
+        path = f"{engine}/sign/{name.replace(REPOSITORY, own)}"
+        parts.append(f"# Sign the ledger's checkpoints{whose}.\n" + _path(path, "update"))
     return "\n".join(parts)
 
 

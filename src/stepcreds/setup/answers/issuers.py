@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 Template = tuple[tuple[str, str], ...]  # claim -> its value, where {} is the answer, {owner}/{name} its two halves
 NOTHING: Mapping[str, object] = {}
+REPOSITORY_ID = "repository_id"  # in the metadata of every CI's tokens
 
 
 class System(NamedTuple):
@@ -32,11 +33,18 @@ class System(NamedTuple):
     user_claims: tuple[str, ...]  # that fix the repository; the first is the usual one
     fixed: Mapping[str, object] = NOTHING  # bound always, unless --claim says otherwise
     recorded: tuple[str, ...] = ()  # claims (texts) for the audit log, as the token's metadata
+    # Of these the one that the ledger calls repository_id; "" where that is no single claim.
+    repository: str = ""
+    # User claims of which each value belongs to one `repository` alone, so that a policy may go by the entity's
+    # metadata. () where its values cannot be part of a key's name. Not a workflow that others may call (GitHub's
+    # job_workflow_ref), nor a configuration that others may use (GitLab's ci_config_ref_uri).
+    entities: tuple[str, ...] = ()
 
     @property
     def mappings(self) -> dict[str, str]:
         """Claim -> name in the metadata, which cannot have every character."""
-        return {claim: claim.rpartition("/")[2].replace("-", "_") for claim in self.recorded}
+        named = {claim: claim.rpartition("/")[2].replace("-", "_") for claim in self.recorded}
+        return {**named, self.repository: REPOSITORY_ID} if self.repository else named
 
 
 _GITHUB: Mapping[str, Template] = {
@@ -73,6 +81,8 @@ SYSTEMS = (
         ("environment", "branch", "ref"),
         ("repository_id", "repository", "job_workflow_ref", "workflow_ref"),
         recorded=("repository", "repository_id", "run_id", "run_attempt", "job_workflow_ref", "environment"),
+        repository="repository_id",
+        entities=("repository_id", "repository", "workflow_ref"),
     ),
     System(
         "forgejo",
@@ -86,6 +96,7 @@ SYSTEMS = (
         ("repository", "workflow_ref"),
         {"ref_protected": "true"},
         ("repository", "run_id", "run_attempt", "workflow_ref"),
+        repository="repository",
     ),
     System(
         "gitlab",
@@ -106,6 +117,8 @@ SYSTEMS = (
         ("project_id", "project_path", "ci_config_ref_uri"),
         {"ref_protected": "true"},
         ("project_path", "project_id", "pipeline_id", "job_id", "environment", "ref_path"),
+        repository="project_id",
+        entities=("project_id", "project_path"),
     ),
     System(
         "buildkite",
@@ -123,8 +136,10 @@ SYSTEMS = (
             "workflow": (("step_key", "{}"),),
         },
         ("branch",),
-        ("pipeline_slug",),
-        recorded=("organization_slug", "pipeline_slug", "build_branch", "step_key", "job_id"),
+        ("pipeline_slug", "pipeline_id"),
+        recorded=("organization_slug", "pipeline_slug", "pipeline_id", "build_branch", "step_key", "job_id"),
+        repository="pipeline_id",
+        entities=("pipeline_id",),
     ),
     System(
         "circleci",
@@ -145,6 +160,8 @@ SYSTEMS = (
         # Who reruns a job with SSH sits in a shell of the job, with its identity.
         {"oidc.circleci.com/ssh-rerun": False},
         ("oidc.circleci.com/project-id", "oidc.circleci.com/vcs-origin", "oidc.circleci.com/vcs-ref"),
+        repository="oidc.circleci.com/project-id",
+        entities=("oidc.circleci.com/project-id",),
     ),
     System(
         "azure",
@@ -164,7 +181,9 @@ SYSTEMS = (
         },
         ("branch", "ref"),
         ("sub", "rpo_id"),
-        recorded=("rpo_uri", "rpo_ref", "def_id", "run_id"),
+        recorded=("rpo_uri", "rpo_id", "rpo_ref", "def_id", "run_id"),
+        repository="rpo_id",
+        entities=("rpo_id",),
     ),
     System(
         "bitbucket",
@@ -181,6 +200,7 @@ SYSTEMS = (
         ("environment", "branch"),
         ("repositoryUuid",),
         recorded=("repositoryUuid", "pipelineUuid", "stepUuid", "branchName"),
+        repository="repositoryUuid",  # in braces, which no key can have in its name
     ),
     System(
         "jenkins",

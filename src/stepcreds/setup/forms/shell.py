@@ -10,6 +10,7 @@ from stepcreds.config.model import VaultSettings
 from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, policy_name
 from stepcreds.setup.plan import Plan, Setting
+from stepcreds.setup.vault import without_accessor
 
 _HEAD = """\
 #!/bin/sh
@@ -73,14 +74,28 @@ def files(plan: Plan, vault: VaultSettings) -> tuple[File, ...]:
 def _written(setting: Setting) -> str:
     path = shlex.quote(setting.path)
     if setting.kind in ("auth_mount", "mount"):
-        # A mount that is there is left as it is: there is no writing it twice.
+        # A mount that is there is left as it is: there is no writing it twice. Its settings can be.
+        tuned = setting.body.get("config")
+        again = shlex.quote(f"{setting.path}/tune")
+        tune = f"put {again} - {_here(tuned)}" if isinstance(tuned, Mapping) else ""
+        return f"exists {path} || put {path} - {_here({'type': setting.body['type']})}{tune}"
+    if setting.kind == "transit_key":
         return f"exists {path} || put {path} - {_here(setting.body)}"
     if setting.kind == "policy":
-        text = str(setting.body["policy"])
-        return f"\"$bao\" policy write {shlex.quote(policy_name(setting))} - <<'{_END}'\n{text}{_END}\n"
+        return _policy(setting)
     if setting.kind == "connection":
         return _connection(setting)
     return f"put {path} - {_here(setting.body)}"
+
+
+def _policy(setting: Setting) -> str:
+    name = shlex.quote(policy_name(setting))
+    text, mount = without_accessor(str(setting.body["policy"]), "ACCESSOR")
+    if not mount:
+        return f"\"$bao\" policy write {name} - <<'{_END}'\n{text}{_END}\n"
+    read = f'accessor=$("$bao" read -field=accessor {shlex.quote(f"sys/auth/{mount}")})'
+    filled = 'sed "s/aliases[.]ACCESSOR[.]/aliases.$accessor./"'
+    return f"{read}\n{filled} <<'{_END}' | \"$bao\" policy write {name} -\n{text}{_END}\n"
 
 
 def _connection(setting: Setting) -> str:

@@ -13,6 +13,7 @@ from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, last, names, policy_name
 from stepcreds.setup.forms.hcl_text import Raw, block, heredoc, written
 from stepcreds.setup.plan import Kind, Plan, Setting
+from stepcreds.setup.vault import without_accessor
 
 _HEAD = """\
 # Written by `stepcreds setup --format terraform`, for the provider hashicorp/vault. The databases come first:
@@ -89,9 +90,11 @@ class _Resources:
         return self._resource(setting, "vault_jwt_auth_backend", path=self.vault.mount, type="jwt", **setting.body)
 
     def policy(self, setting: Setting) -> str:
-        # No policy of ours has what begins a template.
-        text = heredoc(str(setting.body["policy"]))
-        return self._resource(setting, "vault_policy", name=policy_name(setting), policy=text)
+        # No policy of ours has what begins a template of Terraform's, but for this one.
+        config = f"auth/{self.vault.mount}/config"
+        accessor = f"${{vault_jwt_auth_backend.{self.named[config]}.accessor}}"
+        text, _ = without_accessor(str(setting.body["policy"]), accessor)
+        return self._resource(setting, "vault_policy", name=policy_name(setting), policy=heredoc(text))
 
     def jwt_role(self, setting: Setting) -> str:
         body = dict(setting.body)
@@ -119,7 +122,9 @@ class _Resources:
         )
 
     def mount(self, setting: Setting) -> str:
-        return self._resource(setting, "vault_mount", path=setting.path.removeprefix("sys/mounts/"), **setting.body)
+        tuned = setting.body.get("config")
+        body = {"type": setting.body["type"], **(tuned if isinstance(tuned, Mapping) else {})}
+        return self._resource(setting, "vault_mount", path=setting.path.removeprefix("sys/mounts/"), **body)
 
     def connection(self, setting: Setting) -> str:
         body = {**setting.body, "password": Raw(f"var.{self.variable(setting)}")}

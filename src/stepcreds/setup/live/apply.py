@@ -13,7 +13,7 @@ from stepcreds.clock import Clock
 from stepcreds.errors import DatabaseError, VaultError
 from stepcreds.printable import one_line
 from stepcreds.secret import Secret
-from stepcreds.setup.live import permissions
+from stepcreds.setup.live import accessor, permissions
 from stepcreds.setup.live.administrator import open_session, where
 from stepcreds.setup.live.difference import Difference, body_for
 from stepcreds.setup.live.operator import Live
@@ -137,10 +137,10 @@ def _running(state: DatabaseState, password: Secret | None, clock: Clock) -> Cal
 
 def _writing(each: Difference, body: Mapping[str, object], live: Live) -> Callable[[], None]:
     path = permissions.change_path(each.setting) if each.action == "change" else each.setting.path
-    if path != each.setting.path:  # of a mount, or of a key: where only what changes is written
-        body = {field.name: field.wanted for field in each.fields}
     if each.setting.kind == "auth_config":
         return lambda: _write_issuer(path, body, live)
+    if accessor.is_needed(each.setting):  # still: the mount was made by a step before this one
+        return lambda: live.write(path, accessor.filled(each.setting, live, required=True).body)
     return lambda: live.write(path, body)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from stepcreds.config.duration import seconds
 from stepcreds.setup.plan import Kind, Setting
+from stepcreds.setup.signing import AUDITED
 
 # password=…, sslpassword=…, passwd=…; a value may be in quotation marks, with \' in it (libpq's connection strings).
 _PASSWORD = re.compile(
@@ -45,6 +46,14 @@ _EXPECTED: Mapping[Kind, Mapping[str, object]] = {
     },
     "database_role": {"credential_type": "password", "renew_statements": [], "rollback_statements": []},
     "connection": {"root_credentials_rotate_statements": []},
+    "transit_key": {"deletion_allowed": False},
+}
+# Of a key what Vault takes back of none.
+_FOR_GOOD: Mapping[str, str] = {
+    "exportable": "the key can be taken out of Vault (exportable), and by whoever has done so a ledger be forged",
+    "allow_plaintext_backup": "the key can be taken out of Vault as a backup (allow_plaintext_backup), and a ledger be "
+    "forged",
+    "derived": "the key is derived from a context, which no step sends",
 }
 # In any order, and as one text with commas.
 _SETS = frozenset({"allowed_roles", "bound_audiences", "token_policies"})
@@ -72,7 +81,7 @@ def difference(setting: Setting, answer: Mapping[str, Any] | None) -> Difference
     found = _as_written(setting.kind, answer)
     wanted = {**_expected(setting.kind, found), **setting.body}
     fields = tuple(
-        Field(name, found.get(name), value)
+        Field(name, _of_interest(found.get(name), value) if name == "config" else found.get(name), value)
         for name, value in sorted(wanted.items())
         if name not in (*setting.secret, *_ONLY_SAID) and not _same(name, found.get(name), value)
     )
@@ -82,12 +91,29 @@ def difference(setting: Setting, answer: Mapping[str, Any] | None) -> Difference
     return Difference(setting, "conflict" if reason else "change", fields, reason)
 
 
+def _of_interest(found: object, wanted: object) -> object:
+    """Of a mount's configuration, which has everything in it, what the plan says something of."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        return {name: found[name] for name in wanted if name in found}
+    return found
+
+
 def body_for(of: Difference, answer: Mapping[str, Any] | None) -> dict[str, object]:
     """What has to be written so that `of.setting` holds: the plan's fields, and those it wants at their usual value."""
     setting = of.setting
     body = {**{field.name: field.wanted for field in of.fields}, **setting.body}
     if setting.kind == "auth_config" and answer is not None:
         body = {**{name: answer[name] for name in _KEPT if answer.get(name)}, **body}
+    if setting.kind == "mount" and answer is not None:
+        # Tuned where it is; what others had it audit in clear stays so.
+        there = answer.get("config")
+        found = there if isinstance(there, Mapping) else {}
+        wanted = body.get("config")
+        body = dict(wanted) if isinstance(wanted, Mapping) else {}
+        if AUDITED in body:
+            body[AUDITED] = sorted(_members(found.get(AUDITED)) | _members(body[AUDITED]))
+    if setting.kind == "transit_key" and answer is not None:
+        body = {field.name: field.wanted for field in of.fields}
     if setting.kind == "connection" and answer is not None:
         # Vault keeps what an update leaves out, and since the rotation it alone knows the password.
         body = {name: value for name, value in body.items() if name not in setting.secret}
@@ -129,6 +155,8 @@ def _conflict(setting: Setting, changed: set[str], found: Mapping[str, Any]) -> 
         return f"something else is mounted there: {found.get('type')}"
     if setting.kind == "transit_key" and "type" in changed:
         return f"the key is there with another type, {found.get('type')}, and what it signed needs it"
+    if setting.kind == "transit_key" and changed & _FOR_GOOD.keys():
+        return "; ".join(why for name, why in _FOR_GOOD.items() if name in changed)
     if setting.kind == "connection" and changed >= {"connection_url", "username"}:
         return "somebody else's connection has that name: it leads elsewhere, as another user"
     if setting.kind == "auth_config" and found.get("oidc_client_id"):
@@ -146,7 +174,9 @@ def _same(name: str, found: object, wanted: object) -> bool:
     if name == "bound_claims":
         return _claims(found) == _claims(wanted)
     if name == "config" and isinstance(found, Mapping) and isinstance(wanted, Mapping):  # of a mount
-        return all(_same("", found.get(key), value) for key, value in wanted.items())
+        return all(_same(key, found.get(key), value) for key, value in wanted.items())
+    if name == AUDITED:
+        return _members(wanted) <= _members(found)
     return _plain(found) == _plain(wanted)
 
 

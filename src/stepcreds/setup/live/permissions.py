@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from stepcreds.setup.live import accessor
 from stepcreds.setup.live.difference import Difference
 from stepcreds.setup.live.operator import CAPABILITIES
 from stepcreds.setup.plan import Kind, Plan, Setting
@@ -35,7 +36,8 @@ def rotation(connection: Setting) -> str:
 def to_read(setting: Setting) -> Capabilities:
     if setting.kind == "header":  # its path is one of those that want `sudo` also of a reader
         return {setting.path: frozenset({"read", "sudo"})}
-    return {listing(setting) or setting.path: frozenset({"read"})}
+    paths = {listing(setting) or setting.path, *({accessor.LISTING} if accessor.is_needed(setting) else ())}
+    return dict.fromkeys(paths, frozenset({"read"}))
 
 
 def to_write(difference: Difference) -> Capabilities:

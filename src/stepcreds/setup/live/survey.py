@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from stepcreds.clock import Clock
 from stepcreds.errors import VaultError
-from stepcreds.setup.live import permissions
+from stepcreds.setup.live import accessor, permissions
 from stepcreds.setup.live.administrator import Administrator, open_session
 from stepcreds.setup.live.difference import Difference, difference
 from stepcreds.setup.live.operator import Live
@@ -74,7 +74,7 @@ def survey(plan: Plan, live: Live, administrators: Sequence[Administrator | None
             differences.append(Difference(setting, "unread", reason=reason))
             continue
         found[setting.path] = _read(live, setting)
-        differences.append(difference(setting, found[setting.path]))
+        differences.append(difference(accessor.filled(setting, live), found[setting.path]))
     databases = [_look(database, who, clock) for database, who in zip(plan.databases, administrators, strict=True)]
     return Survey(tuple(databases), tuple(differences), found, held)
 
