@@ -5,6 +5,7 @@
 `config_file`  a stepcreds.yml for it in this test's own `tmp_path`, with the ledger in `tmp_path/.stepcreds`
 `step`         `step("exec", "migrate", "--", "true", **variables)` runs stepcreds in `tmp_path` as a step of a GitHub
                job would, and returns the `CompletedProcess` (text); a variable given as None is left out
+`signed`       that stepcreds.yml with a `ledger.key`, and OpenBao with the key and the policies for it; see signatures.py
 `alone`        after the test, no user that OpenBao issued meanwhile is left
 `repository`   acme/shop with that stepcreds.yml, whose workflows a real runner runs; see action/runner.py
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faulty_vault import Trap
+from signatures import KEY
 from stepcreds.devstack.stack import Stack
 
 if TYPE_CHECKING:
@@ -56,6 +58,16 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def config_file(stack: Stack, tmp_path: Path) -> Path:
     return stack.write_config(tmp_path)
+
+
+@pytest.fixture
+def signed(stack: Stack, config_file: Path) -> Iterator[Path]:
+    text = config_file.read_text()
+    assert text.count("ledger:\n") == 1
+    config_file.write_text(text.replace("ledger:\n", f'ledger:\n  key: "{KEY}"\n'))
+    stack.set_up(KEY)
+    yield config_file
+    stack.set_up()
 
 
 @pytest.fixture

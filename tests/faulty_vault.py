@@ -103,13 +103,16 @@ class Request:
         return value if isinstance(value, dict) else {}
 
 
-def stage_of(request: Request) -> str:
-    """login, probe, issue, renew, revoke, queue, lookup, renew-token, revoke-self, revoke-accessor; token, at a CI."""
+def stage_of(request: Request) -> str:  # noqa: PLR0911 - a list of cases
+    """login, probe, issue, sign, renew, revoke, queue, lookup, renew-token, revoke-self, revoke-accessor; token, at a
+    CI."""
     path, body = request.path, request.body
     if path == "/token":
         return "token"
     if path.startswith("auth/") and path.endswith("/login"):
         return "login"
+    if "/sign/" in path:
+        return "sign"
     if path == "sys/leases/revoke":
         if str(body.get("lease_id")).endswith(PROBE):
             return "probe"

@@ -70,8 +70,8 @@ def test_legs_of_a_matrix_end_nothing_of_each_other(stack: Stack, repository: Re
             ("chain.opened", None),
             ("credential.requested", None),
             ("credential.issued", None),
-            ("credential.closed", "proven dead"),
             ("credential.left", None),
+            ("credential.closed", "proven dead"),
             ("chain.closed", None),
         ]
     # Each by the token of its own login.
@@ -94,9 +94,11 @@ def test_two_uses_share_a_chain_that_is_closed_once(stack: Stack, repository: Re
     ], run.shown()
     assert [(record["kind"], record.get("verdict")) for record in run.records] == [
         ("chain.opened", None),
-        *(ended := [("credential.requested", None), ("credential.issued", None), ("credential.closed", "proven dead")]),
+        *(begun := [("credential.requested", None), ("credential.issued", None)]),
         ("credential.left", None),
-        *ended,
+        ("credential.closed", "proven dead"),
+        *begun,
+        ("credential.closed", "proven dead"),
         ("chain.closed", None),
     ]
     ends = normalised(run.output("Second", "Post")), normalised(run.output("First", "Post"))

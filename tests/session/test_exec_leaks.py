@@ -51,7 +51,7 @@ def test_each_file_of_the_runner(
     assert normalised(run.stderr) == ISSUED + handed_on(f"{name}, line 2 (DATABASE_URL)") + PROVEN
     url = reported(job.report)["DATABASE_URL"]
     assert job.content(name) == f"BEFORE=1\nDATABASE_URL={url.replace(job.password, '***')}\nAFTER=2\n"
-    assert kinds(config_file)[-2:] == ["credential.closed", "credential.leaked"]
+    assert kinds(config_file)[-2:] == ["credential.leaked", "credential.closed"]
     (record,) = of_kind(config_file, "credential.leaked")
     (closed,) = of_kind(config_file, "credential.closed")
     assert (record["credential_uid"], record["profile"], record["more"]) == (closed["credential_uid"], "verify", 0)
@@ -250,7 +250,7 @@ def test_the_front_cleans_up_after_a_killed_worker(stack: Stack, config_file: Pa
     assert handed_on("GITHUB_ENV, line 1 (A)") in normalised(run.stderr)
     assert job.content("GITHUB_ENV") == "A=***\n"
     assert places(config_file) == [("GITHUB_ENV", 1, "A", True)]
-    assert kinds(config_file)[-2:] == ["credential.closed", "credential.leaked"]
+    assert kinds(config_file)[-2:] == ["credential.leaked", "credential.closed"]
     assert "| verify |" in job.content("GITHUB_STEP_SUMMARY")
 
 

@@ -94,7 +94,7 @@ def test_the_ledger_tells_the_whole_life(stack: Stack, step: Step, config_file: 
     run = step("exec", "migrate", "--reason", "add a column", "--", *command, SOME_TOKEN="value of no matter")
     assert run.returncode == 0, run.stderr
     given = reported(tmp_path / "report")
-    opened, requested, issued, closed, left = records(config_file)
+    opened, requested, issued, left, closed = records(config_file)
     assert (left["kind"], left["changes"], left["unknown"]) == ("credential.left", [], None)
     assert [record["kind"] for record in (opened, requested, issued, closed)] == [
         "chain.opened",
@@ -102,7 +102,7 @@ def test_the_ledger_tells_the_whole_life(stack: Stack, step: Step, config_file: 
         "credential.issued",
         "credential.closed",
     ]
-    for seq, record in enumerate((opened, requested, issued, closed)):
+    for seq, record in enumerate((opened, requested, issued, left, closed)):
         assert record["schema"] == "stepcreds.ledger/1"
         assert record["seq"] == seq
         assert record["chain_uid"] == opened["chain_uid"]
@@ -175,8 +175,15 @@ def test_each_step_of_a_job_extends_the_same_chain(step: Step, config_file: Path
     for profile in ("migrate", "verify"):
         run = step("exec", profile, "--", "true")
         assert run.returncode == 0, run.stderr
-    one_life = ["credential.requested", "credential.issued", "credential.closed"]
-    assert kinds(config_file) == ["chain.opened", *one_life, "credential.left", *one_life]
+    issued = ["credential.requested", "credential.issued"]
+    assert kinds(config_file) == [
+        "chain.opened",
+        *issued,
+        "credential.left",
+        "credential.closed",
+        *issued,
+        "credential.closed",
+    ]
     assert len(list((config_file.parent / ".stepcreds").glob("*.jsonl"))) == 1
     assert step("ledger", "verify").returncode == 0
 

@@ -35,6 +35,7 @@ class LogVoice:
         self._folded_at = 0.0  # epoch seconds; 0 while no fold is open
         self._log = Stderr(clock)
         self._held: list[str] | None = None
+        self._warned: set[str] = set()
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -42,6 +43,9 @@ class LogVoice:
             self._write(f"stepcreds: {printable(text)}\n")
 
     def warn(self, text: str) -> None:
+        if text in self._warned:  # of each credential of a step the same, say
+            return
+        self._warned.add(text)
         self._close_fold()
         self._write(render_warning(text, self._colour) + "\n", self._annotation(render_warning(text, False), "warning"))
 

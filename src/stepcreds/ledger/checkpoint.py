@@ -75,6 +75,13 @@ def loads(payload: bytes) -> Checkpoint:
 def key_of(template: str, repository_id: str) -> str:
     """The Transit key (`<mount>/keys/<name>`) of `ledger.key` for one repository. Raises `LedgerError`."""
     mount, _, name = template.rpartition("/keys/")
+    if REPOSITORY in name and not repository_id:
+        raise LedgerError(
+            "This CI names no repository, so there is none whose key could sign",
+            cause=f"ledger.key has {REPOSITORY} in its name, and the identity of this step says nothing of that.",
+            fix="Run it in a job; or use a key without it in ledger.key of stepcreds.yml.",
+            docs="ledger-key",
+        )
     name = name.replace(REPOSITORY, repository_id)
     if not _NAME.fullmatch(name):
         raise LedgerError(

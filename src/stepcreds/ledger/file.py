@@ -84,6 +84,13 @@ class LedgerFile:
                 return Tail(start + end, data[begin : max(0, end - 1)], data[end:])
         raise damaged(self.path)
 
+    def first(self) -> bytes:
+        """The first line, without its newline. Raises `LedgerError`."""
+        try:
+            return os.pread(self._fd, MAX_LINE + 1, 0).partition(b"\n")[0]
+        except OSError as error:
+            raise ledger_error(error, self.path) from None
+
     def append(self, data: bytes, tail: Tail) -> None:
         """Put whole lines at the end, in place of what is torn there, and on the disk before returning.
 

@@ -19,17 +19,18 @@ from stepcreds.ledger.faults import damaged
 from stepcreds.ledger.file import LedgerFile, Tail
 from stepcreds.ledger.folder import chain_name, make_folder, newest
 from stepcreds.ledger.link import MAX_LINE, SCHEMA, ZERO, chain_uid, line_hash
-from stepcreds.ledger.record import Event, Record, job_identity
+from stepcreds.ledger.record import JOB_IDENTITY, Event, Record, job_identity
 from stepcreds.model import Job
 
 
 class Journal:
     """A chain that can be written to. It holds no open file, so it may be handed over a fork."""
 
-    def __init__(self, path: Path, chain_uid: str, clock: Clock) -> None:
+    def __init__(self, path: Path, chain_uid: str, clock: Clock, job: Mapping[str, object] | None = None) -> None:
         self.path = path
         self.chain_uid = chain_uid
         self._clock = clock
+        self._job = job
 
     @classmethod
     def open(
@@ -57,12 +58,12 @@ class Journal:
                     opened = record.chain_opened(
                         step_uid, job, nonce=nonce, claims=claims, vault_addr=vault_addr, key=_key(settings, job)
                     )
-                    journal = cls(path, chain_uid(job_identity(job), nonce), clock)
+                    journal = cls(path, chain_uid(job_identity(job), nonce), clock, job_identity(job))
                     journal._extend(file, tail, 0, [opened, *_recovered(file, tail, step_uid)])
                     return journal
                 last = _last_record(tail, path)
                 if last.kind != "chain.closed":
-                    journal = cls(path, last.chain_uid, clock)
+                    journal = cls(path, last.chain_uid, clock, job_identity(job))
                     if tail.torn:
                         journal._extend(file, tail, last.seq + 1, _recovered(file, tail, step_uid))
                     return journal
@@ -74,14 +75,17 @@ class Journal:
         with LedgerFile(path, clock) as file:
             return cls(path, _last_record(file.tail(), path).chain_uid, clock)
 
-    def append(self, event: Event) -> Record:
-        """Write `event`. Returns its record as it stands in the file, when that is on disk; raises `LedgerError`."""
-        return self._append(event.step_uid, lambda _: event)
+    def append(self, event: Event, before: Sequence[Event] = ()) -> Record:
+        """Write `event`, and `before` in front of it: all of them, or none.
 
-    def append_end(self, event: Event) -> Record:
+        Returns the record of `event` as it stands in the file, when that is on disk; raises `LedgerError`.
+        """
+        return self._append(event.step_uid, lambda _: event, before)
+
+    def append_end(self, event: Event, before: Sequence[Event] = ()) -> Record:
         """`append` for a `credential.closed` that another process may have written, too: where the chain has a proof of
-        that credential's death by now nothing is written, and what it has is returned."""
-        return self._append(event.step_uid, lambda _: event, unless=lambda: self._proof_of(event))
+        that credential's death by now `before` alone is written, and what it has is returned."""
+        return self._append(event.step_uid, lambda _: event, before, unless=lambda: self._proof_of(event))
 
     def _proof_of(self, event: Event) -> Record | None:
         from stepcreds.ledger.reading import read_chain
@@ -94,20 +98,30 @@ class Journal:
         """Write `chain.closed`, which nothing may follow. Returns and raises like `append`."""
         return self._append(step_uid, lambda seq: record.chain_closed(step_uid, seq + 1))
 
-    def job(self) -> Record:
-        """The job that the chain was opened for, as its first record has it. Raises `LedgerError`."""
-        from stepcreds.ledger.reading import first_record
-
-        opened = first_record(self.path)
-        job = opened.get("job")
-        if opened.get("chain_uid") != self.chain_uid or not isinstance(job, dict):
-            raise _replaced(self.path)
-        return job
+    def job(self) -> Mapping[str, object]:
+        """What `record.job_identity` says of the job that the chain was opened for. Raises `LedgerError`."""
+        if self._job is None:
+            with LedgerFile(self.path, self._clock) as file:
+                line = file.first()
+            try:
+                opened = loads(line)
+            except CanonicalError:
+                opened = None
+            told = opened.get("job") if isinstance(opened, dict) else None
+            if not isinstance(opened, dict) or not isinstance(told, dict):
+                raise damaged(self.path)
+            job = {name: told.get(name) for name in JOB_IDENTITY}
+            # Recomputed: other steps of the job can write to the file.
+            if chain_uid(job, str(opened.get("nonce"))) != self.chain_uid:
+                raise _replaced(self.path)
+            self._job = job
+        return self._job
 
     def _append(
         self,
         step_uid: str,
         event_at: Callable[[int], Event],
+        before: Sequence[Event] = (),
         unless: Callable[[], Record | None] = lambda: None,
     ) -> Record:
         with LedgerFile(self.path, self._clock) as file:
@@ -122,11 +136,11 @@ class Journal:
                     fix="Run `stepcreds revoke --all` after every step that holds a credential.",
                     docs="ledger",
                 )
+            events = [*_recovered(file, tail, step_uid), *before]
             if (found := unless()) is not None:
+                self._extend(file, tail, last.seq + 1, before and events)
                 return found
-            recovered = _recovered(file, tail, step_uid)
-            event = event_at(last.seq + 1 + len(recovered))
-            return self._extend(file, tail, last.seq + 1, [*recovered, event])
+            return self._extend(file, tail, last.seq + 1, [*events, event_at(last.seq + 1 + len(events))])
 
     def _extend(self, file: LedgerFile, tail: Tail, seq: int, events: Sequence[Event]) -> Record:
         prev = line_hash(tail.last) if tail.length else ZERO
@@ -152,7 +166,8 @@ class Journal:
                 )
             data += line + b"\n"
             seq, prev = seq + 1, line_hash(line)
-        file.append(data, tail)
+        if events:
+            file.append(data, tail)
         return entry
 
 

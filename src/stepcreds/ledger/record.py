@@ -34,15 +34,12 @@ def new_uid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+JOB_IDENTITY = ("iss", "repository_id", "run_id", "run_attempt", "job")
+
+
 def job_identity(job: Job) -> dict[str, str]:
     """What makes a job attempt the same job attempt, on every machine and in every step of it."""
-    return {
-        "iss": valid(job.iss),
-        "repository_id": valid(job.repository_id),
-        "run_id": valid(job.run_id),
-        "run_attempt": valid(job.run_attempt),
-        "job": valid(job.job),
-    }
+    return {name: valid(getattr(job, name)) for name in JOB_IDENTITY}
 
 
 def chain_opened(

@@ -17,6 +17,7 @@ from stepcreds.revoke import NO_LOCK, revoke_lease
 from stepcreds.secret import Secret
 from stepcreds.session import words
 from stepcreds.session.acquire import log_in
+from stepcreds.session.finish import SIGNING
 from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Ended, Step, Surroundings
 from stepcreds.vault.client import Vault
@@ -204,7 +205,7 @@ class Endings:
         # What is handed out lasts longer than the profile's `ttl`.
         lasted = holding.expire_time - holding.issue_time if 0 < holding.expire_time < math.inf else profile.ttl
         self.ended.append(Ended(profile._replace(ttl=lasted), holding, recorded, journal.path))
-        return checkpoint(self.around, journal, vault, entry)
+        return checkpoint(self.around, journal, vault, entry, patience=SIGNING)
 
     def journal(self, leftover: Leftover) -> Journal:
         return Journal.at(leftover.file, clock=self.around.clock) if leftover.file is not None else self.step().journal

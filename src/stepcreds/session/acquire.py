@@ -21,7 +21,7 @@ from stepcreds.model import TOKEN_MARGIN, Ending, Holding, Identity, Lease, Logi
 from stepcreds.secret import Secret
 from stepcreds.session.finish import Issue, abandon, is_left
 from stepcreds.session.lifetime import shorten, stretch
-from stepcreds.session.measuring import measure
+from stepcreds.session.measuring import judge, measure
 from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Credential, Ended, Step, Surroundings
 from stepcreds.session.words import ended
@@ -78,6 +78,10 @@ def log_in(around: Surroundings, identity: Identity, profile: Profile, vault: Va
         ) from None
 
 
+# Seconds for a signature before the command: as long as a cluster takes to find another leader.
+SIGNING = 10.0
+
+
 class _Attempt:
     """One login and, on its token, one request to issue."""
 
@@ -94,7 +98,7 @@ class _Attempt:
         self.issue: Issue = "not_asked"
         self.asked = False  # whether the ledger says that there may be a credential
         self.lease: Lease | None = None
-        self.issued: Record | None = None  # as it stands in the ledger
+        self.entry: Record | None = None  # the last of it that stands in the ledger, once it is issued
         self.ending: Ending | None = None  # of what a failed attempt may have been given
         self.holding = Holding(
             new_uid(),
@@ -119,10 +123,13 @@ class _Attempt:
             # From here to the answer there may be a credential that only this record tells of.
             self.record_intent()
             lease = self.obtain(login)
-            self.sign()
-            measurement = measure(
-                step, profile, self.holding, self.found, lasting=self.lasting, unmeasured=self.unmeasured
-            )
+            if not self.lasting:
+                self.sign()
+            measurement = measure(step, profile, self.holding, self.found, unmeasured=self.unmeasured)
+            if self.lasting:
+                self.record_measurement(measurement)
+                self.sign()
+            judge(profile, measurement, step.around.voice)
         except BaseException as error:
             self.ending = abandon(step, profile, self.vault, self.holding, self.issue, error)
             self.tell(self.ending, error)
@@ -204,10 +211,10 @@ class _Attempt:
 
     def sign(self) -> None:
         """Have it signed what is on record by now. Raises `LedgerError` where the configuration demands it."""
-        if self.issued is None:
+        if self.entry is None:
             return
         with self.step.keeper.cancellation.interruptible():
-            error = checkpoint(self.step.around, self.step.journal, self.vault, self.issued)
+            error = checkpoint(self.step.around, self.step.journal, self.vault, self.entry, patience=SIGNING)
         if error is not None:
             raise error
 
@@ -223,6 +230,11 @@ class _Attempt:
         self.holding = self.holding._replace(measurement=measurement)
         self.step.keeper.hold(self.holding)
 
+    def record_measurement(self, measurement: Measurement) -> None:
+        """At once: nobody who ends it will remember."""
+        uid, name = self.holding.credential_uid, self.profile.name
+        self.entry = self.step.journal.append(record.measured(self.step.around.step_uid, uid, name, measurement))
+
     def tell(self, ending: Ending, error: BaseException) -> None:
         """What was issued, and ended before it was handed over: a row of the summary, and for one refused a line."""
         step, holding = self.step, self.holding
@@ -235,7 +247,7 @@ class _Attempt:
     def record_issue(self, login: Login, lease: Lease) -> None:
         holding = self.holding
         longest = min(lease.time + self.longest, login.time + login.ttl)
-        self.issued = self.step.journal.append(
+        self.entry = self.step.journal.append(
             record.issued(
                 self.step.around.step_uid,
                 holding.credential_uid,

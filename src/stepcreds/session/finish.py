@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from stepcreds import revoke
 from stepcreds.config.model import Profile
 from stepcreds.databases import engine_for
-from stepcreds.errors import LedgerError, VaultError
+from stepcreds.errors import LedgerError, StepcredsError, VaultError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.record import Event, Record
 from stepcreds.model import Ending, Holding, Outcome, Proof, Revocation
@@ -16,6 +16,7 @@ from stepcreds.process.cancel import FRONT_DIED
 from stepcreds.secret import Secret
 from stepcreds.session.signing import checkpoint
 from stepcreds.session.step import Closing
+from stepcreds.session.usage import Usage
 from stepcreds.session.words import ended, unproven
 from stepcreds.vault.client import Vault
 
@@ -25,9 +26,13 @@ PATIENCE = 75.0
 # For the lock of a step that was asked to end, which may be killed in a moment: the revocation is worth more.
 LOCK_CANCELLED = 2.0
 GIVE_BACK = 5.0  # seconds: the token ends by itself soon, and nothing hangs on it
+SIGNING, SIGNING_CANCELLED = 5.0, 2.0  # seconds, for the last signature
 
 # How far a request to issue got: what is not known may exist.
 Issue = Literal["not_asked", "refused", "unknown", "answered"]
+
+# What else is to be on record of a credential, in front of its end.
+Beside = Callable[[Ending], Sequence[Event]]
 
 NOTHING = Proof("not_checked", "not_applicable", "not_checked", "nothing was issued", None)
 NOT_ISSUED = Ending(revoke.NO_LOCK, Revocation("none", "not_issued", None), NOTHING)
@@ -42,6 +47,8 @@ def finish(
     *,
     failure: BaseException | None = None,
     when_locked: Callable[[Secret], None] = lambda password: None,
+    beside: Beside = lambda ending: (),
+    usage: Usage | None = None,
 ) -> Ending:
     """Lock, revoke, prove, record, and only then revoke the token: after it nothing can be asked or signed any more.
 
@@ -59,8 +66,11 @@ def finish(
         patience=PATIENCE,
         lock_timeout=revoke.DATABASE_TIMEOUT if _is_waited_for(closing) else LOCK_CANCELLED,
         when_locked=when_locked,
+        last=usage.end if usage is not None else None,
     )
-    return _close(closing, profile, vault, holding, ending, outcome, failure)
+    if usage is not None:
+        ending = ending._replace(used=usage.told())
+    return _close(closing, profile, vault, holding, ending, outcome, failure, beside)
 
 
 def abandon(
@@ -70,16 +80,17 @@ def abandon(
     holding: Holding,
     issue: Issue,
     failure: BaseException | None = None,
+    beside: Beside = lambda ending: (),
 ) -> Ending:
     """End whatever a failed attempt got as far as: a lease, a token that may have been given one, or nothing.
 
     `failure` is why the attempt failed, which whoever made it will say.
     """
     if issue == "answered" or holding.lease_id:
-        ending = finish(closing, profile, vault, holding, None, failure=failure)
+        ending = finish(closing, profile, vault, holding, None, failure=failure, beside=beside)
     else:
         ending = by_token(closing, vault) if issue == "unknown" else NOT_ISSUED
-        ending = _close(closing, profile, vault, holding, ending, None, failure)
+        ending = _close(closing, profile, vault, holding, ending, None, failure, beside)
     if is_left(ending):
         closing.around.voice.fail(unproven(holding, ending))
     elif ending.proof.proven and not ending.recorded:
@@ -122,6 +133,7 @@ def _close(
     ending: Ending,
     outcome: Outcome | None,
     failure: BaseException | None,
+    beside: Beside,
 ) -> Ending:
     """Put the end on record, give the token back, and let go of both; the `Ending` says whether the ledger took it."""
     around = closing.around
@@ -136,11 +148,10 @@ def _close(
         ending=ending,
         expire_time=holding.expire_time or None,
     )
-    entry = _append(closing, closed, failure, once=closing.keeper.front_gone)
+    entry = _append(closing, closed, failure, once=closing.keeper.front_gone, before=beside(ending))
     ending = ending._replace(recorded=entry is not None, seq=_seq(entry))
     if holding.accessor and ending.revocation.method != "token":
-        vault.limit(GIVE_BACK)
-        if entry is not None and not sign(closing, vault, entry):
+        if entry is not None and not sign(closing, vault, entry, failure):
             ending = ending._replace(recorded=False)
         give_back(closing, vault, holding)
     vault.close()
@@ -151,11 +162,12 @@ def _close(
     return ending
 
 
-def sign(closing: Closing, vault: Vault, entry: Record) -> bool:
-    """Whether the ledger is signed up to `entry`, or need not be."""
-    error = checkpoint(closing.around, closing.journal, vault, entry)
+def sign(closing: Closing, vault: Vault, entry: Record, failure: BaseException | None = None) -> bool:
+    """Whether the ledger is signed up to `entry`, or need not be. `failure` is what somebody else will say."""
+    patience = SIGNING if _is_waited_for(closing) else SIGNING_CANCELLED
+    error = checkpoint(closing.around, closing.journal, vault, entry, patience=patience)
     if error is not None:
-        closing.around.voice.fail(error)
+        _fail(closing, error, failure)
     return error is None
 
 
@@ -178,15 +190,33 @@ def give_back(closing: Closing, vault: Vault, holding: Holding) -> None:
 
 
 def _append(
-    closing: Closing, event: Event, failure: BaseException | None = None, *, once: bool = False
+    closing: Closing,
+    event: Event,
+    failure: BaseException | None = None,
+    *,
+    once: bool = False,
+    before: Sequence[Event] = (),
 ) -> Record | None:
+    # Where the CI has gone on without us, a later step may have ended it first.
+    append = closing.journal.append_end if once else closing.journal.append
     try:
-        # Where the CI has gone on without us, a later step may have ended it first.
-        return closing.journal.append_end(event) if once else closing.journal.append(event)
+        try:
+            return append(event, before)
+        except LedgerError:
+            if not before:
+                raise
+        entry = append(event)  # a disk that has no room for all of it may have some for what matters
     except LedgerError as error:
-        if not (isinstance(failure, LedgerError) and failure.what == error.what):
-            closing.around.voice.fail(error)
+        _fail(closing, error, failure)
         return None
+    for each in before:
+        _append(closing, each)
+    return entry
+
+
+def _fail(closing: Closing, error: StepcredsError, failure: BaseException | None) -> None:
+    if not (isinstance(failure, LedgerError) and failure.what == error.what):
+        closing.around.voice.fail(error)
 
 
 def _seq(entry: Record | None) -> int | None:

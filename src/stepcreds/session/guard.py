@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from stepcreds.errors import LedgerError, StepcredsError
 from stepcreds.ledger import credential as record
 from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.record import Event
 from stepcreds.model import Holding, Leak
 from stepcreds.process.cancel import Cancellation
 from stepcreds.session import leak_words as words
@@ -38,6 +39,7 @@ class Guard:
         self._home = environment.get("HOME", "")
         self._search: Search | None = None
         self.leaks: list[Leak] = []
+        self._told: list[Leak] = []  # of these what the ledger has
 
     def clean(self, holdings: Sequence[Holding]) -> bool:
         """Take the credentials out of the files that the runner reads; whether there was nothing wrong with them."""
@@ -83,15 +85,22 @@ class Guard:
         if text := words.incomplete(seen):
             around.voice.say(text)
 
+    def events(self, credential_uid: str | None = None) -> list[Event]:
+        """Where each credential was found that was, for the ledger, each place once; `credential_uid`: that one's."""
+        fresh = [leak for leak in self.leaks if credential_uid in (None, leak.credential_uid)]
+        fresh = [leak for leak in fresh if leak not in self._told]
+        self._told += fresh
+        return [
+            record.leaked(self._around.step_uid, uid, profile, [leak for leak in fresh if leak.credential_uid == uid])
+            for uid, profile in dict.fromkeys((leak.credential_uid, leak.profile) for leak in fresh)
+        ]
+
     def record(self, journal: Journal, credential_uid: str | None = None) -> None:
-        """Put on record where each credential was found that was; `credential_uid`: that one alone."""
-        for uid, profile in dict.fromkeys((leak.credential_uid, leak.profile) for leak in self.leaks):
-            if credential_uid not in (None, uid):
-                continue
-            leaks = [leak for leak in self.leaks if leak.credential_uid == uid]
+        """Put on record what is not yet: what was found when its credential had ended."""
+        for event in self.events(credential_uid):
             try:
-                journal.append(record.leaked(self._around.step_uid, uid, profile, leaks))
-            except LedgerError as error:
+                journal.append(event)
+            except LedgerError as error:  # noqa: PERF203 - each by itself
                 self._around.voice.fail(error)
 
     def _search_for(self, holdings: Sequence[Holding]) -> Search:

@@ -9,28 +9,30 @@ from stepcreds.errors import StepcredsError
 from stepcreds.ledger.reading import CredentialView, read_chain
 from stepcreds.model import Holding
 from stepcreds.session import words
-from stepcreds.session.finish import abandon, finish, give_back, sign
+from stepcreds.session.finish import Beside, abandon, finish, give_back, sign
 from stepcreds.session.step import Closing, Ended
 from stepcreds.vault.client import Vault
 
 
-def end_inherited(closing: Closing, holding: Holding, profile: Profile, vault: Vault, ended: list[Ended]) -> bool:
+def end_inherited(
+    closing: Closing, holding: Holding, profile: Profile, vault: Vault, ended: list[Ended], beside: Beside
+) -> bool:
     """Whether the step may be called a success as far as `holding` goes, whose end is added to `ended`."""
     around = closing.around
     on_record = _on_record(holding)
     if on_record is not None and on_record.proven_time is not None:
         # The worker was killed between its last record and its last call.
-        sign(closing, vault, on_record.closed)
+        signed = sign(closing, vault, on_record.closed)
         give_back(closing, vault, holding)
         if around.notebook is not None and not closing.keeper.front_gone:
             around.notebook.strike(holding.credential_uid)
-        return True
+        return signed
     if not holding.lease_id:
         # The worker knew of no lease, but it may have asked for one.
         asked = on_record is None or bool(on_record.requested)
-        abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked")
+        abandon(closing, profile, vault, holding, "unknown" if asked else "not_asked", beside=beside)
         return True
-    ending = finish(closing, profile, vault, holding, None)
+    ending = finish(closing, profile, vault, holding, None, beside=beside)
     ended.append(Ended(profile, holding, ending, closing.journal.path))
     if ending.proof.proven:
         around.voice.say(words.ended(holding, ending, None))

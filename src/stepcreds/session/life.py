@@ -10,7 +10,8 @@ from stepcreds.deliver import Parent, deliver, needs_folder
 from stepcreds.deliver.files import make_folder, remove_folder, write_files
 from stepcreds.errors import ProcessError, StepcredsError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, LEAKED, NOT_PROVEN, OUTPUT_LOST
-from stepcreds.model import Delivery, Holding, Outcome
+from stepcreds.ledger.record import Event
+from stepcreds.model import Delivery, Ending, Holding, Outcome
 from stepcreds.process.cancel import Cancelled
 from stepcreds.process.command import run_command
 from stepcreds.process.pair import Worker
@@ -176,9 +177,23 @@ class _Life:
             if self.outcome is not None:
                 self.remains.compare(credential, password, cancelled=bool(self.worker.cancellation.signal))
 
-        ending = finish(step, profile, credential.vault, holding, self.outcome, when_locked=look_again)
-        if self.outcome is not None:
+        def found(ending: Ending) -> list[Event]:
+            if self.outcome is None:
+                return []
             self.remains.missed(credential, ending.lock.detail)
+            uid = holding.credential_uid
+            return [*self.remains.events(uid), *self.guard.events(uid)]
+
+        ending = finish(
+            step,
+            profile,
+            credential.vault,
+            holding,
+            self.outcome,
+            when_locked=look_again,
+            beside=found,
+            usage=self.remains.usage(credential) if self.outcome is not None else None,
+        )
         self.ended.append(Ended(profile, holding, ending, step.journal.path))
         if tampering := words.tampering(holding, ending):
             self.around.voice.warn(tampering)
@@ -194,7 +209,7 @@ class _Life:
             if self.request.leak_scan:
                 self.guard.look(self.holdings(), self.outcome.start, self.worker.cancellation)
             self.guard.record(step.journal)
-            self.remains.tell(step.journal, on_record=all(each.ending.recorded for each in self.ended))
+            self.remains.tell()
         # The runner reads the page as soon as the front has ended, which has put on it what there was to say.
         if self.request.summary and not self.worker.front_gone:
             summarise(self.around, [*self.ended[::-1], *step.refused], self.guard.leaks, self.remains.found)

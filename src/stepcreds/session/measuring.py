@@ -8,7 +8,6 @@ from stepcreds import scope
 from stepcreds.clock import Clock
 from stepcreds.config.model import Profile
 from stepcreds.errors import UnmeasuredError
-from stepcreds.ledger import credential as record
 from stepcreds.measurement import Measured, Measurement, NotMeasured
 from stepcreds.model import Holding
 from stepcreds.session.step import Credential, Keeper, Step, Voice
@@ -29,13 +28,11 @@ def measure(
     holding: Holding,
     found: Callable[[Measurement], None],
     *,
-    lasting: bool = False,
     unmeasured: NotMeasured | None = None,
 ) -> Measurement:
-    """What the credential of `holding` can do; `found` is told before anything is decided.
+    """What the credential of `holding` can do, which `found` is told, too. `unmeasured` is why nobody is to look.
 
-    On record at once where nobody will remember it at the end (`lasting`). `unmeasured` is why nobody is to look.
-    Raises `UnmeasuredError`, and `ExcessError` unless the profile is content with a warning.
+    Raises `UnmeasuredError`.
     """
     measurement: Measurement | None = unmeasured or scope.not_measured(profile)
     if measurement is None:
@@ -46,14 +43,13 @@ def measure(
             found(NotMeasured(error.reason))
             raise
     found(measurement)
-    if lasting:
-        step.journal.append(record.measured(step.around.step_uid, holding.credential_uid, profile.name, measurement))
-    if isinstance(measurement, Measured):
-        _judge(profile, measurement, step.around.voice)
     return measurement
 
 
-def _judge(profile: Profile, measured: Measured, voice: Voice) -> None:
+def judge(profile: Profile, measured: Measurement, voice: Voice) -> None:
+    """Raises `ExcessError` for a credential that can do too much, unless the profile is content with a warning."""
+    if not isinstance(measured, Measured):
+        return
     if measured.excess:
         from stepcreds.scope import report
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from stepcreds.errors import DatabaseError, LedgerError
+from stepcreds.errors import DatabaseError
 from stepcreds.ledger import credential as record
-from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.record import Event
 from stepcreds.measurement import Change, Measured
 from stepcreds.secret import Secret
 from stepcreds.session.step import Credential, Surroundings
+from stepcreds.session.usage import Usage
 
 if TYPE_CHECKING:
     from stepcreds.scope.left_behind import State
@@ -35,6 +36,7 @@ class Remains:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._before: dict[str, State] = {}
+        self._usages: dict[str, Usage] = {}
         self.found: list[Left] = []
 
     def remember(self, credential: Credential) -> None:
@@ -42,14 +44,27 @@ class Remains:
         profile, holding = credential.profile, credential.holding
         if profile.access != "ddl" or not isinstance(credential.grant.measurement, Measured):
             return
+        usage = self.usage(credential)
         from stepcreds.scope.looks import first_look
 
         try:
             self._before[holding.credential_uid] = first_look(
-                profile, holding.username, holding.password, self._around.clock, timeout=TIMEOUT
+                profile,
+                holding.username,
+                holding.password,
+                self._around.clock,
+                timeout=TIMEOUT,
+                last=usage.begin if usage is not None else None,
             )
         except DatabaseError as error:
             self._unknown(credential, error.what)
+
+    def usage(self, credential: Credential) -> Usage | None:
+        """What is to be asked of its database about what it did with it; None where none is asked."""
+        url = credential.profile.database
+        if url is None or url.engine != "postgresql":
+            return None
+        return self._usages.setdefault(credential.holding.credential_uid, Usage(credential))
 
     def compare(self, credential: Credential, password: Secret, *, cancelled: bool) -> None:
         """When the command is over and its user locked, so that nothing can follow: what is there now."""
@@ -70,22 +85,22 @@ class Remains:
             self.found.append(Left(holding.credential_uid, profile.name, changes))
 
     def missed(self, credential: Credential, reason: str) -> None:
-        """After the end: where nothing was compared, though it was to be, that is on record too."""
+        """After the end: where nothing was compared, though it was to be, that is to be on record too."""
         if self._before.pop(credential.holding.credential_uid, None) is not None:
             self._unknown(credential, reason)
 
-    def tell(self, journal: Journal, *, on_record: bool) -> None:
-        """Once the credentials are dead: in the log, and unless it took not even their ends in the ledger."""
+    def events(self, credential_uid: str) -> list[Event]:
+        """What the ledger is to say of it."""
+        return [
+            record.left(self._around.step_uid, left.credential_uid, left.profile, left.changes, left.reason)
+            for left in self.found
+            if left.credential_uid == credential_uid
+        ]
+
+    def tell(self) -> None:
+        """Once the credentials are dead: in the log."""
         for left in self.found:
             self._say(left)
-            if not on_record:
-                continue
-            try:
-                journal.append(
-                    record.left(self._around.step_uid, left.credential_uid, left.profile, left.changes, left.reason)
-                )
-            except LedgerError as error:
-                self._around.voice.fail(error)
 
     def _unknown(self, credential: Credential, reason: str) -> None:
         self.found.append(Left(credential.holding.credential_uid, credential.profile.name, (), reason))

@@ -9,8 +9,10 @@ from stepcreds.session.step import Surroundings
 from stepcreds.vault.client import Vault
 
 
-def checkpoint(around: Surroundings, journal: Journal, vault: Vault, entry: Record) -> StepcredsError | None:
-    """Sign the chain up to `entry`, its last record, and keep that beside it; None, or why it is not signed.
+def checkpoint(
+    around: Surroundings, journal: Journal, vault: Vault, entry: Record, *, patience: float
+) -> StepcredsError | None:
+    """Sign the chain up to `entry`, and keep that beside it; None, or why it is not signed. `patience` in seconds.
 
     Where the configuration names no key nothing is signed, and nothing is wrong. What goes wrong is a warning unless
     `ledger.on_sign_failure` is `fail`: then it is the caller's to act on.
@@ -19,6 +21,7 @@ def checkpoint(around: Surroundings, journal: Journal, vault: Vault, entry: Reco
     if settings.key is None:
         return None
     try:
+        vault.limit(patience)
         _sign(settings.key, around, journal, vault, entry)
     except StepcredsError as error:
         failure = LedgerError(
@@ -28,6 +31,8 @@ def checkpoint(around: Surroundings, journal: Journal, vault: Vault, entry: Reco
             around.voice.warn("\n".join(text for text in (failure.what, failure.cause, failure.fix) if text))
             return None
         return failure
+    finally:
+        vault.limit(None)
     return None
 
 

@@ -11,6 +11,7 @@ from stepcreds.deliver.files import remove_folder
 from stepcreds.errors import StepcredsError, VaultError
 from stepcreds.exit_codes import BEFORE_THE_COMMAND, NOT_PROVEN, SIGNALLED
 from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.record import Event
 from stepcreds.measurement import Measured
 from stepcreds.model import Holding, Leak
 from stepcreds.process.cancel import Cancellation
@@ -146,11 +147,14 @@ class _Takeover:
         closing = Closing(around, journal, self.keeper, self.argv)
         profile = around.config.profiles[holding.profile]
         try:
-            proven = end_inherited(closing, holding, profile, vault, self.ended)
+            proven = end_inherited(closing, holding, profile, vault, self.ended, lambda ending: self.found(holding))
         except Exception as error:  # noqa: BLE001 - whatever it is, the token must go, and the other credentials
             around.voice.fail(words.defect(holding, describe(error)))
             abandon(closing, profile, vault, holding._replace(lease_id=""), "unknown")
             return False
-        if self.guard is not None:
+        if self.guard is not None:  # what a worker that was killed after its last record had not told of
             self.safely(partial(self.guard.record, journal, holding.credential_uid))
         return proven
+
+    def found(self, holding: Holding) -> list[Event]:
+        return self.guard.events(holding.credential_uid) if self.guard is not None else []

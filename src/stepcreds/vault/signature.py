@@ -36,14 +36,27 @@ def signed(answer: Answer, path: str, key: str) -> Signed:
         sig = binascii.a2b_base64(match[2]) if match is not None else b""
     except ValueError:
         sig = b""
-    if match is None or len(sig) != _ED25519:
-        raise refusals.not_understood(answer, "POST", path, "an Ed25519 signature")
+    if match is None or not sig:
+        raise refusals.not_understood(answer, "POST", path, "a signature")
+    if len(sig) != _ED25519:
+        raise _of_another_type(key)
     return Signed(int(match[1]), sig)
+
+
+def _of_another_type(key: str) -> VaultError:
+    return VaultError(
+        f"{key} at Vault is no Ed25519 key",
+        cause="It was made with another type, which stays its own.",
+        fix="Name another in ledger.key of stepcreds.yml, and let `stepcreds setup` make it.",
+        docs="ledger-key",
+    )
 
 
 def _explained(error: VaultError, path: str, key: str) -> VaultError:
     text = refusals.said(error.errors)
     cause, fix, docs = error.cause, error.fix, error.docs
+    if "does not support signing" in text:
+        return _of_another_type(key)
     if error.status == 403 and docs != "vault-token-gone":
         cause = f"The token's policy does not allow {path}."
         rule = f'path "{path}" {{\n  capabilities = ["update"]\n}}'
