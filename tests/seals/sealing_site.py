@@ -8,7 +8,6 @@ with SealingSite(stack, tmp_path) as site:
 
 from __future__ import annotations
 
-import base64
 import random
 import subprocess
 import sys
@@ -31,20 +30,21 @@ from stepcreds.trust.keys import Trust, TrustedKey
 
 MOUNT = "sealing"
 KEY = f"{MOUNT}/keys/stepcreds-seal"
-ROLE = "stepcreds-seal"
-POLICY = f"""\
-path "{MOUNT}/sign/stepcreds-seal" {{
+ROLE = f"stepcreds-{MOUNT}"
+POLICY = """\
+path "%s/sign/stepcreds-seal" {
   capabilities = ["update"]
-}}
-path "auth/token/revoke-self" {{
+}
+path "auth/token/revoke-self" {
   capabilities = ["update"]
-}}
+}
 """
 
 
 class SealingSite:
-    def __init__(self, stack: Stack, folder: Path, *, signed: bool = True) -> None:
+    def __init__(self, stack: Stack, folder: Path, *, signed: bool = True, mount: str = MOUNT) -> None:
         self.stack = stack
+        self.mount, self.key, self.role = mount, f"{mount}/keys/stepcreds-seal", f"stepcreds-{mount}"
         self.folder = folder
         self.ledgers = folder / "ledgers"
         self.seals = folder / "seals"
@@ -56,18 +56,18 @@ class SealingSite:
     def __enter__(self) -> SealingSite:
         stack = self.stack
         with stack.client() as client:
-            client.write_data(f"sys/mounts/{MOUNT}", data={"type": "transit"})
-            client.write_data(KEY, data={"type": "ed25519"})
-            client.write_data(f"sys/policies/acl/{ROLE}", data={"policy": POLICY})
+            client.write_data(f"sys/mounts/{self.mount}", data={"type": "transit"})
+            client.write_data(self.key, data={"type": "ed25519"})
+            client.write_data(f"sys/policies/acl/{self.role}", data={"policy": POLICY % self.mount})
             role = vault.jwt_role(
-                Profile("seal", ROLE, "", None, None),
+                Profile("seal", self.role, "", None, None),
                 audience=stack.address,
                 bound_claims={"repository_id": stack.issuer.claims["repository_id"]},
-                policies=[ROLE],
+                policies=[self.role],
             )
-            client.write_data(f"auth/{provision.MOUNT}/role/{ROLE}", data=role)
+            client.write_data(f"auth/{provision.MOUNT}/role/{self.role}", data=role)
         document = yaml.safe_load(stack.config_text(self.ledgers))
-        document["ledger"]["seal"] = {"key": KEY, "role": ROLE, "to": str(self.seals)}
+        document["ledger"]["seal"] = {"key": self.key, "role": self.role, "to": str(self.seals)}
         self.config = self.folder / "stepcreds.yml"
         self.config.write_text(yaml.safe_dump(document, sort_keys=False))
         self.ledgers.mkdir()
@@ -78,7 +78,11 @@ class SealingSite:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self.stack.client() as client:
-            for path in (f"auth/{provision.MOUNT}/role/{ROLE}", f"sys/policies/acl/{ROLE}", f"sys/mounts/{MOUNT}"):
+            for path in (
+                f"auth/{provision.MOUNT}/role/{self.role}",
+                f"sys/policies/acl/{self.role}",
+                f"sys/mounts/{self.mount}",
+            ):
                 client.delete(path)
 
     def life(self, kind: str = "proven", *, when: float | None = None) -> Path:
@@ -116,13 +120,13 @@ class SealingSite:
     def keys(self) -> list[TrustedKey]:
         """Every version of the key for seals, as Vault tells it."""
         with self.stack.client() as client:
-            versions = client.read(KEY)["data"]["keys"]
+            versions = client.read(self.key)["data"]["keys"]
         made = {int(number): _time(said["creation_time"]) for number, said in versions.items()}
         return [
             TrustedKey(
                 "seal",
                 self.stack.address,
-                KEY,
+                self.key,
                 number,
                 versions[str(number)]["public_key"],
                 made[number],
@@ -138,15 +142,8 @@ class SealingSite:
 
     def rotate(self) -> None:
         with self.stack.client() as client:
-            client.write_data(f"{KEY}/rotate", data={})
+            client.write_data(f"{self.key}/rotate", data={})
         self.pin()
-
-    def sign(self, data: bytes, key: str = KEY) -> bytes:
-        """What the key signs for whoever may use it."""
-        mount, _, name = key.rpartition("/keys/")
-        with self.stack.client() as client:
-            said = client.write_data(f"{mount}/sign/{name}", data={"input": base64.b64encode(data).decode()})
-        return base64.b64decode(said["data"]["signature"].rpartition(":")[2])
 
     def log(self, trust: Trust | None = None) -> Log:
         return read_log(Folder(self.seals), trust or Trust("", tuple(self.keys())))

@@ -76,7 +76,7 @@ class Log:
                 each.leaf.name,
                 0,
                 "deleted",
-                f"a chain of {_records(each.leaf.size)} is in the seal of {each.seal.seal.time} ({each.seal.file}) and "
+                f"a chain of {in_words(each.leaf.size)} is in the seal of {each.seal.seal.time} ({each.seal.file}) and "
                 "is not here: it was removed, or is not among the ledgers that were named",
                 "incomplete",
             )
@@ -97,7 +97,8 @@ class Log:
         return bool(stored.keyid) or not self._checked
 
 
-def _records(number: int) -> str:
+def in_words(number: int) -> str:
+    """A number of records."""
     return "1 record" if number == 1 else f"{number} records"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from stepcreds.ledger.canonical import CanonicalError, loads
 from stepcreds.ledger.chain import Chain, Finding
 from stepcreds.ledger.view import epoch_of, text_of
-from stepcreds.seals.log import Log
+from stepcreds.seals.log import Log, in_words
 
 # What a chain may take from its end to the place where it is sealed.
 LATE = 3600.0  # seconds
@@ -44,7 +44,7 @@ class Watch:
                 meaning = f"its first {size} records are not those that {where} has: they were rewritten"
                 return [Finding("seal", chain.file, size, "rewritten", meaning, "tampered")]
             if size not in self._heads and self._whole:
-                meaning = f"{chain.entries} records, and {size} in {where}: its end was cut, or this is an older copy"
+                meaning = f"{in_words(chain.entries)}, and {size} in {where}: its end was cut, or this is an older copy"
                 return [Finding("seal", chain.file, chain.entries, "shorter", meaning, "tampered")]
         return self._unsealed(max((each.leaf.size for each in sealed), default=0))
 
@@ -54,9 +54,9 @@ class Watch:
         sealing = epoch_of(last.seal.time) if last else None
         if last is None or closed is None or sealing is None or closed + LATE > sealing or size >= self._chain.entries:
             return []
-        what = f"only {size} of its {self._chain.entries} records" if size else "nothing of it"
+        what = f"only {size} of its {in_words(self._chain.entries)} are" if size else "nothing of it is"
         meaning = (
-            f"it was closed before the seal of {last.seal.time} ({last.file}), and {what} is sealed: it came here "
+            f"it was closed before the seal of {last.seal.time} ({last.file}), and {what} sealed: it came here "
             "later than it says, or was kept from the seals"
         )
         return [Finding("seal", self._chain.file, size + 1 if size else 0, "unsealed", meaning, "incomplete")]
