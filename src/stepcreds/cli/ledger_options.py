@@ -12,6 +12,8 @@ import click
 from stepcreds.cli.options import working_folder
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
+from stepcreds.errors import UsageError
+from stepcreds.printable import one_line
 from stepcreds.review.sources import Source, opened
 from stepcreds.trust.file import load_trust
 from stepcreds.trust.keys import Trust
@@ -36,13 +38,29 @@ def trust_option(command: Command) -> Command:
     )(command)
 
 
-def trusted(path: Path | None) -> Trust | None:
-    """What the reviewer has pinned; None: nothing. Raises `UsageError` for a file that cannot be read."""
+def trusted(path: Path | None, places: Sequence[str] = ()) -> Trust | None:
+    """What the reviewer has pinned; None: nothing.
+
+    Raises `UsageError` for a file that cannot be read; and for one that nobody named where it lies among `places`, what
+    is to be reviewed: who wrote that could have written it, too.
+    """
     named = path or environment().get(TRUST_VARIABLE)
     if named:
         return load_trust(Path(named))
     usual = working_folder() / TRUST_FILE
-    return load_trust(usual) if usual.exists() else None
+    if not usual.exists():
+        return None
+    inside = next(
+        (place for place in places if Path(place).is_dir() and usual.is_relative_to(Path(place).resolve())), None
+    )
+    if inside is not None:
+        raise UsageError(
+            f"{TRUST_FILE} lies among the ledgers, in {one_line(inside)}",
+            cause="Whoever made that folder may have put it there; and whose signatures count is not theirs to say.",
+            fix=f"If it is yours, name it: --trust {TRUST_FILE}\nIf not, move it away.",
+            docs="ledger-trust",
+        )
+    return load_trust(usual)
 
 
 @contextmanager

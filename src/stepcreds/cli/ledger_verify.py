@@ -1,22 +1,22 @@
-"""`stepcreds ledger verify`: whether ledgers are whole, and what is wrong with them; it changes nothing."""
+"""`stepcreds ledger verify`: whether ledgers are whole and signed, and what is wrong with them; it changes nothing."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
-from stepcreds.cli.ledger_text import finding_line, summary_line
+from stepcreds.cli.ledger_verify_text import MOST_LINES, Tally, as_json, finding_line, result_line
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.options import config_option
 from stepcreds.errors import UsageError
 from stepcreds.printable import json_text
-from stepcreds.review.verification import verify
-
-UNSIGNED = "Not signed: this finds damage and changed lines, but not a chain that was rewritten as a whole."
+from stepcreds.review.sources import Source
+from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
 
 
 @click.command(
@@ -24,22 +24,35 @@ UNSIGNED = "Not signed: this finds damage and changed lines, but not a chain tha
     epilog="""\b
 Examples:
   stepcreds ledger verify
-  stepcreds ledger verify artifacts/ 4711-1-deploy-0f3a9c21d8b4.jsonl
-
+  stepcreds ledger verify --trust stepcreds-trust.json --require-signed artifacts/
+  stepcreds ledger verify 'artifacts/*/4711-*.jsonl' --json | jq '.files[].findings[]'
+\b
 Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or configuration.
 """,
 )
 @places_argument
 @config_option
 @trust_option
+@click.option("--require-signed", is_flag=True, help="A chain that is not signed, or not checked, is a finding.")
+@click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
-def command(places: tuple[str, ...], config_path: Path | None, trust_path: Path | None, json_output: bool) -> int:
+def command(
+    *,
+    places: tuple[str, ...],
+    config_path: Path | None,
+    trust_path: Path | None,
+    require_signed: bool,
+    verbose: bool,
+    json_output: bool,
+) -> int:
     """Check that nothing was changed, removed, added or moved, and that every credential has an end on record.
 
-    A chain that is not closed yet is "open", which is no finding. The ledger is not signed yet: whoever can write to
-    the file can write a whole new chain, and this does not find that.
+    With a trust file (`stepcreds ledger trust export`) also that Vault signed each chain as it is. Without one, or for
+    a chain that nobody signed, it says so: whoever can write to such a file can write a whole new chain.
+
+    A chain that is not closed yet is "open", which is no finding.
     """
-    results = []
+    trust = trusted(trust_path, places)
     with ledgers(places, config_path) as sources:
         if not sources:
             raise UsageError(
@@ -48,14 +61,39 @@ def command(places: tuple[str, ...], config_path: Path | None, trust_path: Path 
                 fix="Name the files or folders: stepcreds ledger verify PLACES",
                 docs="ledger",
             )
-        for result in verify(sources, trusted(trust_path)):
-            results.append(result)
-            if not json_output:
-                click.echo(summary_line(result, coloured(sys.stdout)))
-                for finding in result.findings:
-                    click.echo(finding_line(finding))
+        tally = Tally(trust)
+        results = []
+        with _progress(sources) as (tick, later):
+            for result in verify(sources, trust, require_signed=require_signed, tick=tick):
+                tally.add(result)
+                if json_output:
+                    results.append(result)
+                elif result.findings or verbose or len(sources) <= MOST_LINES:
+                    _print(result, later)
+        for line in later or ():
+            click.echo(line)
     if json_output:
-        click.echo(json_text([asdict(result) for result in results]))
+        click.echo(json_text(as_json(results, trust)))
     else:
-        click.echo(UNSIGNED)
-    return 1 if any(result.findings for result in results) else 0
+        click.echo("\n".join(tally.lines()))
+    return 1 if tally.with_findings else 0
+
+
+def _print(result: Verified, later: list[str] | None) -> None:
+    lines = [result_line(result, coloured(sys.stdout)), *(finding_line(each, result.file) for each in result.findings)]
+    if later is None:
+        click.echo("\n".join(lines))
+    else:
+        later += lines
+
+
+@contextmanager
+def _progress(sources: Sequence[Source]) -> Iterator[tuple[Tick, list[str] | None]]:
+    """How to tell of work done: a bar, on a terminal and where it takes more than a moment."""
+    total = sum(map(weight, sources))
+    if total < SMALL or not sys.stderr.isatty():
+        yield lambda done: None, None
+        return
+    later: list[str] = []
+    with click.progressbar(length=total, label=f"{len(sources)} files", file=sys.stderr) as bar:
+        yield bar.update, later

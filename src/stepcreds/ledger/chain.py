@@ -14,7 +14,7 @@ from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import MAX_LINE, ZERO, chain_uid, line_hash
 from stepcreds.ledger.record import Record
 
-Layer = Literal["file", "line", "chain", "record", "order", "folder", "checkpoint", "seal", "store"]
+Layer = Literal["file", "line", "chain", "record", "order", "checkpoint", "trust", "folder", "seal", "store"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
 State = Literal["unknown", "requested", "issued", "unproven", "accepted"]
 
@@ -49,7 +49,8 @@ def check(lines: Iterable[bytes], file: str = "") -> Iterator[Finding]:
 class Chain:
     """One pass over a chain. Memory holds the credentials that are not proven dead yet, and nothing else of it.
 
-    After `check` is exhausted: `entries`, `head` (hash of the last line), `uid` and `closed`.
+    After each line, and when `check` is exhausted: `entries`, `head` (hash of the last line), `uid`, `closed`, `opened`
+    (the first record, {} where that is none of `chain.opened`) and `record` (the last one, {} for a line that is none).
     """
 
     def __init__(self, file: str) -> None:
@@ -58,6 +59,8 @@ class Chain:
         self.head = ZERO
         self.uid = ""
         self.closed = False
+        self.opened: Record = {}
+        self.record: Record = {}
         self._seq = 0
         self._alive: dict[object, tuple[int, State]] = {}  # credential_uid -> (line of its last record, state)
         self._found: list[Finding] = []
@@ -87,12 +90,16 @@ class Chain:
                 yield Finding("order", self.file, line_number, code, meaning, certainty)
 
     def _record(self, line: bytes) -> None:
+        self.record = {}
         try:
             record = parse(line)
         except CanonicalError as error:
             return self._find("line", "not-canonical", f"not a line that stepcreds writes: {error}", "tampered")
         if not isinstance(record, dict):
             return self._find("line", "not-canonical", "not a line that stepcreds writes: not an object", "tampered")
+        self.record = record
+        if not self.entries and record.get("kind") == "chain.opened":
+            self.opened = record
         self._links(record)
         shape = KINDS.get(str(record.get("kind")))
         wrong = misfit(record, COMMON) or (misfit(record, shape) if shape else "")

@@ -40,7 +40,7 @@ def read(sources: Iterable[Source], trust: Trust | None = None) -> Dossier:
     """All of it, verified. One bad file does not hide the rest."""
     chapters, errors = [], []
     listed = list(sources)
-    for source, verified in zip(listed, verify(listed, trust), strict=True):
+    for source, verified in zip(listed, verify(listed, trust, keep=True), strict=True):
         try:
             chapters.append(Chapter(source, read_chain(source.path), verified))
         except LedgerError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from stepcreds.errors import UsageError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.checkpoint import SUFFIX
 from stepcreds.printable import one_line
+
+# What stepcreds itself puts beside a chain, and a pattern such as `folder/*` means as well.
+_BESIDE = re.compile(r"\.jsonl\.(pushed|torn-[0-9a-f]{12})\Z")
 
 Tell = Callable[[int, int], None]  # done, of how many
 
@@ -38,11 +42,11 @@ def opened(places: Sequence[str], tell: Tell | None = None) -> Iterator[list[Sou
     A folder is searched to its depths. Raises `UsageError` for a place that is not there.
     """
     with ExitStack() as stack:
-        yield [
+        yield _once(
             source
             for place in places
             for source in (stack.enter_context(_fetched(store_url(place), tell)) if is_url(place) else _in(place))
-        ]
+        )
 
 
 @contextmanager
@@ -54,10 +58,8 @@ def _fetched(url: StoreURL, tell: Tell | None) -> Iterator[list[Source]]:
         pulled = pull(url, Path(folder), suffixes=(".jsonl", SUFFIX), tell=tell)
         findings: dict[str, list[Finding]] = {}
         for finding in pulled.findings:
-            # Of its checkpoints: with the chain.
-            chain = f"{finding.file.removesuffix(SUFFIX)}.jsonl" if finding.file.endswith(SUFFIX) else finding.file
-            findings.setdefault(chain, []).append(finding)
-        found = {str(each.held.url): each.file for each in pulled.files if each.file.suffix == ".jsonl"}
+            findings.setdefault(_chain(finding.file), []).append(finding)
+        found = {_chain(str(each.held.url)): each.file.with_suffix(".jsonl") for each in pulled.files}
         nothing = Path(folder, "none")
         names = sorted({*found, *findings})
         yield [Source(name, found.get(name, nothing), tuple(findings.get(name, ()))) for name in names]
@@ -66,9 +68,9 @@ def _fetched(url: StoreURL, tell: Tell | None) -> Iterator[list[Source]]:
 def _in(place: str) -> list[Source]:
     path = Path(place)
     if path.is_dir():
-        return local(sorted(path.rglob("*.jsonl")))
+        return _chains([*path.rglob("*.jsonl"), *path.rglob(f"*{SUFFIX}")])
     if path.exists():
-        return local([path])
+        return [] if _BESIDE.search(path.name) else _chains([path])
     found = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise UsageError(
@@ -78,3 +80,20 @@ def _in(place: str) -> list[Source]:
             docs="ledger",
         )
     return [source for each in found for source in _in(each)]
+
+
+def _chains(files: Iterable[Path]) -> list[Source]:
+    """Those of `files`, by name, and those that checkpoints are beside of: a chain may be gone, and they not."""
+    return local(sorted({Path(_chain(str(file))) for file in files}))
+
+
+def _chain(name: str) -> str:
+    return f"{name.removesuffix(SUFFIX)}.jsonl" if name.endswith(SUFFIX) else name
+
+
+def _once(sources: Iterable[Source]) -> list[Source]:
+    """Each file once, by however many names it was asked for."""
+    found: dict[str, Source] = {}
+    for source in sources:
+        found.setdefault(str(source.path.resolve()) if source.path.exists() else source.name, source)
+    return list(found.values())

@@ -1,35 +1,36 @@
 """Checks ledgers: each by itself, against what Vault has signed of it, and beside each other.
 
-The rules of one chain are in ledger/chain.py.
+The rules of one chain are in ledger/chain.py, those of its checkpoints in attestation.py, those of several files in
+family.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
+from pathlib import Path
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import checkpoint
 from stepcreds.ledger.chain import Chain, Finding
 from stepcreds.ledger.reading import stored_lines
+from stepcreds.review.attestation import Attestation, Signing, SigningState
+from stepcreds.review.family import Family, Member
 from stepcreds.review.sources import Source
-from stepcreds.trust.keys import Trust
+from stepcreds.trust.keys import Trust, require_cryptography
+
+__all__ = ["Signing", "SigningState", "Verified", "verify", "weight"]
 
 MAX_FINDINGS = 100  # for one file: one that is nothing but garbage is not listed line by line
+IDENTITY = ("iss", "repository_id", "run_id", "run_attempt", "job")
+SIGNATURE = 4  # times what it takes to check a record of the same length
+# What is checked in less time than it takes to start processes for it.
+SMALL = 16 * 1024 * 1024  # of `weight`
+TICK = 1024 * 1024  # bytes
 
-# "not checked": there are checkpoints, and nobody said whose signatures count.
-SigningState = Literal["signed", "partly signed", "unsigned", "not checked"]
-
-
-@dataclass(frozen=True)
-class Signing:
-    """How far a chain's records are signed."""
-
-    state: SigningState
-    entries: int  # records up to the last checkpoint that a trusted key signed
-    checkpoints: int  # that stand beside the chain
+Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -43,37 +44,120 @@ class Verified:
     closed: bool
     signing: Signing
     findings: tuple[Finding, ...]
+    job: Mapping[str, str]  # whose chain it says it is: `IDENTITY`; {} where that is not on record
 
 
-def verify(sources: Iterable[Source], trust: Trust | None = None) -> Iterator[Verified]:
-    """Each in turn. Two files that hold one chain are a finding of the second."""
-    seen: dict[str, Verified] = {}
-    for source in sources:
-        result = _verify_file(source, trust)
-        other = seen.setdefault(result.chain_uid, result)
-        if other is result or not result.chain_uid:
-            yield result
-            continue
-        same = (other.head, other.entries) == (result.head, result.entries)
-        meaning = f"the same chain as in {other.file}: " + ("a copy" if same else "a fork, or an older state put back")
-        finding = Finding("folder", result.file, 0, "same-chain", meaning, "unknown" if same else "tampered")
-        yield replace(result, findings=(*result.findings, finding))
+def verify(
+    sources: Iterable[Source],
+    trust: Trust | None = None,
+    *,
+    require_signed: bool = False,
+    keep: bool = False,
+    processes: int = 0,
+    tick: Tick = lambda done: None,
+) -> Iterator[Verified]:
+    """Each in turn. What two files say of each other is a finding of the second.
+
+    `require_signed`: what is not signed throughout, or not checked, is a finding. `keep`: the results list the
+    checkpoints that count. `processes`: how many check files at once; 0: as many as there is work for. `tick` is told
+    of work done, which adds up to the `weight` of all. Raises `UsageError` where signatures cannot be checked here.
+    """
+    if trust is not None:
+        require_cryptography()
+    listed = list(sources)
+    family = Family()
+    for source, result in zip(listed, _each(listed, trust, keep, processes, tick), strict=True):
+        found = family.add(Member(source, result.chain_uid, result.entries, result.head, result.closed, result.job))
+        if require_signed:
+            found += _required(result)
+        yield replace(result, findings=(*result.findings, *found)) if found else result
 
 
-def _verify_file(source: Source, trust: Trust | None) -> Verified:
+def weight(source: Source) -> int:
+    """How much work it is to check one, in bytes of records."""
+    return _size(source.path) + SIGNATURE * _size(checkpoint.beside(source.path))
+
+
+def _each(sources: list[Source], trust: Trust | None, keep: bool, processes: int, tick: Tick) -> Iterator[Verified]:
+    weights = [weight(source) for source in sources]
+    if not processes:
+        processes = min(_cores(), len(sources)) if sum(weights) > SMALL else 1
+    if processes < 2:
+        for source, its_weight in zip(sources, weights, strict=True):
+            told = 0
+
+            def step(done: int) -> None:
+                nonlocal told
+                told += done
+                tick(done)
+
+            yield verify_file(source, trust, keep, step)
+            tick(its_weight - told)
+        return
+    from stepcreds.review.pool import in_processes
+
+    for result, its_weight in zip(in_processes(sources, trust, keep, processes), weights, strict=True):
+        tick(its_weight)
+        yield result
+
+
+def verify_file(source: Source, trust: Trust | None, keep: bool, tick: Tick = lambda done: None) -> Verified:
+    """One by itself."""
     chain = Chain(source.name)
+    attestation = Attestation(source, chain, trust, keep=keep)
+    findings = list(source.findings)
     try:
-        findings = list(islice(chain.check(stored_lines(source.path)), MAX_FINDINGS))
+        lines = _ticking(stored_lines(source.path), tick)
+        findings += islice(chain.check(attestation.beside(lines)), MAX_FINDINGS)
     except LedgerError as error:
-        findings = [Finding("file", source.name, 0, "unreadable", error.what, "unknown")]
-    if len(findings) == MAX_FINDINGS:
-        meaning = f"{MAX_FINDINGS} findings; the rest of the file was not checked"
-        findings.append(Finding("file", source.name, 0, "more", meaning, "unknown"))
+        if source.path.exists() or not (source.findings or checkpoint.beside(source.path).exists()):
+            findings.append(Finding("file", source.name, 0, "unreadable", error.what, "unknown"))
+    if len(findings) - len(source.findings) == MAX_FINDINGS:
+        findings.append(_more(source.name))
+    else:
+        attestation.finish()
+    findings += attestation.findings[:MAX_FINDINGS]
+    if len(attestation.findings) > MAX_FINDINGS:
+        findings.append(_more(source.name))
+    opened = chain.opened.get("job")
+    job = opened if isinstance(opened, dict) else {}
+    identity = {name: job[name] for name in IDENTITY if isinstance(job.get(name), str)}
     return Verified(
-        source.name, chain.uid, chain.entries, chain.head, chain.closed, _signing(source, trust), tuple(findings)
+        source.name, chain.uid, chain.entries, chain.head, chain.closed, attestation.signing, tuple(findings), identity
     )
 
 
-def _signing(source: Source, trust: Trust | None) -> Signing:
-    there = checkpoint.beside(source.path).exists()
-    return Signing("not checked" if there else "unsigned", 0, int(there))
+def _ticking(lines: Iterable[bytes], tick: Tick) -> Iterator[bytes]:
+    done = 0
+    for stored in lines:
+        done += len(stored)
+        if done > TICK:
+            tick(done)
+            done = 0
+        yield stored
+
+
+def _more(file: str) -> Finding:
+    meaning = f"{MAX_FINDINGS} findings; the rest of the file was not checked"
+    return Finding("file", file, 0, "more", meaning, "unknown")
+
+
+def _required(result: Verified) -> list[Finding]:
+    meanings: Mapping[SigningState, str] = {
+        "unsigned": "nobody who is trusted signed any of it: whoever could write the file could write all of it",
+        "not checked": "it is not known whose signatures these are",
+        "partly signed": f"signed up to record {result.signing.entries} of {result.entries}",
+    }
+    meaning = meanings.get(result.signing.state)
+    return [Finding("trust", result.file, 0, "required", meaning, "unknown")] if meaning else []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

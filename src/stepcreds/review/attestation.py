@@ -1,0 +1,201 @@
+"""What Vault has signed of one chain, held against the chain while that is read; the chain's own rules are not here.
+
+Steps that run side by side put their checkpoints into the file nearly, not exactly, in the order of the chain. So the
+hashes of the last `WINDOW` records are kept, and no more: memory stays flat, whatever somebody writes into the file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from stepcreds.ledger import checkpoint
+from stepcreds.ledger.chain import Certainty, Chain, Finding
+from stepcreds.ledger.view import text_of
+from stepcreds.review.checkpoints import CheckpointFile, Read
+from stepcreds.review.demand import Demand
+from stepcreds.review.sources import Source
+from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at
+
+WINDOW = 16_384  # records; a signature takes seconds at most, and the steps of a job write some dozens a second
+
+# "not checked": there are checkpoints, and nobody said whose signatures count; or the chain was not read to its end.
+SigningState = Literal["signed", "partly signed", "unsigned", "not checked"]
+
+
+class Covered(NamedTuple):
+    """One checkpoint that counts."""
+
+    size: int  # records up to it
+    time: str  # RFC 3339, by the clock of the job
+    keyid: str
+
+
+class Signing(NamedTuple):
+    """How far a chain's records are signed."""
+
+    state: SigningState
+    entries: int  # records up to the last checkpoint that a trusted key signed
+    checkpoints: int  # that stand beside the chain
+    keys: tuple[str, ...] = ()  # keyid of each key that signed what counts
+    covered: tuple[Covered, ...] = ()  # where the caller asked for them: each checkpoint that counts, by size
+
+
+class Attestation:
+    """The checkpoints of one chain. Made before the chain is read; `beside` hands the chain's lines on; then `finish`.
+
+    `findings` and `signing` say how it came out.
+    """
+
+    def __init__(self, source: Source, chain: Chain, trust: Trust | None, *, keep: bool = False) -> None:
+        self.findings: list[Finding] = []
+        self._chain = chain
+        self._trust = trust
+        self._covered: list[Covered] | None = [] if keep else None
+        self._keys: dict[str, None] = {}
+        path = checkpoint.beside(source.path)
+        name = str(path) if source.name == str(source.path) else source.name.removesuffix(".jsonl") + checkpoint.SUFFIX
+        self._file = CheckpointFile(name, path, trust, self.findings.append)
+        self._reads = self._file.read(lambda: text_of(chain.opened, "trust", "vault_addr"))
+        self._next: Read | None = None
+        self._is_begun = self._is_finished = False
+        self._heads: deque[str] = deque(maxlen=WINDOW)
+        self._seen: OrderedDict[int, tuple[str, int]] = OrderedDict()  # size -> head and line of its first checkpoint
+        self._demand = Demand()
+        self._agreed = 0  # checkpoints that agree with the chain, and that a trusted key signed where there is trust
+        self._last = 0  # records up to the last of those
+        self._beyond: list[tuple[int, int]] = []  # size and line of the furthest beyond the chain's end
+
+    def beside(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """`lines`, for the chain to check; after each of them what is signed of the chain so far is compared."""
+        for stored in lines:
+            yield stored
+            self._heads.append(self._chain.head)
+            self._demand.see(self._chain.record, self._chain.entries)
+            while self._upcoming() and self._next is not None and self._next.said.size <= self._chain.entries:
+                self._hold(self._next)
+                self._next = None
+
+    def finish(self) -> None:
+        """The chain was read to its end: what is signed beyond it, and what of it is not signed."""
+        self._is_finished = True
+        while self._upcoming() and self._next is not None:
+            self._hold(self._next)
+            self._next = None
+        for size, line in self._beyond:
+            self._lost(size, line)
+        if self._last:
+            self._find_unsigned()
+        elif not self._file.lines and self._demand.count:
+            self._find_nothing()
+
+    @property
+    def signing(self) -> Signing:
+        state: SigningState = "signed"
+        if not self._file.length:
+            state = "unsigned"
+        elif self._trust is None or not self._is_finished:
+            state = "not checked"
+        elif not self._last:
+            state = "unsigned"
+        elif self._demand.after(self._last):
+            state = "partly signed"
+        covered = tuple(sorted(self._covered or ()))
+        entries = self._last if state in ("signed", "partly signed") else 0
+        return Signing(state, entries, self._file.lines, tuple(self._keys), covered)
+
+    def _upcoming(self) -> bool:
+        if self._next is None:
+            self._next = next(self._reads, None)
+        return self._next is not None
+
+    def _hold(self, read: Read) -> None:
+        """Compare one checkpoint with the chain, as far as that was read."""
+        said, chain = read.said, self._chain
+        wrong = [name for name in ("repository_id", "run_id", "run_attempt") if self._differs(name, said)]
+        if chain.uid and said.chain_uid != chain.uid:
+            self._find(read, "chain", "a checkpoint of another chain", "tampered")
+        elif wrong:
+            self._find(read, "job", f"the chain is of another job: {', '.join(wrong)}", "tampered")
+        else:
+            self._compare(read)
+
+    def _compare(self, read: Read) -> None:
+        said, entries = read.said, self._chain.entries
+        head, line = self._seen.setdefault(said.size, (said.head, read.line))
+        if len(self._seen) > WINDOW:
+            self._seen.popitem(last=False)
+        agrees = self._head_at(said.size) == said.head
+        if head != said.head:
+            meaning = f"another hash of the first {said.size} records than in line {line}: two chains under one name"
+            self._find(read, "two-heads", meaning, "tampered")
+        elif said.size > entries:
+            self._beyond = [max([*self._beyond, (said.size, read.line)])]
+        elif said.size <= entries - len(self._heads):
+            meaning = f"it is of record {said.size}, and stands {entries - said.size} records late; not compared"
+            self._find(read, "late", meaning, "tampered")
+        elif not agrees:
+            meaning = f"the chain has another hash after {said.size} records: one of them was changed, added or removed"
+            self._find(read, "head", meaning, "tampered")
+        if agrees and (read.keyid or self._trust is None):
+            self._count(read)
+
+    def _count(self, read: Read) -> None:
+        said = read.said
+        self._last = max(self._last, said.size)
+        self._demand.meet(said.size, on_time=said.size == self._chain.entries)
+        if read.keyid:
+            self._keys[read.keyid] = None
+            if self._covered is not None:
+                self._covered.append(Covered(said.size, said.time, read.keyid))
+
+    def _head_at(self, size: int) -> str:
+        """The chain's hash after `size` records; "" where it is not kept, or the chain is shorter."""
+        back = self._chain.entries - size
+        return self._heads[-1 - back] if 0 <= back < len(self._heads) else ""
+
+    def _differs(self, name: str, said: checkpoint.Checkpoint) -> bool:
+        return bool(self._chain.opened) and getattr(said, name) != text_of(self._chain.opened, "job", name)
+
+    def _lost(self, size: int, line: int) -> None:
+        count = size - self._chain.entries
+        records = "1 record" if count == 1 else f"{count} records"
+        by_whom = "that Vault signed for" if self._trust is not None else "that a checkpoint counts"
+        if self._chain.uid:
+            meaning = f"the tail was cut: {records} {by_whom} {'is' if count == 1 else 'are'} missing"
+            self._file.find("beyond", meaning, "tampered", line=line)
+        else:
+            meaning = f"the chain is not here, with {records} {by_whom}: it was removed, or not copied"
+            self._file.find("orphan", meaning, "unknown", line=line)
+
+    def _find_unsigned(self) -> None:
+        """Records that ask for a signature, and have none, or not in time."""
+        name, entries = self._chain.file, self._chain.entries
+        for size, kind in self._demand.missed(self._last):
+            meaning = f"{kind} was not signed before something else could run, which could have changed it"
+            self.findings.append(Finding("checkpoint", name, size, "missing", meaning, "incomplete"))
+        if tail := self._demand.after(self._last):
+            kinds = ", ".join(sorted(set(tail.values())))
+            count = entries - self._last
+            records = "1 record" if count == 1 else f"{count} records"
+            meaning = f"{records} after the last checkpoint, among them {kinds}: signed by nobody"
+            self.findings.append(Finding("checkpoint", name, min(tail), "tail", meaning, "incomplete"))
+
+    def _find_nothing(self) -> None:
+        opened, name = self._chain.opened, self._chain.file
+        key, repository = text_of(opened, "trust", "key"), text_of(opened, "job", "repository_id")
+        if key:
+            meaning = f"the chain says that {key[:120]!a} signs it, and there is no checkpoint"
+        elif self._is_expected(repository, text_of(opened, "time")):
+            meaning = f"the trust file has a key of repository {repository[:80]!a} at that time, and nothing is signed"
+        else:
+            return
+        self.findings.append(Finding("checkpoint", name, 1, "none", meaning, "incomplete"))
+
+    def _is_expected(self, repository: str, time: str) -> bool:
+        keys: Iterable[TrustedKey] = self._trust.keys if self._trust is not None else ()
+        return any(key.repository_id == repository and is_valid_at(key, time) for key in keys)
+
+    def _find(self, read: Read, code: str, meaning: str, certainty: Certainty) -> None:
+        self._file.find(code, meaning, certainty, line=read.line)
