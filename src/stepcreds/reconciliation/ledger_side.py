@@ -1,0 +1,188 @@
+"""What the ledgers say, arranged by what Vault knows as well: leases, requests, accessors, runs; it judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from stepcreds.errors import LedgerError
+from stepcreds.ledger import checkpoint, dsse
+from stepcreds.ledger.checkpoint import Checkpoint
+from stepcreds.ledger.link import line_hash
+from stepcreds.ledger.reading import first_record, read_chain, stored_lines
+from stepcreds.ledger.record import Record
+from stepcreds.ledger.view import CredentialView, text_of
+from stepcreds.reconciliation.finding import Reference
+from stepcreds.reconciliation.scope import Scope, Wanted
+from stepcreds.review.sources import Source
+
+
+class Shown(NamedTuple):
+    """A checkpoint that stands beside a chain; whether its signature counts is `verify`'s to say."""
+
+    keys: tuple[str, ...]  # "<mount>/keys/<name>", as its signatures name them
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class LedgerChain:
+    """One chain."""
+
+    name: str  # as the reviewer knows its file
+    path: Path
+    uid: str
+    claims: Mapping[str, object]
+    key: str  # "" where it was not to be signed
+
+    @cached_property
+    def hashes(self) -> list[str]:
+        """Of its lines, in order."""
+        return [line_hash(line[:-1]) for line in stored_lines(self.path) if line.endswith(b"\n")]
+
+    @cached_property
+    def shown(self) -> list[Shown]:
+        """The checkpoints beside it that can be read."""
+        beside = checkpoint.beside(self.path)
+        return [shown for line in stored_lines(beside) if (shown := _shown(line))] if beside.exists() else []
+
+
+class Held(NamedTuple):
+    """One credential on record."""
+
+    view: CredentialView
+    chain: LedgerChain
+
+    def reference(self, record: Record) -> Reference:
+        seq = record.get("seq")
+        line = seq + 1 if type(seq) is int else 0
+        return Reference("ledger", self.chain.name, line, text_of(record, "time"), text_of(record, "kind"))
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Its request, its issue and the end that counts, as far as they are on record."""
+        records = (self.view.requested, self.view.issued, self.view.closed)
+        return tuple(self.reference(record) for record in records if record)
+
+    @property
+    def request_id(self) -> str:
+        """Of the request that issued it."""
+        return text_of(self.view.issued, "request_id", "creds")
+
+    @property
+    def time(self) -> float | None:
+        """When it was issued, or was to be."""
+        return self.view.issue_time if self.view.issued else self.view.time
+
+
+@dataclass
+class LedgerSide:
+    """All ledgers. A credential that two files hold counts once: `verify` names the copy."""
+
+    held: list[Held] = field(default_factory=list)
+    chains: dict[str, LedgerChain] = field(default_factory=dict)
+    errors: list[LedgerError] = field(default_factory=list)
+    openings: list[Record] = field(default_factory=list)  # the first record of each chain
+    steps: dict[str, str] = field(default_factory=dict)  # step_uid -> the name of a chain that has such a step
+    unwanted: set[str] = field(default_factory=set)  # leases of credentials that were not asked for
+
+    @cached_property
+    def by_lease(self) -> dict[str, Held]:
+        return {each.view.lease_id: each for each in reversed(self.held) if each.view.lease_id}
+
+    @cached_property
+    def by_request(self) -> dict[str, Held]:
+        return {each.request_id: each for each in reversed(self.held) if each.request_id}
+
+    @cached_property
+    def logins(self) -> set[str]:
+        """Ids of the requests that logged in."""
+        return {text_of(each.view.issued, "request_id", "login") for each in self.held}
+
+    @cached_property
+    def by_accessor(self) -> dict[str, Held]:
+        return {each.view.token_accessor: each for each in reversed(self.held) if each.view.token_accessor}
+
+    @cached_property
+    def unanswered(self) -> dict[tuple[str, str], Held]:
+        """By step and path those that were requested, and whose issue is on no record."""
+        return {
+            (each.view.step_uid, each.view.creds): each
+            for each in reversed(self.held)
+            if each.view.requested and not each.view.issued
+        }
+
+    def scope(self, wanted: Wanted) -> Scope:
+        """What has to be looked for in an audit log."""
+        views = [each.view for each in self.held]
+        roles = {view.role.lower() for view in views if view.role}
+        return Scope(
+            wanted,
+            frozenset(view.creds for view in views if view.creds),
+            frozenset(roles | set(wanted.roles)),
+            frozenset(f"{view.mount_point}/login" for view in views if view.mount_point.startswith("auth/")),
+            frozenset(key for chain in self.chains.values() for key in self._keys(chain)),
+            frozenset(view.creds for view in views if view.issued and not view.lease_id),
+        )
+
+    def _keys(self, chain: LedgerChain) -> Iterator[str]:
+        yield from (key for shown in chain.shown for key in shown.keys)
+        if chain.key:
+            yield chain.key
+
+
+def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
+    """What the chains in `sources` say of what is wanted."""
+    side = LedgerSide()
+    known: set[tuple[str, str]] = set()
+    for source in sources:
+        try:
+            view, first = read_chain(source.path), first_record(source.path)
+        except LedgerError as error:
+            side.errors.append(error)
+            continue
+        side.openings.append(first)
+        claims, uid = first.get("claims"), text_of(first, "chain_uid")
+        chain = LedgerChain(source.name, source.path, uid, claims if isinstance(claims, dict) else {}, _key(first))
+        side.chains.setdefault(uid, chain)
+        for step_uid in (text_of(first, "step_uid"), *(each.step_uid for each in view.credentials)):
+            if step_uid:
+                side.steps.setdefault(step_uid, source.name)
+        for credential in view.credentials:
+            if (uid, credential.credential_uid) in known:
+                continue
+            known.add((uid, credential.credential_uid))
+            if _is_wanted(held := Held(credential, chain), wanted):
+                side.held.append(held)
+            else:
+                side.unwanted.add(credential.lease_id)
+    return side
+
+
+def _is_wanted(held: Held, wanted: Wanted) -> bool:
+    view = held.view
+    if not (view.requested or view.issued):  # a login or a request that was refused
+        return False
+    return wanted.has_creds(view.creds) and wanted.has_role(view.role) and wanted.window.has(held.time)
+
+
+def _key(first: Record) -> str:
+    """The key by which a chain was to be signed; "" where there is none."""
+    template = text_of(first, "trust", "key")
+    try:
+        return checkpoint.key_of(template, text_of(first, "job", "repository_id")) if template else ""
+    except LedgerError:
+        return ""
+
+
+def _shown(line: bytes) -> Shown | None:
+    try:
+        envelope = dsse.loads(line.rstrip(b"\n"))
+        if envelope.payload_type != checkpoint.PAYLOAD_TYPE:
+            return None
+        keys = tuple(each.keyid.rpartition(":")[0] for each in envelope.signatures)
+        return Shown(keys, checkpoint.loads(envelope.payload))
+    except LedgerError:
+        return None
