@@ -21,6 +21,7 @@ _DECLARED: Final = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _NO_STEP: Final = ("doctor", "scope", "witness")  # deliveries that hand a command nothing
 _LONGER: Final = 4  # a ttl that is so many times what the longest command took is worth a remark
 _MINUTE: Final = 60
+_BECOMING: Final = "SET ROLE "  # how a finding's `via` says that it can take a role
 
 
 class Run(NamedTuple):
@@ -152,9 +153,12 @@ def _differences(before: Run, after: Run) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def _findings(run: Run) -> dict[str, None]:
+    return {f"{text_of(each, 'code')} {text_of(each, 'subject')}".rstrip(): None for each in _finding_records(run)}
+
+
+def _finding_records(run: Run) -> list[Mapping[str, object]]:
     granted = run.credential.privileges.get("granted")
-    listed = _objects(granted.get("findings")) if isinstance(granted, dict) else []
-    return {f"{text_of(each, 'code')} {text_of(each, 'subject')}".rstrip(): None for each in listed}
+    return _objects(granted.get("findings")) if isinstance(granted, dict) else []
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
@@ -178,6 +182,13 @@ def _narrower(runs: Sequence[Run], least: int) -> tuple[Narrower | None, tuple[s
             "did (functions, DO blocks): no narrower access can be named."
         )
         return None, (why,)
+    unseen = _unseen_roles(runs, measured, used)
+    if unseen:
+        why = (
+            f"What it did as {', '.join(unseen)} nobody counted, and it can do more so (SET ROLE): no narrower access "
+            "can be named."
+        )
+        return None, (why,)
     seen = "no statement that needs any power" if used == "info" else f"no more than {used}"
     access = _ACCESS[used]
     if _rank(_DECLARED[declared]) > _rank(_DECLARED[access]):
@@ -189,6 +200,20 @@ def _narrower(runs: Sequence[Run], least: int) -> tuple[Narrower | None, tuple[s
         "functions did, and statements that failed, are not in them."
     )
     return Narrower(access, instead_of, len(measured), text), ()
+
+
+def _unseen_roles(runs: Sequence[Run], measured: Sequence[Run], used: str) -> list[str]:
+    """Roles whose power, beyond what was used, it can take, and as whom not every measured run was counted."""
+    last = next(run for run in reversed(runs) if run.level is not None)
+    ways = {
+        way
+        for each in _finding_records(last)
+        if _rank(text_of(each, "level")) > _rank(used)
+        for way in text_of(each, "via").split("; ")
+        if way.startswith(_BECOMING)
+    }
+    roles = {way.removeprefix(_BECOMING) for way in ways}
+    return sorted(role for role in roles if any(run.used is None or role not in run.used.roles for run in measured))
 
 
 def _shorter(runs: Sequence[Run], least: int) -> tuple[str, ...]:

@@ -1,0 +1,198 @@
+"""One run taken apart after something went wrong: each step by six questions, and who could have done it at that time.
+
+Everything said names the records that it rests on. Pure, but for the dossier that somebody read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from stepcreds.errors import UsageError
+from stepcreds.ledger.chain import Finding
+from stepcreds.ledger.view import CredentialView
+from stepcreds.measurement import Level
+from stepcreds.printable import one_line
+from stepcreds.report.blast_radius import ProfileRadius, blast_radius
+from stepcreds.report.postmortem_answers import answers
+from stepcreds.report.postmortem_held import Held
+from stepcreds.report.postmortem_suspects import MARGIN, Suspect, suspects
+from stepcreds.report.postmortem_words import Answer, quoted
+from stepcreds.review.dossier import Chapter, Dossier
+from stepcreds.review.lifetimes import Overlap, command_times, overlaps
+from stepcreds.review.selection import Selection
+from stepcreds.review.sharing import Shared, shared
+
+# What no ledger knows, whatever is in it.
+LIMITS: Final = (
+    "A step that does not use stepcreds, a secret of the CI, and a person with a login of his own leave nothing here. "
+    "If no step could have done it, look there, and in the database's own log.",
+    "A credential that somebody copied while it lived could be used by somebody else until it died: the ledger knows "
+    "when it could be used, and not by whom.",
+    "A job that lies while it writes its ledger is not found out by the ledger. What Vault issued is in Vault's audit "
+    "log: stepcreds ledger reconcile.",
+    "All times are by the clocks of the machines that ran the steps. Vault, the database and whoever named the time of "
+    f"the damage have clocks of their own: nothing is excluded here by less than {MARGIN:.0f} s.",
+)
+
+
+class Step(NamedTuple):
+    """One step of the run, and what is known to each question."""
+
+    name: str
+    job: str
+    attempt: str
+    step_uid: str
+    start: float | None  # of its command
+    end: float | None
+    exit_code: int | None
+    profiles: tuple[str, ...]
+    answers: tuple[Answer, ...]
+
+
+class ChainState(NamedTuple):
+    """How far one ledger of the run is to be believed."""
+
+    file: str
+    entries: int
+    signed: int  # of them
+    state: str  # "signed", "partly signed", "unsigned", "not checked"
+    findings: tuple[str, ...]
+    closed: bool
+
+
+class Postmortem(NamedTuple):
+    """All of it."""
+
+    run: str
+    repository: str  # its name where the ledger has that, else its id
+    at: float | None
+    needs: Level
+    chains: tuple[ChainState, ...]
+    steps: tuple[Step, ...]  # by the time of their first record
+    suspects: tuple[Suspect, ...]  # of this run; () without `at`
+    elsewhere: tuple[Suspect, ...]  # of other runs in these ledgers, those alone that are not excluded
+    elsewhere_excluded: int
+    radius: tuple[ProfileRadius, ...]  # of the profiles of this run, over all runs in these ledgers
+    limits: tuple[str, ...]
+    errors: tuple[str, ...]  # ledgers that could not be read
+
+
+def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, needs: Level = "write") -> Postmortem:
+    """Of the run that `chosen` names, by its id and where need be its repository and attempt.
+
+    Raises `UsageError` where no record is of such a run, or records of several repositories are.
+    """
+    mine = [(chapter, each) for chapter, each in dossier.credentials if chosen.takes(chapter, each)]
+    if not mine:
+        raise UsageError(
+            f"No credential of run {one_line(chosen.run or '?')} is on record here",
+            cause=_runs(dossier),
+            fix="Name the ledgers and the run: stepcreds ledger postmortem PLACES --run ID",
+            docs="ledger",
+        )
+    repositories = {each.job.get("repository_id", ""): chapter.view.repository for chapter, each in mine}
+    if len(repositories) > 1:
+        names = ", ".join(one_line(name or uid) for uid, name in sorted(repositories.items()))
+        raise UsageError(
+            f"There is a run {one_line(chosen.run or '?')} of more than one repository: {names}",
+            fix="Say which: --repository ID",
+            docs="ledger",
+        )
+    ((uid, name),) = repositories.items()
+    others = [pair for pair in dossier.credentials if not chosen.takes(*pair)]
+    found = suspects(mine, at, needs) if at is not None else []
+    elsewhere = suspects(others, at, needs) if at is not None else []
+    profiles = {each.profile for _, each in mine}
+    radius = blast_radius(each for _, each in dossier.credentials if each.job.get("repository_id", "") == uid)
+    return Postmortem(
+        chosen.run or "",
+        name or uid,
+        at,
+        needs,
+        tuple(map(_state, {chapter.source.name: chapter for chapter, _ in mine}.values())),
+        _steps(mine, [each for _, each in dossier.credentials], at),
+        tuple(found),
+        tuple(each for each in elsewhere if each.standing != "excluded"),
+        sum(each.standing == "excluded" for each in elsewhere),
+        tuple(each for each in radius if each.profile in profiles),
+        LIMITS,
+        tuple(error.what for error in dossier.errors),
+    )
+
+
+def _steps(
+    mine: Sequence[tuple[Chapter, CredentialView]], everybody: Sequence[CredentialView], at: float | None
+) -> tuple[Step, ...]:
+    by_step: dict[str, list[tuple[Chapter, CredentialView]]] = {}
+    for chapter, each in sorted(mine, key=lambda pair: pair[1].time or 0.0):
+        by_step.setdefault(each.step_uid, []).append((chapter, each))
+    sharing: dict[str, list[Shared]] = {}
+    for one in shared(everybody):
+        for uid in {each.credential_uid for each in one.credentials}:
+            sharing.setdefault(uid, []).append(one)
+    lived: dict[str, list[Overlap]] = {}
+    for overlap in overlaps([each for _, each in mine]):
+        lived.setdefault(overlap.credential.credential_uid, []).append(overlap)
+    roles = Counter((each.mount_point, each.role) for each in everybody if each.issued and each.role)
+    steps = []
+    for uid, pairs in by_step.items():
+        here = Counter((each.mount_point, each.role) for _, each in pairs if each.issued and each.role)
+        helds = [
+            Held(
+                chapter,
+                each,
+                sharing.get(each.credential_uid, ()),
+                lived.get(each.credential_uid, ()),
+                roles[each.mount_point, each.role] - here[each.mount_point, each.role],
+            )
+            for chapter, each in pairs
+        ]
+        steps.append(_step(uid, helds, at))
+    return tuple(steps)
+
+
+def _step(uid: str, helds: Sequence[Held], at: float | None) -> Step:
+    first = helds[0].credential
+    start, end = next(
+        (times for held in helds if (times := command_times(held.credential))[0] is not None), (None, None)
+    )
+    codes = [_exit_code(held.credential) for held in helds]
+    return Step(
+        next((held.credential.step_name for held in helds if held.credential.step_name), uid[:8]),
+        first.job.get("job", ""),
+        first.job.get("run_attempt", ""),
+        uid,
+        start,
+        end,
+        next((code for code in codes if code is not None), None),
+        tuple(held.credential.profile for held in helds),
+        answers(helds, at),
+    )
+
+
+def _exit_code(each: CredentialView) -> int | None:
+    steps = (closing.get("step") for closing in each.closings)
+    codes = (step.get("exit_code") for step in steps if isinstance(step, dict))
+    return next((code for code in codes if type(code) is int), None)
+
+
+def _state(chapter: Chapter) -> ChainState:
+    verified = chapter.verified
+    found = tuple(map(_finding, verified.findings))
+    signing = verified.signing
+    return ChainState(chapter.source.name, verified.entries, signing.entries, signing.state, found, verified.closed)
+
+
+def _finding(each: Finding) -> str:
+    where = f"line {each.line}, " if each.line else ""
+    return f"{where}{each.layer}/{each.code} ({each.certainty}): {quoted(each.meaning)}"
+
+
+def _runs(dossier: Dossier) -> str:
+    runs = sorted({each.job.get("run_id", "") for _, each in dossier.credentials})
+    if not runs:
+        return "There is no credential on record at all."
+    more = f" and {len(runs) - 10} more" if len(runs) > 10 else ""
+    return f"The runs on record are {', '.join(map(one_line, runs[:10]))}{more}."

@@ -1,0 +1,178 @@
+"""A post-mortem in the order in which it is read, for every form alike: headings, sentences, numbers of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from stepcreds.report.postmortem import ChainState, Postmortem, Step
+from stepcreds.report.postmortem_suspects import Suspect
+from stepcreds.report.postmortem_words import Evidence, Said, lasting, quoted, when
+
+NATURES: Final = {"recorded": "", "unknown": "Unknown", "counterfactual": "Counterfactual", "limit": "Cannot be known"}
+STANDINGS: Final = {"could": "Could have done it", "may": "Cannot be excluded", "excluded": "Excluded"}
+UNSIGNED: Final = (
+    "Unsigned records prove nothing against somebody who could write to the file: he could have written all of it anew."
+)
+
+
+class Line(NamedTuple):
+    """One thing said, and the numbers of the records that it rests on."""
+
+    label: str  # of `NATURES`
+    text: str
+    records: tuple[int, ...]
+
+
+class Records:
+    """All records that were named, numbered from 1 in the order in which they are."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Evidence, int] = {}
+
+    @property
+    def all(self) -> list[tuple[int, Evidence]]:
+        return [(number, evidence) for evidence, number in self._numbers.items()]
+
+    def lines(self, said: Iterable[Said]) -> list[Line]:
+        return [Line(NATURES[each.nature], each.text, self._of(each.evidence)) for each in said]
+
+    def _of(self, evidence: Sequence[Evidence]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self._numbers.setdefault(each, len(self._numbers) + 1) for each in evidence))
+
+
+class Person(NamedTuple):
+    """One suspect, ready to be read."""
+
+    title: str
+    lines: list[Line]
+
+
+class Section(NamedTuple):
+    """One step: its title, what is known of its command, and each question with what is said to it."""
+
+    title: str
+    command: str
+    answers: list[tuple[str, list[Line]]]
+
+
+class Form(NamedTuple):
+    title: str
+    head: list[str]
+    suspects: list[tuple[str, list[Person]]]  # by standing; [] without a time of the damage
+    elsewhere: list[Person]
+    elsewhere_note: str
+    chains: list[str]
+    steps: list[Section]
+    over_time: list[str]
+    limits: Sequence[str]
+    records: list[tuple[int, str]]
+
+
+def form(found: Postmortem) -> Form:
+    """Everything, in order."""
+    records = Records()
+    by_standing = [
+        (title, [_person(each, records, found) for each in found.suspects if each.standing == standing])
+        for standing, title in STANDINGS.items()
+        if found.at is not None
+    ]
+    elsewhere = [_person(each, records, found) for each in found.elsewhere]
+    steps = [_section(step, records) for step in found.steps]
+    return Form(
+        f"Post-mortem of run {quoted(found.run)} of {quoted(found.repository)}",
+        list(_head(found)),
+        by_standing,
+        elsewhere,
+        _elsewhere_note(found),
+        [*map(_chain, found.chains), *(f"Not read: {quoted(error)}" for error in found.errors)],
+        steps,
+        list(_over_time(found)),
+        found.limits,
+        [(number, _record(evidence)) for number, evidence in records.all],
+    )
+
+
+def _head(found: Postmortem) -> Iterable[str]:
+    if found.at is not None:
+        yield f"The damage was done at {when(found.at)}, and takes the level {quoted(found.needs)} or more."
+    else:
+        yield "No time of the damage was given: with --at TIME this says who could have done it then."
+    signed, entries = sum(each.signed for each in found.chains), sum(each.entries for each in found.chains)
+    if any(each.state == "not checked" for each in found.chains):
+        yield "Signatures were not checked: name the keys that count with --trust."
+    elif signed < entries:
+        yield f"Signed: {signed} of {entries} records of this run. {UNSIGNED}"
+    else:
+        yield f"All {entries} records of this run are signed by keys that count."
+    count = sum(len(each.findings) for each in found.chains)
+    if count:
+        yield f"The ledgers of this run have {count} finding{'s' * (count > 1)}: read those first, below."
+
+
+def _person(each: Suspect, records: Records, found: Postmortem) -> Person:
+    credential = each.credential
+    job = credential.job
+    step = credential.step_name or credential.step_uid[:8]
+    other = f" of run {quoted(job.get('run_id', ''))}" if job.get("run_id", "") != found.run else ""
+    user = f", as {quoted(credential.db_user)}" if credential.db_user else ""
+    title = f"Step {quoted(step)}, job {quoted(job.get('job', ''))}{other}, with {quoted(credential.profile)}{user}"
+    return Person(title, records.lines(each.reasons))
+
+
+def _elsewhere_note(found: Postmortem) -> str:
+    if found.at is None:
+        return ""
+    excluded = found.elsewhere_excluded
+    if not found.elsewhere and not excluded:
+        return "No other run is on record in these ledgers."
+    return f"{excluded} credential{'s' * (excluded != 1)} of other runs in these ledgers are excluded in the same way."
+
+
+def _chain(each: ChainState) -> str:
+    signed = (
+        "signatures not checked" if each.state == "not checked" else f"{each.signed} of {each.entries} records signed"
+    )
+    state = "closed" if each.closed else "open: something may follow, or be missing"
+    findings = "; ".join(each.findings) or "no finding"
+    return f"{quoted(each.file)}: {signed}, {state}; {findings}."
+
+
+def _section(step: Step, records: Records) -> Section:
+    title = f"{quoted(step.name)} of job {quoted(step.job)}, attempt {quoted(step.attempt)}"
+    if step.start is not None and step.end is not None:
+        code = f", exit code {step.exit_code}" if step.exit_code is not None else ""
+        command = (
+            f"Its command ran from {when(step.start)} to {when(step.end)} ({lasting(step.end - step.start)}{code})."
+        )
+    else:
+        command = "When its command ran, if it did, is not on record."
+    return Section(title, command, [(answer.question, records.lines(answer.said)) for answer in step.answers])
+
+
+def _over_time(found: Postmortem) -> Iterable[str]:
+    for each in found.radius:
+        used = f"at most {quoted(each.used)} seen" if each.used is not None else "not measured"
+        granted = quoted(each.granted) if each.granted is not None else "not measured"
+        yield (
+            f"{quoted(each.profile)}, {_runs(len(each.runs))} on record: "
+            f"declared {quoted(each.declared or 'nothing')}, granted {granted} (measured in {each.granted_runs}), used {used} (measured in {each.used_runs})."
+        )
+        for change in each.changes[-3:]:
+            yield (
+                f"{quoted(each.profile)}: its power changed at run {quoted(change.after.run_id)}, from "
+                f"{quoted(change.before.level or '?')} to {quoted(change.after.level or '?')}."
+            )
+        if each.narrower is not None:
+            yield f"{quoted(each.profile)}: {each.narrower.text}"
+        yield from (f"{quoted(each.profile)}: {remark}" for remark in each.remarks)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
+
+
+def _record(each: Evidence) -> str:
+    signed = {True: "signed", False: "not signed", None: "signature not checked"}[each.signed]
+    place = quoted(f"{each.file}:{each.line}")
+    return f"{place}: {quoted(each.kind)} at {quoted(each.time)}, event {quoted(each.event_uid)}, {signed}"

@@ -1,0 +1,84 @@
+"""A post-mortem as JSON: the same sentences, with their nature and the records that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stepcreds.clock import rfc3339
+from stepcreds.report.postmortem import Postmortem
+from stepcreds.report.postmortem_suspects import Suspect
+from stepcreds.report.postmortem_words import Said, plain
+
+
+def as_json(found: Postmortem) -> dict[str, Any]:
+    """What `json.dumps` takes. Times are RFC 3339 in UTC."""
+    return {
+        "run": found.run,
+        "repository": found.repository,
+        "at": _time(found.at),
+        "needs": found.needs,
+        "suspects": [_suspect(each) for each in found.suspects],
+        "elsewhere": [_suspect(each) for each in found.elsewhere],
+        "elsewhere_excluded": found.elsewhere_excluded,
+        "steps": [
+            {
+                "name": step.name,
+                "job": step.job,
+                "attempt": step.attempt,
+                "step_uid": step.step_uid,
+                "start": _time(step.start),
+                "end": _time(step.end),
+                "exit_code": step.exit_code,
+                "profiles": list(step.profiles),
+                "answers": [{"question": each.question, "said": _said(each.said)} for each in step.answers],
+            }
+            for step in found.steps
+        ],
+        "ledgers": [each._asdict() | {"findings": list(map(plain, each.findings))} for each in found.chains],
+        "over_time": [
+            {
+                "profile": each.profile,
+                "runs": len(each.runs),
+                "declared": each.declared,
+                "granted": each.granted,  # null: not measured
+                "granted_runs": each.granted_runs,
+                "used": each.used,  # null: not measured
+                "used_runs": each.used_runs,
+                "narrower": each.narrower._asdict() if each.narrower is not None else None,
+                "remarks": list(each.remarks),
+            }
+            for each in found.radius
+        ],
+        "limits": list(found.limits),
+        "errors": list(found.errors),
+    }
+
+
+def _suspect(each: Suspect) -> dict[str, Any]:
+    credential = each.credential
+    return {
+        "standing": each.standing,
+        "step": credential.step_name or None,
+        "step_uid": credential.step_uid,
+        "credential_uid": credential.credential_uid,
+        "profile": credential.profile,
+        "db_user": credential.db_user or None,
+        "job": dict(credential.job),
+        "reasons": _said(each.reasons),
+    }
+
+
+def _said(said: Iterable[Said]) -> list[dict[str, Any]]:
+    return [
+        {
+            "nature": each.nature,
+            "text": plain(each.text),
+            "records": [evidence._asdict() for evidence in each.evidence],
+        }
+        for each in said
+    ]
+
+
+def _time(epoch: float | None) -> str | None:
+    return None if epoch is None else rfc3339(epoch)
