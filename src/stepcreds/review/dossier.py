@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from stepcreds.errors import LedgerError
@@ -29,6 +29,7 @@ class Dossier:
     chapters: tuple[Chapter, ...]
     errors: tuple[LedgerError, ...]
     trust: Trust | None  # None: nobody looked at signatures
+    lost: tuple[Verified, ...] = ()  # what was found of chains that cannot be read: their checkpoints, their store
 
     @property
     def credentials(self) -> Iterator[tuple[Chapter, CredentialView]]:
@@ -36,13 +37,19 @@ class Dossier:
         return ((chapter, credential) for chapter in self.chapters for credential in chapter.view.credentials)
 
 
-def read(sources: Iterable[Source], trust: Trust | None = None) -> Dossier:
-    """All of it, verified. One bad file does not hide the rest."""
-    chapters, errors = [], []
+def read(
+    sources: Iterable[Source],
+    trust: Trust | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Dossier:
+    """All of it, verified. One bad file does not hide the rest. `tell` is told how many files are done, of how many."""
+    chapters, errors, lost = [], [], []
     listed = list(sources)
-    for source, verified in zip(listed, verify(listed, trust, keep=True), strict=True):
+    for done, (source, verified) in enumerate(zip(listed, verify(listed, trust, keep=True), strict=True), start=1):
         try:
             chapters.append(Chapter(source, read_chain(source.path), verified))
         except LedgerError as error:
             errors.append(error)
-    return Dossier(tuple(chapters), tuple(errors), trust)
+            lost.append(verified)
+        tell(done, len(listed))
+    return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost))

@@ -1,0 +1,72 @@
+"""Whether ledgers are signed, and by whose keys, in words for the head of the page; it checks no signature."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stepcreds.review.verification import Verified
+from stepcreds.trust.keys import Trust, TrustedKey, of_purpose
+
+_REWRITTEN = (
+    "Whoever could write to an unsigned ledger could write it anew as a whole, and nothing in it would show that: "
+    "what stands in this report about those ledgers is only as good as the disk that they were on."
+)
+_NOT_PINNED = (
+    "No trust file was given, so no signature counts. Write one from Vault with `stepcreds ledger trust export`, keep "
+    "it where no job can write, and name it with --trust."
+)
+
+
+class Statement(NamedTuple):
+    """What the head of the page says of signatures."""
+
+    tone: str  # "good", "bad" or ""
+    headline: str
+    sentences: tuple[str, ...]
+    keys: tuple[tuple[TrustedKey, int], ...]  # that may sign ledgers, and how many of these each has signed
+    keys_title: str
+
+
+def statement(verified: Sequence[Verified], trust: Trust | None) -> Statement:
+    """About all of these ledgers."""
+    states = Counter[str](each.signing.state for each in verified)
+    total = len(verified)
+    signed = Counter(keyid for each in verified for keyid in each.signing.keys)
+    keys = tuple((key, signed[key.keyid]) for key in of_purpose(trust, "checkpoint"))
+    title = f"Keys of {trust.source} that may sign ledgers: {len(keys):,}" if trust is not None else ""
+    if not total:
+        return Statement("", "No ledger here", ("No step has written one yet, or it is elsewhere.",), keys, title)
+    sentences = [_counts(states, total, trust)]
+    if states["signed"] < total:
+        sentences.append(_REWRITTEN)
+    if trust is None:
+        sentences.append(_NOT_PINNED)
+    tone = "good" if states["signed"] == total else "bad"
+    return Statement(tone, _headline(states, total), tuple(sentences), keys, title)
+
+
+def _headline(states: Counter[str], total: int) -> str:
+    if states["signed"] == total:
+        return "Signed" if total == 1 else f"All {total:,} ledgers are signed"
+    if states["not checked"] == total:
+        return "Signatures not checked"
+    unsigned = states["unsigned"]
+    if unsigned == total:
+        return "Unsigned"
+    if unsigned:
+        return f"Unsigned: {unsigned:,} of {total:,} ledgers"
+    return f"Not signed as a whole: {total - states['signed']:,} of {total:,} ledgers"
+
+
+def _counts(states: Counter[str], total: int, trust: Trust | None) -> str:
+    words = {
+        "signed": "signed by a key that counts, from the first record to the last that a step signs",
+        "partly signed": "signed in part",
+        "unsigned": "with no signature at all" if trust is None else "with no signature that counts",
+        "not checked": "with signatures that nobody checked",
+    }
+    against = f" Checked against {trust.source}." if trust is not None else ""
+    told = "; ".join(f"{states[state]:,} {text}" for state, text in words.items() if states[state])
+    return f"Of {total:,} {'ledger' if total == 1 else 'ledgers'}: {told}.{against}"
