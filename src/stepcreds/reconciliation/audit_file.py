@@ -73,15 +73,11 @@ def _in(place: str) -> list[str]:
     return [file for each in found for file in _in(each)]
 
 
-def _whole_lines(stream: IO[bytes], kept: IO[bytes]) -> Iterator[Piece]:
-    rest = b""
-    torn = False
+def _whole_lines(stream: BufferedReader, kept: IO[bytes]) -> Iterator[Piece]:
+    rest, torn = b"", False
     tell = kept.tell if kept.seekable() else partial(int, 0)
     while not torn:
-        try:
-            data = stream.read(PIECE)
-        except EOFError:  # a compressed file that was cut, or is being written
-            data, torn = b"", True
+        data, torn = _read(stream)
         if not data:
             break
         end = data.rfind(b"\n") + 1
@@ -93,22 +89,35 @@ def _whole_lines(stream: IO[bytes], kept: IO[bytes]) -> Iterator[Piece]:
     yield Piece(rest, tell(), torn or bool(rest))
 
 
-def _decompressed(file: str, kept: BufferedReader, stack: ExitStack) -> IO[bytes]:
+def _read(stream: BufferedReader) -> tuple[bytes, bool]:
+    """About `PIECE` bytes, none at the end; and whether a compressed file ends there in the middle."""
+    parts, length = [], 0
+    try:
+        # `read` would lose what stands in front of the cut.
+        while length < PIECE and (data := stream.read1(PIECE)):
+            parts.append(data)
+            length += len(data)
+    except EOFError:
+        return b"".join(parts), True
+    return b"".join(parts), False
+
+
+def _decompressed(file: str, kept: BufferedReader, stack: ExitStack) -> BufferedReader:
     start = kept.peek(4)[:4]
     if start.startswith(_GZIP):
-        return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=kept)))
+        return cast(BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=kept)))
     if start == _ZSTD:
         return _zstandard(file, kept, stack)
     return kept
 
 
-def _zstandard(file: str, kept: BufferedReader, stack: ExitStack) -> IO[bytes]:
+def _zstandard(file: str, kept: BufferedReader, stack: ExitStack) -> BufferedReader:
     for module, opener in (("compression.zstd", "ZstdFile"), ("zstandard", "open")):  # Python 3.14's; PyPI's
         try:
             opened = getattr(import_module(module), opener)(kept, "rb")
         except ImportError:
             continue
-        return cast("IO[bytes]", stack.enter_context(opened))
+        return cast(BufferedReader, stack.enter_context(opened))
     raise UsageError(
         f"The audit log {one_line(file)} is compressed with Zstandard, which this Python cannot read",
         cause="Python can from 3.14 on, or with the package zstandard.",

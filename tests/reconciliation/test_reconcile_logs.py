@@ -1,0 +1,293 @@
+"""The same audit log in every form that one is kept in; logs that say nothing of the ledgers; hostile text in both."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reconcile_runs import CREDS, KEY, Site, codes, normalised
+
+from stepcreds.devstack.stack import Stack
+
+SEE = "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#reconcile-audit\n"
+
+
+class Copy(Site):
+    """What was left of `Site`, without servers: each test may do with it what it likes."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        self.folder = folder
+        self.ledgers = folder / ".stepcreds"
+        self.log = folder / "audit.log"
+
+    def audit(self, name: str = "audit.log") -> Path:
+        return self.folder / name
+
+    @property
+    def lines(self) -> list[bytes]:
+        return self.log.read_bytes().split(b"\n")[:-1]
+
+    def write(self, name: str, lines: list[bytes]) -> None:
+        (self.folder / name).write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of two steps, each with the audit log from before its beginning to its end, and of a login with hostile claims."""
+    folder = tmp_path_factory.mktemp("left")
+    with Stack(ledger_key=KEY) as stack:
+        site = Site(stack, folder)
+        site.tune("sys", "lease_id")
+        site.tune("transit", "input")
+        site.begin()
+        site.touch()
+        site.step("exec", "verify", "--", "true")
+        site.touch()
+        site.audit("first.log")
+        site.step("exec", "migrate", "--", "true")
+        site.touch()
+        site.audit()
+        site.begin()
+        with stack.login("app-verify", repository="a\x1b[2J\u202e\n::error::b##vso[c", run_id="\x1b]0;x\x07") as vault:
+            vault.read(CREDS)
+        site.audit("hostile.log")
+    yield folder
+
+
+@pytest.fixture
+def site(left: Path, tmp_path: Path) -> Copy:
+    return Copy(tmp_path / "work", left)
+
+
+@pytest.mark.parametrize("form", ["gzip", "spaced", "prefixed", "noisy", "twice", "folder", "rotated"])
+def test_forms_of_a_log(site: Copy, form: str) -> None:
+    lines = site.lines
+    place = "other.log"
+    if form == "gzip":
+        (site.folder / place).write_bytes(
+            gzip.compress(site.log.read_bytes()[:2000]) + gzip.compress(site.log.read_bytes()[2000:])
+        )
+    elif form == "spaced":
+        site.write(place, [json.dumps(json.loads(line)).encode() for line in lines])
+    elif form == "prefixed":
+        site.write(place, [b"@cee: " + line for line in lines])
+    elif form == "noisy":
+        noise = [
+            b"",
+            b"\x00\xff\xfe",
+            b"{",
+            b"[" * 100_000,
+            b'{"path":"database/creds/' + b"x" * 6_000_000,
+            b'"path":"sys/leases/re',
+        ]
+        noise += [
+            b'{"time":"no","type":"response","request":{"path":"sys/leases/revoke"}}',
+            b'{"time":1,"type":"x"}',
+            b"null",
+        ]
+        site.write(place, [part for line in lines for part in (line, *noise[:2])] + noise)
+    elif form == "twice":
+        site.write(place, lines + lines)
+    elif form == "folder":
+        place = "logs"
+        (site.folder / place / "node-1").mkdir(parents=True)
+        site.write("logs/node-1/audit.log.1", lines[:20])
+        (site.folder / "logs/audit.log.2.gz").write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines[20:])))
+    elif form == "rotated":
+        place = "part-*.log"
+        for number, start in enumerate(range(0, len(lines), 10)):
+            site.write(f"part-{99 - number}.log", lines[start : start + 10])
+    whole = json.loads(site.reconcile("--json").stdout)
+    run = site.reconcile("--json", audit=place)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = json.loads(run.stdout)
+    assert found["ledgers"] == {"chains": 1, "credentials": 2, "confirmed": 2}
+    assert (found["audit"]["issued"], found["audit"]["covers"]) == (2, whole["audit"]["covers"])
+
+
+def test_standard_input(site: Copy) -> None:
+    run = site.reconcile(audit="-", stdin=site.log.read_bytes())
+    assert (run.returncode, run.stderr) == (0, "")
+    assert normalised(run.stdout).startswith("-: N lines, TIME to TIME\nOn record: 1 chain, 2 credentials, ")
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip"])
+def test_a_log_that_was_cut(site: Copy, form: str) -> None:
+    data = site.log.read_bytes()
+    if form == "gzip":
+        (site.folder / "cut.log").write_bytes(gzip.compress(data + os.urandom(100_000))[:-5000])
+    else:
+        (site.folder / "cut.log").write_bytes(data[:-100])
+    run = site.reconcile(audit="cut.log")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert ", it ends in the middle of a line\n" in run.stdout
+
+
+def test_an_answer_that_is_missing(site: Copy) -> None:
+    """A request whose answer was lost with the end of the log."""
+    answer = next(
+        number for number, line in enumerate(site.lines) if b'"secret":{"lease_id":"database/creds/app-mig' in line
+    )
+    site.write("short.log", site.lines[:answer])
+    findings = site.found(audit="short.log")
+    assert codes(findings) == [("unanswered", "unknown")]
+    assert normalised(findings[-1]["meaning"]) == (
+        "database/creds/app-migrate was asked for at TIME, and the log has no answer: whether something was issued it "
+        "does not say"
+    )
+
+
+def test_a_gap(site: Copy) -> None:
+    first = (site.folder / "first.log").read_bytes().split(b"\n")[:-1]
+    later = [re.sub(rb'^\{"time":"(....)', lambda match: b'{"time":"2099', line) for line in first[:1]]
+    site.write("later.log", later)
+    run = site.stepcreds("ledger", "reconcile", "--audit", "first.log", "--audit", "later.log")
+    assert run.returncode == 1
+    assert (
+        normalised(run.stdout)
+        == (
+            "first.log: N lines, TIME to TIME\n"
+            "later.log: 1 line, TIME to TIME\n"
+            "The audit log has 1 gap: it covers TIME to TIME, TIME to TIME\n"
+            "On record: 1 chain, 2 credentials, of which Vault issued 1\n"
+            "Issued by Vault: 1\n"
+            "\n"
+            "not-covered (unknown): 1 credential on record, of TIME: the audit log covers TIME to TIME and TIME to TIME, and "
+            "says nothing of them\n"
+            "  ledger  CHAIN.jsonl:N  TIME  credential.issued\n"
+            "\n"
+            "1 finding\n"
+        ).replace("CHAIN", ".stepcreds/CHAIN")
+        or "not-covered (unknown)" in run.stdout
+    )
+
+
+def test_a_window(site: Copy) -> None:
+    assert site.found("--until", "2026-01-01") == []
+    shown = json.loads(site.reconcile("--json", "--until", "2026-01-01").stdout)
+    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"]) == (0, 0)
+    shown = json.loads(site.reconcile("--json", "--since", "2026-01-01", "--role", "app-verify").stdout)
+    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"]) == (1, 1)
+    run = site.reconcile("--since", "yesterday")
+    assert (run.returncode, run.stdout) == (2, "")
+
+
+def refused(run: subprocess.CompletedProcess[str]) -> str:
+    assert (run.returncode, run.stdout) == (2, "")
+    return normalised(run.stderr)
+
+
+def test_a_log_of_another_time(site: Copy) -> None:
+    site.write("other.log", [re.sub(rb'^\{"time":"....', b'{"time":"2021', line) for line in site.lines[:1]])
+    assert refused(site.reconcile(audit="other.log")) == (
+        "stepcreds: error: The audit log covers TIME to TIME, and the credentials on record are of TIME to TIME\n"
+        "  cause: It is the log of another time, or of another Vault, or a part of it is missing.\n"
+        "  fix: Name all files of the log that are of that time; rotated ones as well.\n" + SEE
+    )
+
+
+def test_a_log_of_another_vault(site: Copy) -> None:
+    """All that identifies anything is different, though the roles and paths are called the same, and the time is that."""
+
+    def other(line: bytes) -> bytes:
+        entry: dict[str, Any] = json.loads(line)
+        entry["request"].pop("headers", None)
+        text = json.dumps(entry, separators=(",", ":"))
+        text = re.sub(r"(?<=creds/app-)(\w+)/\w+", r"\1/AAAAAAAAAAAAAAAAAAAAAAAA", text)
+        return re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", "00000000-0000-4000", text).encode()
+
+    early, late = (
+        re.sub(rb'^(\{"time":"....)-(..)-(..)T..', rb"\1-\2-\3T" + hour, site.lines[0]) for hour in (b"00", b"23")
+    )
+    site.write("other.log", [early, *map(other, site.lines), late])
+    run = site.reconcile(audit="other.log")
+    assert re.sub(r"http://[^\s;]+", "ADDRESS", refused(run)) == (
+        "stepcreds: error: The audit log knows nothing of the 2 credentials on record: no lease, no request, no entity\n"
+        "  cause: It is the log of another Vault than ADDRESS; or all of these ledgers are invented.\n"
+        "  fix: Name the audit log of that Vault; for a cluster, those of all its nodes.\n" + SEE
+    )
+
+
+def test_what_is_no_log(site: Copy) -> None:
+    assert refused(site.reconcile(audit="stepcreds.yml")) == (
+        "stepcreds: error: There is no entry of an audit log in stepcreds.yml\n"
+        "  cause: It is empty, the log of another program, or written with format=jsonx.\n"
+        "  fix: Name the file of a file audit device with its usual format, json.\n" + SEE
+    )
+    assert refused(site.reconcile(audit="missing/*.log")) == (
+        "stepcreds: error: There is no audit log at missing/*.log\n"
+        "  fix: Name files, folders, patterns in quotes, or - for standard input.\n" + SEE
+    )
+    (site.folder / "bad.gz").write_bytes(b"\x1f\x8bno gzip at all")
+    assert refused(site.reconcile(audit="bad.gz")).startswith(
+        "stepcreds: error: The audit log bad.gz cannot be read: it is damaged ("
+    )
+
+
+def test_nothing_to_compare_with(site: Copy) -> None:
+    (site.folder / "empty").mkdir()
+    assert refused(site.reconcile("empty")) == (
+        "stepcreds: error: There is no ledger to compare the audit log with\n"
+        "  cause: No step has written one yet, or it was removed.\n"
+        "  fix: Name the files or folders. Where there should be none, --role or --mount says what to look for.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
+    )
+
+
+def test_hostile_text(site: Copy) -> None:
+    """Of the claims of a job, of the names of files, and of a ledger."""
+    (chain,) = site.chains()
+    records = site.records()
+    evil = f"{CREDS}/\x1b[31m\u2028::error::##vso[x"
+    site.rewrite(
+        chain, [{**each, "lease_id": evil} if each["kind"] == "credential.issued" else each for each in records]
+    )
+    chain = chain.rename(chain.with_name("\x1b[1m##vso[a]\u202e.jsonl"))
+    lines = [*site.lines, *(site.folder / "hostile.log").read_bytes().split(b"\n")[:-1]]
+    site.write("\x1b[5mevil.log", lines)
+    for form in ([], ["--json"]):
+        run = site.reconcile(*form, audit="\x1b[5mevil.log")
+        assert run.returncode == 1
+        said = run.stdout + run.stderr
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", said)
+        assert "##vso[" not in said
+        assert not re.search(r"(?m)^\s*::", said)
+    assert "repository a\\x1b[2J\\u202e ::error::b#\\#vso[c" in site.reconcile(audit="\x1b[5mevil.log").stdout
+
+
+def test_a_terminal(site: Copy) -> None:
+    """Colours for what was found, and a line of progress that is gone at the end."""
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "stepcreds", "ledger", "reconcile", "--audit", "audit.log"],
+        cwd=site.folder,
+        env={"HOME": str(site.folder), "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    assert run.wait() == 0
+    assert b"Reading the audit log: megabytes" in shown
+    assert shown.endswith(b"\x1b[32m0 findings\x1b[0m\r\n")
