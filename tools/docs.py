@@ -27,6 +27,7 @@ from stepcreds.config.key import Key
 from stepcreds.config.model import Access, Config, LedgerSettings, Profile, VaultSettings
 from stepcreds.config.schema import ROOT
 from stepcreds.ledger.json_schema import json_schema as ledger_schema
+from stepcreds.query.tables import TABLES
 from stepcreds.scope.left_behind import CODES as LEFT
 from stepcreds.scope.mysql.codes import CODES as MYSQL_CODES
 from stepcreds.scope.postgresql.codes import CODES as POSTGRESQL_CODES
@@ -282,6 +283,15 @@ def left_codes() -> str:
     return "\n".join(["| left behind | |", "|---|---|", *(f"| `{code}` | {means} |" for code, means in LEFT.items())])
 
 
+def query_tables() -> str:
+    """The tables of `ledger query`, with their columns."""
+    rows = ["| table | a row is | columns (text where no type is named) |", "|---|---|---|"]
+    for table in TABLES:
+        columns = [f"`{name}`" + ("" if kind == "VARCHAR" else f" {kind}") for name, kind in table.columns]
+        rows.append(f"| `{table.name}` | {table.row} | {', '.join(columns)} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
@@ -296,6 +306,7 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/gitlab.md", "gitlab inputs"): gitlab_inputs,
     ("docs/github.md", "action inputs"): action_inputs,
     ("docs/github.md", "action outputs"): action_outputs,
+    ("docs/query.md", "query tables"): query_tables,
     ("docs/scope.md", "finding codes"): finding_codes,
     ("docs/scope.md", "left codes"): left_codes,
     ("README.md", "exit codes"): exit_codes,

@@ -23,6 +23,7 @@ from stepcreds.ci.endpoint import token_of
 from stepcreds.ci.github import GitHub
 from stepcreds.ci.gitlab import GitLab
 from stepcreds.ci.http import Answer as EndpointAnswer
+from stepcreds.cli.csv_text import csv_line
 from stepcreds.cli.ledger_text import credential_json, finding_line, table
 from stepcreds.cli.messages import annotation, render_error
 from stepcreds.clock import SystemClock
@@ -41,11 +42,11 @@ from stepcreds.errors import ConfigError, DatabaseError, IdentityError, Stepcred
 from stepcreds.identity import obtain
 from stepcreds.ledger.canonical import CanonicalError, canonical, fitted, parse
 from stepcreds.ledger.chain import check
-from stepcreds.ledger.reading import read_chain
 from stepcreds.printable import json_text, one_line, printable
+from stepcreds.query.rows import credential_row
 from stepcreds.redact import SHORTEST_VALUE, Redactor
+from stepcreds.review import dossier
 from stepcreds.review.sources import local
-from stepcreds.review.verification import verify
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
 from stepcreds.vault import refusals, values
@@ -194,13 +195,17 @@ def policy(data: bytes) -> None:
 def ledger(data: bytes) -> None:
     path = folder() / "fuzzed.jsonl"
     path.write_bytes(data)
-    chain = read_chain(path)
-    printed = table(chain.credentials, colour=False)
+    (chapter,) = dossier.read(local([path])).chapters
+    chosen = [(chapter, each) for each in chapter.view.credentials]
+    printed = table(chosen, colour=False)
     assert not _UNSEEN.search(printed)
     assert not _COMMAND.search(printed)
-    assert not _COMMAND.search(json_text([credential_json(each) for each in chain.credentials]))
-    (verified,) = verify(local([path]))
-    for finding in verified.findings:
+    assert not _COMMAND.search(json_text([credential_json(each) for _, each in chosen]))
+    for _, each in chosen:
+        line = csv_line(list(credential_row(chapter.view, each, "x").values()))
+        assert not _UNSEEN.search(line)
+        assert not _COMMAND.search(line)
+    for finding in chapter.verified.findings:
         assert not _UNSEEN.search(finding_line(finding))
 
 

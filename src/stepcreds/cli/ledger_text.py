@@ -9,25 +9,60 @@ from tabulate import tabulate
 
 from stepcreds.clock import rfc3339
 from stepcreds.ledger.chain import Finding
-from stepcreds.ledger.reading import CredentialView
+from stepcreds.ledger.view import CredentialView
 from stepcreds.printable import one_line
+from stepcreds.review.dossier import Chapter
+from stepcreds.review.lifetimes import lifetime
+from stepcreds.review.selection import is_signed, is_tampered
 from stepcreds.review.verification import Verified
+from stepcreds.trust.keys import Trust
 
-HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "DB USER")
+HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "SIGNED", "DB USER")
 CELL = 80  # characters of a foreign text in a cell
+_SIGNED = {True: "yes", False: "no", None: "not checked"}
 
 _GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 
 
-def table(credentials: Sequence[CredentialView], colour: bool) -> str:
-    """One line for each credential, under `HEADERS`."""
-    rows = [_row(credential, colour) for credential in credentials]
-    return tabulate(rows, headers=HEADERS, tablefmt="plain", disable_numparse=True)
+def table(chosen: Sequence[tuple[Chapter, CredentialView]], colour: bool) -> str:
+    """One line for each credential, under `HEADERS`; repository and run where there is more than one of them."""
+    wide = {
+        name: [_origin(chapter, name) for chapter, _ in chosen]
+        for name in ("REPOSITORY", "RUN")
+        if len({_origin(chapter, name) for chapter, _ in chosen}) > 1
+    }
+    headers = [HEADERS[0], *wide, *HEADERS[1:]]
+    rows = []
+    for number, (chapter, credential) in enumerate(chosen):
+        first, *rest = _row(chapter, credential, colour)
+        rows.append([first, *(one_line(cells[number], CELL) or "-" for cells in wide.values()), *rest])
+    return tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
+
+
+def signed_footer(chosen: Sequence[tuple[Chapter, CredentialView]], trust: Trust | None) -> str:
+    """How far what is shown is signed, and what that means where it is not."""
+    files = {chapter.source.name for chapter, _ in chosen if is_tampered(chapter)}
+    if files:
+        return f"TAMPERED: {'1 file' if len(files) == 1 else f'{len(files)} files'}. What is wrong: stepcreds ledger verify"
+    states = [is_signed(chapter, credential) for chapter, credential in chosen]
+    count, signed = len(states), states.count(True)
+    if signed == count:
+        return f"Signed by keys of {one_line(trust.source) if trust else '?'}: all of these."
+    if None in states:
+        return f"Signatures were not checked for {states.count(None)} of {count}: name a trust file with --trust."
+    return (
+        f"Unsigned: {count - signed} of {count}. Whoever could write to such a file could have written all of it anew."
+    )
+
+
+def _origin(chapter: Chapter, name: str) -> str:
+    job = chapter.view.job
+    return job.get("run_id", "") if name == "RUN" else chapter.view.repository or job.get("repository_id", "")
 
 
 def credential_json(credential: CredentialView) -> dict[str, object]:
     """One credential with its records as they stand in the file; a record that is not there is null."""
-    seconds = credential.seconds_alive
+    seconds = _seconds_alive(credential)
     return {
         "file": str(credential.file),
         "job": dict(credential.job),
@@ -43,6 +78,7 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "closed": list(credential.closings),
         "leaked": list(credential.leaks),
         "left": credential.left or None,
+        "token_left": list(credential.tokens),
     }
 
 
@@ -62,7 +98,7 @@ def finding_line(finding: Finding) -> str:
     return f"  {where}{finding.layer}/{finding.code} ({finding.certainty}): {one_line(finding.meaning)}"
 
 
-def _row(credential: CredentialView, colour: bool) -> list[str]:
+def _row(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str]:
     cells = (
         _time(credential.time),
         credential.job.get("job") or credential.job.get("run_id") or "",
@@ -72,11 +108,12 @@ def _row(credential: CredentialView, colour: bool) -> list[str]:
         _measured(credential),
         _alive(credential),
         _verdict(credential) + ("; leaked" if credential.leaks else ""),
+        "TAMPERED" if is_tampered(chapter) else _SIGNED[is_signed(chapter, credential)],
         credential.db_user,
     )
     row = [one_line(cell, CELL) or "-" for cell in cells]
     code = _colour(credential) if colour else ""
-    row[-2] = f"{code}{row[-2]}{_PLAIN}" if code else row[-2]
+    row[-3] = f"{code}{row[-3]}{_PLAIN}" if code else row[-3]
     return row
 
 
@@ -93,12 +130,18 @@ def _measured(credential: CredentialView) -> str:
 
 
 def _alive(credential: CredentialView) -> str:
-    seconds = credential.seconds_alive
+    seconds = _seconds_alive(credential)
     if seconds is None:
         return ""
     if credential.proven:
         return f"{seconds:.1f} s"
     return "no end" if seconds == math.inf else f"at most {seconds:.0f} s"
+
+
+def _seconds_alive(credential: CredentialView) -> float | None:
+    """From issue to proof, else at most to expiry; None where nobody knows, also where a clock was set back."""
+    lived = lifetime(credential)
+    return None if lived is None or lived.end is None or lived.end < lived.start else lived.end - lived.start
 
 
 def _verdict(credential: CredentialView) -> str:

@@ -39,7 +39,9 @@ __all__ = [
 def read_chain(file: Path) -> ChainView:
     """The chain in `file`. Raises `LedgerError` where it cannot be read at all."""
     job: dict[str, str] = {}
+    opened: Record = {}
     found: dict[str, dict[str, list[Record]]] = {}
+    tokens: dict[str, list[Record]] = {}
     unreadable, closed = 0, False
     for line in stored_lines(file):
         record = _record(line)
@@ -49,7 +51,10 @@ def read_chain(file: Path) -> ChainView:
         elif kind == "chain.closed":
             closed = True
         elif kind == "chain.opened" and isinstance(value := record.get("job"), dict):
+            opened = opened or record
             job = job or {name: text for name, text in value.items() if isinstance(text, str)}
+        elif kind == "token.revoke_failed" and isinstance(uid, str):
+            tokens.setdefault(uid, []).append(record)
         elif kind.startswith("credential.") and isinstance(uid, str):
             found.setdefault(uid, {}).setdefault(kind, []).append(record)
     credentials = tuple(
@@ -63,10 +68,11 @@ def read_chain(file: Path) -> ChainView:
             tuple(records.get("credential.leaked", [])),
             records.get("credential.left", [{}])[0],
             records.get("credential.measured", [{}])[0],
+            tuple(tokens.get(uid, [])),
         )
         for uid, records in found.items()
     )
-    return ChainView(file, job, credentials, unreadable, closed)
+    return ChainView(file, job, credentials, unreadable, closed, opened)
 
 
 def read_chains(files: Iterable[Path]) -> tuple[list[ChainView], list[LedgerError]]:

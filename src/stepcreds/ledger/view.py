@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from stepcreds.ledger.record import NEVER, Record
+
+REPOSITORY_CLAIMS = ("repository", "project_path", "rpo_uri")  # GitHub and its kin, GitLab, Azure Pipelines
+_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class CredentialView:
     leaks: tuple[Record, ...] = ()  # where its command left it
     left: Record = field(default_factory=dict)  # what its command left in the database
     measured: Record = field(default_factory=dict)  # what it could do, where that was on record before its end
+    tokens: tuple[Record, ...] = ()  # its token.revoke_failed
 
     @property
     def closed(self) -> Record:
@@ -149,6 +154,13 @@ class ChainView:
     credentials: tuple[CredentialView, ...]
     unreadable: int  # lines that are no records
     closed: bool = False  # whether it says that nothing follows
+    opened: Record = field(default_factory=dict)  # its first record
+
+    @property
+    def repository(self) -> str:
+        """The repository's name, as the ID token had it; "" where the CI's tokens have none."""
+        names = (text_of(self.opened, "claims", claim) for claim in REPOSITORY_CLAIMS)
+        return next(filter(None, names), "")
 
 
 def text_of(record: Mapping[str, object], *names: str) -> str:
@@ -161,7 +173,9 @@ def text_of(record: Mapping[str, object], *names: str) -> str:
 
 def epoch_of(text: str) -> float | None:
     """Epoch seconds of a time as records have it; None where the text is none."""
+    if not _TIME.fullmatch(text):
+        return None
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+        return datetime.fromisoformat(f"{text[:-1]}+00:00").timestamp()  # strptime takes five times as long
     except ValueError:
         return None

@@ -1,0 +1,132 @@
+"""Answers one question about ledgers, in a DuckDB of its own that can reach nothing else.
+
+What is loaded is opened again read-only, without a file system, a network or extensions; a question is one SELECT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stepcreds.errors import LedgerError, UnsupportedError, UsageError
+from stepcreds.printable import printable
+from stepcreds.query.loading import Loader
+from stepcreds.review.sources import Source
+from stepcreds.trust.keys import Trust
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY = "2GB"  # for a question; beyond it DuckDB writes into our temporary folder
+SPILL = "20GB"  # of it
+
+
+class Answer(NamedTuple):
+    """What a question brought."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]  # DuckDB's names: "VARCHAR", "TIMESTAMP", "VARCHAR[]", "JSON", …
+    rows: Iterator[tuple[Any, ...]]
+
+
+class Loaded(NamedTuple):
+    """A database that can be asked, and why some files are not in it."""
+
+    connection: duckdb.DuckDBPyConnection
+    errors: tuple[LedgerError, ...]
+
+
+@contextmanager
+def loaded(sources: Iterable[Source], trust: Trust | None, question: str) -> Iterator[Loaded]:
+    """The tables that `question` names, with what the sources say. Raises `UsageError` without DuckDB."""
+    duckdb = _duckdb()
+    with TemporaryDirectory(prefix="stepcreds-query-") as folder:
+        file = Path(folder) / "ledger.duckdb"
+        with duckdb.connect(str(file), config=_CLOSED) as connection:
+            loader = Loader(Path(folder), sources, trust, question)
+            loader.load(connection)
+        connection = duckdb.connect(
+            str(file),
+            read_only=True,
+            config={
+                **_CLOSED,
+                "enable_external_access": False,
+                "memory_limit": MEMORY,
+                "temp_directory": str(Path(folder) / "spill"),
+                "max_temp_directory_size": SPILL,
+            },
+        )
+        connection.execute("SET lock_configuration = true")
+        try:
+            yield Loaded(connection, tuple(loader.errors))
+        finally:
+            connection.close()
+
+
+def answer(loaded: Loaded, question: str) -> Answer:
+    """What `question`, one SELECT, brings. Raises `UsageError` with DuckDB's words."""
+    duckdb = _duckdb()
+    connection = loaded.connection
+    try:
+        statements = connection.extract_statements(question)
+        if len(statements) != 1:
+            raise UsageError(
+                f"The query holds {len(statements)} statements",
+                fix="Ask one question at a time.",
+                docs="ledger-query",
+            )
+        if statements[0].type != duckdb.StatementType.SELECT:
+            raise UsageError(
+                f"The query is no question: DuckDB takes it for {statements[0].type.name}",
+                cause="A ledger is only read: nothing can be written, loaded or set.",
+                fix="Begin with SELECT, WITH, FROM, DESCRIBE or SUMMARIZE.",
+                docs="ledger-query",
+            )
+        result = connection.execute(statements[0])
+        described = result.description or []
+        names = tuple(str(each[0]) for each in described)
+        return Answer(names, tuple(str(each[1]) for each in described), _fetched(result))
+    except duckdb.Error as error:
+        raise _refused(error) from None
+
+
+def _fetched(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    duckdb = _duckdb()
+    try:
+        while some := result.fetchmany(1000):
+            yield from some
+    except duckdb.Error as error:
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> UsageError:
+    return UsageError(
+        f"The query cannot be answered: {printable(str(error).strip())}",
+        fix="What can be asked for, table by table: stepcreds ledger query",
+        docs="ledger-query",
+    )
+
+
+_CLOSED = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "python_enable_replacements": False,  # else a name in SQL could be one of ours in Python
+}
+
+
+def _duckdb() -> ModuleType:
+    try:
+        import duckdb
+    except ImportError:
+        raise UnsupportedError(
+            "duckdb is not installed: the ledger cannot be queried",
+            cause="stepcreds was installed without its `ledger` extra.",
+            fix="pip install 'stepcreds[ledger]'",
+            docs="ledger-extra",
+        ) from None
+    return duckdb
