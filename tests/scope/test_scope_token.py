@@ -224,6 +224,39 @@ def test_what_is_no_power_at_all(path: str, capabilities: tuple[str, ...]) -> No
     assert judge([Rule(path, frozenset(capabilities), "policy wide")], place) == ()
 
 
+SIGNING = PLACE._replace(key="transit/keys/stepcreds-{repository_id}", repository_id="71717171", transits=("transit",))
+OWN = "{{identity.entity.aliases.auth_jwt_4f5f7665.metadata.repository_id}}"
+
+
+@pytest.mark.parametrize("name", [f"stepcreds-{OWN}", "stepcreds-71717171"])
+def test_the_key_of_the_jobs_own_repository_is_what_the_ledger_is_signed_with(name: str) -> None:
+    assert found(rule(f"transit/sign/{name}", "update"), rule(f"transit/keys/{name}"), place=SIGNING) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "capability", "level"),
+    [
+        ("transit/sign/stepcreds-4711", "update", "write"),
+        ("transit/sign/stepcreds-*", "update", "write"),
+        ("transit/sign/stepcreds-{{identity.entity.metadata.repository_id}}", "update", "write"),
+        ("transit/sign/stepcreds-{{identity.entity.aliases.auth_jwt_4f5f7665.name}}", "update", "write"),
+        # To make a key before its repository has one is to choose who can take it out.
+        (f"transit/keys/stepcreds-{OWN}", "update", "write"),
+        ("transit/export/signing-key/stepcreds-71717171", "read", "read"),
+    ],
+)
+def test_another_repositorys_key_is_excess(path: str, capability: str, level: str) -> None:
+    assert found(rule(path, capability), place=SIGNING) == [(f"VAULT.TRANSIT {path}", level, "excess")]
+
+
+def test_nobody_knows_whose_key_is_whose_without_a_job() -> None:
+    of_nobody = SIGNING._replace(repository_id="")
+    assert found(rule(f"transit/sign/stepcreds-{OWN}", "update"), place=of_nobody) == []
+    assert found(rule("transit/sign/stepcreds-", "update"), place=of_nobody) == [
+        ("VAULT.TRANSIT transit/sign/stepcreds-", "write", "excess")
+    ]
+
+
 def test_a_wide_path_gives_each_of_the_powers_below_it() -> None:
     assert found(rule("sys/*", "read", "update")) == [
         ("VAULT.POLICY sys/*", "admin", "excess"),

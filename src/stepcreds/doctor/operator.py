@@ -44,6 +44,11 @@ class Operator:
         with Live(self.settings, self.token, self.clock) as vault:
             return _read(vault, f"{mount}/roles/{name}")
 
+    def key(self, name: str) -> Mapping[str, object]:
+        """What Transit says of the key `<mount>/keys/<name>`. Raises `NotLookedAtError`."""
+        with Live(self.settings, self.token, self.clock) as vault:
+            return _read(vault, name)
+
     def limits(self, profile: Profile) -> list[str]:
         """What lets lease and token of `profile` end when they do, a line for each place that may be read."""
         mount, _, name = profile.creds.rpartition("/creds/")

@@ -9,16 +9,18 @@ from contextlib import suppress
 from functools import partial
 
 from stepcreds.config.model import Profile
-from stepcreds.doctor import database, role, statements, token
+from stepcreds.doctor import database, role, signing, statements, token
 from stepcreds.doctor.credential import Looker, OneCredential
 from stepcreds.doctor.link import Link, NotLookedAtError
 from stepcreds.doctor.operator import Operator
 from stepcreds.doctor.servers import PATIENCE
-from stepcreds.errors import StepcredsError, VaultError
+from stepcreds.errors import LedgerError, StepcredsError, VaultError
+from stepcreds.ledger.checkpoint import key_of
 from stepcreds.ledger.record import new_uid
 from stepcreds.model import Holding
 from stepcreds.secret import Secret
 from stepcreds.session.acquire import log_in
+from stepcreds.vault.advice import Login
 from stepcreds.vault.client import Vault
 
 
@@ -43,6 +45,8 @@ class OneProfile:
         try:
             look("login", partial(self.login, vault), needs=("identity", "vault"))
             look("revocation", partial(self.revocation, vault), needs=("login",))
+            if self.around.config.ledger.key is not None:
+                look("signing", partial(self.signing, vault, self.around.config.ledger.key), needs=("login",))
             look("policy", partial(self.policy, vault), needs=("login",))
         finally:
             if vault.has_token and not self.given_back:
@@ -90,8 +94,27 @@ class OneProfile:
         vault.probe_revocation(self.profile.creds)
         return f"the token may revoke what {self.profile.creds} issues"
 
+    def signing(self, vault: Vault, template: str) -> Link:
+        claims, operator = self.of.identity.claims, self.of.operator
+        repository_id = self.around.ci.job(claims, self.around.environment).repository_id
+        role = key = None
+        if operator is not None:
+            with suppress(NotLookedAtError):
+                role, _ = operator.jwt_role(self.profile.role)
+            with suppress(NotLookedAtError, LedgerError):
+                key = operator.key(key_of(template, repository_id))
+        login = Login(self.profile.role, self.settings.mount, self.settings.audience, claims, "")
+        return signing.signing(vault, template, repository_id, login=login, role=role, key=key)
+
     def policy(self, vault: Vault) -> Link:
-        self.reach, link = token.allowed(vault, self.profile, self.logged_in, self.settings, self.around.clock)
+        self.reach, link = token.allowed(
+            vault,
+            self.profile,
+            self.logged_in,
+            self.settings,
+            self.around.clock,
+            ledger_key=self.around.config.ledger.key,
+        )
         self.given_back = True
         return link
 

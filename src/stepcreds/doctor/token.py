@@ -73,7 +73,15 @@ def whose(
 GLOB = "If the role has bound_claims_type=glob, add it to the command: a write without it sets it back to string."
 
 
-def allowed(vault: Vault, profile: Profile, login: Login, settings: VaultSettings, clock: Clock) -> tuple[Reach, Link]:
+def allowed(
+    vault: Vault,
+    profile: Profile,
+    login: Login,
+    settings: VaultSettings,
+    clock: Clock,
+    *,
+    ledger_key: str | None = None,
+) -> tuple[Reach, Link]:
     """Try each call of a step that changes nothing: a policy may limit parameters, and only the attempt tells.
 
     The token is gone afterwards. Raises `VaultError` with the paths that are missing.
@@ -103,7 +111,8 @@ def allowed(vault: Vault, profile: Profile, login: Login, settings: VaultSetting
             cause="A step looks its lease up to prove it dead, keeps lease and token alive while the command runs, "
             "and gives the token back; `stepcreds revoke` ends what was lost by its accessor; and what cannot be "
             "revoked at once is left to Vault's queue (sync=false).",
-            fix=f"The least that this profile needs, as a policy:\n{policy(profile)}",
+            fix="The least that this profile needs, as a policy:\n"
+            + policy(profile, ledger_key=ledger_key, mount=settings.mount),
             docs="policy-missing",
         )
     return reach, remarked("policy", "look up, renew, give back", blind)

@@ -45,7 +45,8 @@ class Place(NamedTuple):
     stores: tuple[str, ...] = ()  # of kv
     transits: tuple[str, ...] = ()
     known: tuple[str, ...] = ()  # paths that issue credentials and exist
-    key: str = ""  # the ledger's: "transit/keys/ledger"
+    key: str = ""  # the ledger's: "transit/keys/ledger", or one with "{repository_id}"
+    repository_id: str = ""  # that of the job; "" where nobody knows
 
     def of_another(self) -> Place:
         """The same server, for a token of which no profile says what it is for."""

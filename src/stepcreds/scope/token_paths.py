@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from stepcreds.ledger.checkpoint import REPOSITORY
 from stepcreds.scope.path_patterns import overlaps
 from stepcreds.scope.token_families import READING, Place, families
 
@@ -23,12 +25,25 @@ def is_harmless(path: str, capabilities: frozenset[str], place: Place) -> bool:
         return True
     if path.startswith("identity/entity/") and capabilities <= READING:
         return True  # of its own entity, by the default policy
-    mount, _, name = place.key.partition("/keys/")
-    if name and path in (f"{mount}/sign/{name}", f"{mount}/keys/{name}", f"{mount}/verify/{name}"):
-        return capabilities <= {"read", "create", "update"}
+    if _is_of_the_ledger(path, place, "sign") or _is_of_the_ledger(path, place, "verify"):
+        return capabilities <= {"create", "update"}
+    if _is_of_the_ledger(path, place, "keys"):
+        return capabilities <= READING
     if path.endswith("*"):
         return any(path.startswith(known[:-1]) for known in _HARMLESS if known.endswith("*"))
     return any(overlaps(path, known) for known in _HARMLESS)
+
+
+def _is_of_the_ledger(path: str, place: Place, call: str) -> bool:
+    """Whether `path` is the ledger's key, and of several that of the job's own repository."""
+    mount, _, name = place.key.rpartition("/keys/")
+    start, end = f"{mount}/{call}/", name.split(REPOSITORY)
+    if not name or not path.startswith(start):
+        return False
+    own = re.escape(place.repository_id)
+    # As a policy says it, and as Vault lists it.
+    either = rf"(?:\{{\{{identity\.entity\.aliases\.\w+\.metadata\.repository_id\}}\}}{f'|{own}' if own else ''})"
+    return re.fullmatch(either.join(map(re.escape, end)), path.removeprefix(start)) is not None
 
 
 def probes(place: Place) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Job(NamedTuple):
     policies: tuple[str, ...]
     claims: Mapping[str, object]
     own: bool = True  # False: the operator's child (--as-operator), which says nothing of what the job's would be
+    repository_id: str = ""
 
 
 class Asking(Live):

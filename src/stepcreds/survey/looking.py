@@ -148,7 +148,9 @@ class _Looks:
     def token(self, step: Step, credential: Credential) -> TokenLook:
         holding = credential.holding
         own = self.around.operator_token is None
-        job = Job(holding.token, holding.accessor, credential.policies, step.identity.claims, own)
+        claims = step.identity.claims
+        repository_id = self.around.ci.job(claims, self.around.environment).repository_id
+        job = Job(holding.token, holding.accessor, credential.policies, claims, own, repository_id)
         with self.worker.cancellation.interruptible():
             return vault_side.look(job, credential.profile, self.around.config, self.around.clock, self.operator)
 

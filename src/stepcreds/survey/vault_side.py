@@ -29,7 +29,8 @@ def look(job: Job, profile: Profile, config: Config, clock: Clock, operator: Ask
     """
     engine, _, _ = profile.creds.rpartition("/creds/")
     engines = (engine,) if engine else ()
-    place = Place(profile, config.profiles, day(clock.now()), engines=engines, key=config.ledger.key or "")
+    key = config.ledger.key or ""
+    place = Place(profile, config.profiles, day(clock.now()), engines=engines, key=key, repository_id=job.repository_id)
     rules: list[Rule] = []
     unseen: list[str] = []
     if job.own:
