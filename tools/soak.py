@@ -117,7 +117,7 @@ class Soak:
                 sampler.running = lambda: -1  # a killed step keeps its lease for a while
                 self.run_kills(stack, sampler)
                 self.figures["renewals of the long step"] = renewals(stack)
-        if left := what_lives(stack):
+        if left := what_lives(stack, self.tally.forgotten):
             self.violations.append(f"after the end, and {BOUND}, there are: {left}")
         self.violations += sampler.violations + sampler.growth()
         if self.asked.steps >= MANY and not self.stops.is_set():

@@ -6,7 +6,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,12 +130,15 @@ def server_of(keeper: int) -> int:
     return children(keeper)[0]
 
 
-def what_lives(stack: CrashStack) -> list[str]:
-    """The users and leases that are left one effective TTL after everything, the long step's included; it waits."""
+def what_lives(stack: CrashStack, forgotten: Collection[str]) -> list[str]:
+    """The users and leases that are left one effective TTL after everything, the long step's included; it waits.
+
+    Not those users that OpenBao has `forgotten`: nobody can log in as one of them.
+    """
     deadline = time.monotonic() + LONGEST + SLACK
     while True:
         leases = [lease for each in stack.profiles.values() for lease in stack.leases(each.creds)]
-        left = [*sorted(stack.issued_roles()), *leases]
+        left = [*sorted(stack.issued_roles() - set(forgotten)), *leases]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.5)

@@ -271,8 +271,10 @@ class Vault:
         now = self._clock.monotonic()
         until = min(now + patience, self._until)
         if read_timeout is None:
-            # Half of what there is, so that a server that hangs leaves time to ask again, or to ask another.
-            read_timeout = min(READ_TIMEOUT, max(0.0, until - now) / 2)
+            # Half of what there is, so that a server that hangs leaves time to ask again, or to ask another; but where
+            # the settings say that answers take long, no sooner: a login that is repeated leaves a token to nobody.
+            usual = max(READ_TIMEOUT, (self._settings.timeout or 0.0) / 2)
+            read_timeout = min(usual, max(0.0, until - now) / 2)
         return self._calls.call(
             method,
             path,
