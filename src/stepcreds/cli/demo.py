@@ -5,22 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import click
 
 from stepcreds.cli.messages import coloured
+from stepcreds.errors import UsageError
+from stepcreds.printable import one_line
 
 EPILOG = """\b
 Examples:
   stepcreds demo
   stepcreds demo --keep
+  stepcreds demo --ledger demo-ledger
 """
 
 
 @click.command("demo", epilog=EPILOG)
 @click.option("--keep", is_flag=True, help="Leave the servers up afterwards, until Ctrl-C, and say how to play on.")
-def command(keep: bool) -> int:
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Play one act more: a table is missing, and a signed ledger tells which step it was. It is kept in this new "
+    "folder.",
+)
+def command(keep: bool, ledger: Path | None) -> int:
     """Play the incident that stepcreds ends, twice, on a real OpenBao and PostgreSQL.
 
     A deployment migrates a database and verifies it: first as pipelines do it today, then with stepcreds. The servers
@@ -32,7 +43,7 @@ def command(keep: bool) -> int:
 
     installed.require()
     from stepcreds.demo import playground
-    from stepcreds.demo.scenario import play
+    from stepcreds.demo.scenario import LEDGER_KEY, play
     from stepcreds.demo.story import Story
     from stepcreds.devstack.stack import Stack
 
@@ -40,13 +51,27 @@ def command(keep: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     story = Story(click.echo, coloured(sys.stdout))
-    with Stack(progress=story.progress) as stack:
-        play(stack, story)
+    if ledger is not None:
+        _make(ledger)
+    key = None if ledger is None else "transit/keys/stepcreds-{repository_id}"
+    with Stack(progress=story.progress, statistics=ledger is not None, ledger_key=key) as stack:
+        play(stack, story, ledger)
         if keep:
             story.keep(playground.write(stack), os.getpid())
             _until_told_to_stop()
     story.farewell()
     return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {one_line(str(folder))} cannot be made: {error.strerror}",
+            fix="Name one that is not there yet, where you may write.",
+            docs="demo",
+        ) from None
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -114,6 +114,23 @@ class Story:
         ):
             self._say(f"  {question:<28}{self._in(_RED, f'{first:<12}')}{self._in(_GREEN, second)}")
 
+    def act_missing(self, seconds: float) -> None:
+        self._title("5. And when a table is missing all the same")
+        self._say("", self._in(_DIM, f"  (Other steps of the job take {seconds:.0f} seconds.)"))
+
+    def missing(self, time: str) -> None:
+        self._say(
+            "",
+            f"  The table app.staging_returns is missing since {one_line(time)}. Which step was it?",
+            "  Somebody who was not there has the ledger, and the public keys that its records are signed with:",
+        )
+
+    def answer(self, lines: Sequence[str]) -> None:
+        self._say("", *(f"    {printable(line)}" for line in lines))
+
+    def kept(self, folder: Path) -> None:
+        self._say("", f"  The ledger, its checkpoints, the keys and the whole answer are in {one_line(str(folder))}.")
+
     def keep(self, folder: Path, pid: int) -> None:
         """How to play on: `folder` holds step.sh, admin.sh, the scripts and stepcreds.yml; `pid` is ours."""
         self._title("The servers stay up until you press Ctrl-C here")

@@ -59,7 +59,7 @@ class Stack:
     ) -> None:
         installed.require()
         self._progress = progress
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self.postgresql = PostgreSQL(max_connections=max_connections, tls=tls, statistics=statistics, clock=clock)
         self._statistics = statistics
         self._ledger_key = ledger_key
@@ -195,5 +195,5 @@ class Stack:
             provision.answers(self.profiles, self.issuer.url, bound),
             LoginURL(self.database, SUPERUSER, self.postgresql.password),
             self.openbao.root_token,
-            self._clock,
+            self.clock,
         )

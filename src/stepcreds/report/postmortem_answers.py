@@ -107,7 +107,7 @@ def _used(held: Held) -> Iterator[Said]:
     )
     text = (
         f"{name} used at least: {counted or 'no statement that needs any power'}{more(len(used.statements))} "
-        f"(level {quoted(used.level)}, counted by {quoted(used.by)}). To know besides: {listed(used.gaps)}."
+        f"(level {quoted(used.level)}, counted by {quoted(used.by)}). Caveats: {listed(used.gaps)}."
     )
     yield Said("recorded", text, rests_on(held.chapter, each.closed))
 

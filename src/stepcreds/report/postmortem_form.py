@@ -126,7 +126,9 @@ def _elsewhere_note(found: Postmortem) -> str:
     excluded = found.elsewhere_excluded
     if not found.elsewhere and not excluded:
         return "No other run is on record in these ledgers."
-    return f"{excluded} credential{'s' * (excluded != 1)} of other runs in these ledgers are excluded in the same way."
+    if excluded == 1:
+        return "1 credential of another run in these ledgers is excluded in the same way."
+    return f"{excluded} credentials of other runs in these ledgers are excluded in the same way."
 
 
 def _chain(each: ChainState) -> str:
@@ -156,7 +158,8 @@ def _over_time(found: Postmortem) -> Iterable[str]:
         granted = quoted(each.granted) if each.granted is not None else "not measured"
         yield (
             f"{quoted(each.profile)}, {_runs(len(each.runs))} on record: "
-            f"declared {quoted(each.declared or 'nothing')}, granted {granted} (measured in {each.granted_runs}), used {used} (measured in {each.used_runs})."
+            f"declared {quoted(each.declared or 'nothing')}, granted {granted} "
+            f"(measured in {each.granted_runs}), used {used} (measured in {each.used_runs})."
         )
         for change in each.changes[-3:]:
             yield (

@@ -50,10 +50,8 @@ def suspects(credentials: Iterable[tuple[Chapter, CredentialView]], at: float, n
 
 def _suspect(chapter: Chapter, credential: CredentialView, at: float, needs: Level) -> Suspect:
     alive, able = _alive(chapter, credential, at), _able(chapter, credential, needs)
-    if alive.yes is False:
-        return Suspect("excluded", 0, chapter, credential, (alive.said,))
-    if able.yes is False:
-        return Suspect("excluded", 0, chapter, credential, (able.said, alive.said))
+    if proofs := tuple(each.said for each in (alive, able) if each.yes is False):
+        return Suspect("excluded", 0, chapter, credential, proofs)
     traces = list(_traces(chapter, credential, at, needs))
     standing: Standing = "could" if alive.yes and able.yes else "may"
     weight = 2 * len(traces) + _is_running(credential, at)
@@ -130,7 +128,10 @@ def _able(chapter: Chapter, each: CredentialView, needs: Level) -> _Found:
     granted = each.privileges.get("granted")
     findings = objects(granted.get("findings")) if isinstance(granted, dict) else []
     enough = [one for one in findings if text_of(one, "level") in LEVELS[LEVELS.index(needs) :]]
-    what = [f"{text_of(one, 'what')}, via {text_of(one, 'via')}" for one in enough[:EXAMPLES]]
+    enough.sort(key=lambda one: LEVELS.index(text_of(one, "level")), reverse=True)
+    what = [
+        text_of(one, "what") + (f", via {via}" if (via := text_of(one, "via")) else "") for one in enough[:EXAMPLES]
+    ]
     told = f": it could {listed(what)}{_and_more(len(enough))}" if what else ""
     return _Found(True, Said("recorded", f"It had {quoted(level)}, {by}{told}.", evidence))
 

@@ -71,7 +71,9 @@ def when(epoch: float | None) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """`83.2 s`, `12 min 4 s`, `3 h 20 min`: what a reader takes in at once."""
+    """`45 ms`, `83.2 s`, `12 min 4 s`, `3 h 20 min`: what a reader takes in at once."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
