@@ -63,7 +63,7 @@ class Attestation:
         self._heads: deque[str] = deque(maxlen=WINDOW)
         self._seen: OrderedDict[int, tuple[str, int]] = OrderedDict()  # size -> head and line of its first checkpoint
         self._demand = Demand()
-        self._agreed = 0  # checkpoints that agree with the chain, and that a trusted key signed where there is trust
+        self._disputed: set[int] = set()  # sizes of checkpoints that say otherwise than the chain
         self._last = 0  # records up to the last of those
         self._beyond: list[tuple[int, int]] = []  # size and line of the furthest beyond the chain's end
 
@@ -138,6 +138,8 @@ class Attestation:
         elif not agrees:
             meaning = f"the chain has another hash after {said.size} records: one of them was changed, added or removed"
             self._find(read, "head", meaning, "tampered")
+            if len(self._disputed) < WINDOW:
+                self._disputed.add(said.size)
         if agrees and (read.keyid or self._trust is None):
             self._count(read)
 
@@ -173,6 +175,8 @@ class Attestation:
         """Records that ask for a signature, and have none, or not in time."""
         name, entries = self._chain.file, self._chain.entries
         for size, kind in self._demand.missed(self._last):
+            if size in self._disputed:
+                continue  # said already, and of the record itself
             meaning = f"{kind} was not signed before something else could run, which could have changed it"
             self.findings.append(Finding("checkpoint", name, size, "missing", meaning, "incomplete"))
         if tail := self._demand.after(self._last):

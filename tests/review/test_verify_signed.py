@@ -1,0 +1,197 @@
+"""What `ledger verify` says of signatures: with a trust file, without one, and where they are demanded."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ledger_samples import write_ledger
+from ledger_site import Site, make_site
+
+from stepcreds.ledger import checkpoint
+from stepcreds.review.sources import opened
+from stepcreds.review.verification import SMALL, weight
+
+LESS = "this finds damage and changed lines, but not a chain that was rewritten as a whole."
+REQUIRED = "nobody who is trusted signed any of it: whoever could write the file could write all of it"
+
+
+def verify(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "stepcreds", "ledger", "verify", *arguments],
+        cwd=folder,
+        env={"HOME": str(folder), **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Three chains of two repositories, of which the first has a key."""
+    return make_site(tmp_path, repositories=2, runs=2, signed=1, every=10)
+
+
+def names(site: Site) -> list[str]:
+    return [str(path.relative_to(site.trust.parent)) for path in sorted(site.chains)]
+
+
+def counts(site: Site) -> list[int]:
+    return [len(path.read_bytes().splitlines()) for path in sorted(site.chains)]
+
+
+def test_each_chain_says_whether_it_is_signed(site: Site) -> None:
+    folder = site.trust.parent
+    (a, b, c, d), (m, n, o, p) = names(site), counts(site)
+    code, out, err = verify(folder, "ledgers")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{a}: ok, {m} records, closed, signed"
+    assert lines[1] == f"{b}: ok, {n} records, closed, signed"
+    assert lines[2] == f"{c}: ok, {o} records, closed"
+    assert lines[3] == f"{d}: ok, {p} records, closed"
+    assert lines[4:] == [
+        f"4 files, {m + n + o + p} records: nothing found.",
+        f"Signed: 2 of 4 chains, by keys of {folder}/stepcreds-trust.json.",
+        f"Not signed: 2 of 4 chains; {LESS}",
+    ]
+
+
+def test_signatures_may_be_demanded(site: Site) -> None:
+    folder = site.trust.parent
+    _, _, c, d = names(site)
+    code, out, err = verify(folder, "--require-signed", "ledgers")
+    assert (code, err) == (1, "")
+    for name in (c, d):
+        assert f"{name}: 1 finding," in out
+    assert out.count(f"\n  trust/required (unknown): {REQUIRED}\n") == 2
+
+
+def test_without_a_trust_file_nothing_is_checked(site: Site) -> None:
+    folder = site.trust.parent
+    trust = site.trust.rename(folder / "pinned.json")
+    a, b, *_ = names(site)
+    m, n, *_ = counts(site)
+    expected = (
+        f"{a}: ok, {m} records, closed, signatures not checked\n"
+        f"{b}: ok, {n} records, closed, signatures not checked\n"
+        f"2 files, {m + n} records: nothing found.\n"
+        "Not checked: 2 chains; nobody said whose signatures count: --trust FILE (stepcreds ledger trust export).\n"
+    )
+    assert verify(folder, a, b) == (0, expected, "")
+    code, out, _ = verify(folder, "--require-signed", a)
+    assert code == 1
+    assert "\n  trust/required (unknown): it is not known whose signatures these are\n" in out
+    assert verify(folder, a, STEPCREDS_TRUST=str(trust))[1].endswith(f"Signed: 1 chain, by keys of {trust}.\n")
+    assert verify(folder, "--trust", "pinned.json", a)[1].endswith("Signed: 1 chain, by keys of pinned.json.\n")
+
+
+def test_a_trust_file_among_the_ledgers_is_not_believed(site: Site) -> None:
+    """An artifact may hold anything, and a reviewer may stand in the folder that it was unpacked to."""
+    site.trust.rename(site.ledgers / "stepcreds-trust.json")
+    expected = (
+        2,
+        "",
+        "stepcreds: error: stepcreds-trust.json lies among the ledgers, in .\n"
+        "  cause: Whoever made that folder may have put it there; and whose signatures count is not theirs to say.\n"
+        "  fix: If it is yours, name it: --trust stepcreds-trust.json\n"
+        "    If not, move it away.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-trust\n",
+    )
+    assert verify(site.ledgers, ".") == expected
+    assert verify(site.ledgers, "--trust", "stepcreds-trust.json", ".")[0] == 0
+
+
+def test_the_json_of_a_signed_chain(site: Site) -> None:
+    folder = site.trust.parent
+    name, entries = names(site)[0], counts(site)[0]
+    code, out, err = verify(folder, "--json", name)
+    report = json.loads(out)
+    (told,) = report.pop("files")
+    assert (code, err) == (0, "")
+    assert report == {
+        "schema": "stepcreds.verification/1",
+        "trust": {"file": f"{folder}/stepcreds-trust.json", "keys": 2},
+    }
+    assert (told["file"], told["entries"], told["closed"], told["findings"]) == (name, entries, True, [])
+    count = len(checkpoint.beside(folder / name).read_bytes().splitlines())
+    key = f"transit/keys/stepcreds-ledger-{told['job']['repository_id']}:1"
+    assert told["signing"] == {"state": "signed", "entries": entries, "checkpoints": count, "keys": [key]}
+
+
+def test_places_are_files_folders_and_patterns_and_each_file_counts_once(site: Site) -> None:
+    folder = site.trust.parent
+    a = names(site)[0]
+    whole = verify(folder, "ledgers")
+    (folder / a.replace(".jsonl", ".jsonl.pushed")).write_text("a note of stepcreds")
+    assert verify(folder, "ledgers/*") == whole
+    assert verify(folder, "ledgers/**/*") == whole
+    assert verify(folder, "ledgers", a, f"./{a}", a.replace(".jsonl", ".checkpoints")) == whole
+    assert verify(folder, *(str(path.relative_to(folder)) for path in sorted(site.ledgers.glob("*/*")))) == whole
+
+
+def test_more_files_than_are_listed(tmp_path: Path) -> None:
+    site = make_site(tmp_path, repositories=3, runs=8, every=100)
+    broken = sorted(site.chains)[5]
+    with broken.open("ab") as file:
+        file.write(b'{"torn"')
+    code, out, err = verify(tmp_path, "ledgers")
+    name, entries = broken.relative_to(tmp_path), len(broken.read_bytes().splitlines()) - 1
+    assert (code, err) == (1, "")
+    assert out == (
+        f"{name}: 1 finding, {entries} records, closed, signed\n"
+        f"  line {entries + 1}: file/torn (incomplete): the last line has no end: its writer was killed, or is writing now\n"
+        f"24 files, {site.entries} records: 1 finding in 1 file (1 incomplete).\n"
+        f"Signed: 24 chains, by keys of {tmp_path}/stepcreds-trust.json.\n"
+    )
+    assert verify(tmp_path, "--verbose", "ledgers")[1].count(": ok, ") == 23
+
+
+def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
+    from stepcreds.review.verification import verify as checked
+    from stepcreds.trust.file import load_trust
+
+    site = make_site(tmp_path, repositories=4, runs=5)
+    done: list[int] = []
+    with opened([str(site.ledgers)]) as sources:
+        trust = load_trust(site.trust)
+        alone = list(checked(sources, trust, keep=True, processes=1, tick=done.append))
+        assert sum(done) == sum(map(weight, sources))
+        done.clear()
+        assert list(checked(sources, trust, keep=True, processes=3, tick=done.append)) == alone
+        assert sum(done) == sum(map(weight, sources))
+    assert any(result.findings for result in alone)
+    assert all(result.signing.covered for result in alone)
+
+
+def test_there_is_a_bar_on_a_terminal_for_what_takes_a_while(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path / "ledger")
+    with path.open("ab") as file:
+        file.write(b"x" * 100 + b"\n")
+        file.truncate(SMALL + 1)
+    main, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "stepcreds", "ledger", "verify", "ledger"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+    ) as process:
+        os.close(terminal)
+        out = process.communicate(timeout=120)[0]
+    shown = os.read(main, 100_000).decode()
+    os.close(main)
+    assert "Verifying" in shown
+    assert "100%" in shown
+    assert out.splitlines()[0].endswith("findings, 12 records, closed")
