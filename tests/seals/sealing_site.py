@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +22,7 @@ from stepcreds.clock import rfc3339
 from stepcreds.config.model import Profile
 from stepcreds.devstack import provision
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.view import epoch_of
 from stepcreds.seals.log import Log, read_log
 from stepcreds.seals.place import Folder
@@ -93,6 +95,21 @@ class SealingSite:
         list(write_job(scribe, 0, kind, self._chance))
         return scribe.save(self.ledgers)
 
+    def shorten(self, chain: Path, records: int) -> Callable[[], None]:
+        """Have `chain` as it was when it had that many records; what makes it what it is now again."""
+        signed = checkpoint.beside(chain)
+        files = {path: path.read_bytes() for path in (chain, signed)}
+        chain.write_bytes(b"".join(files[chain].splitlines(keepends=True)[:records]))
+        lines = files[signed].splitlines(keepends=True)
+        kept = [line for line in lines if checkpoint.loads(dsse.loads(line[:-1]).payload).size <= records]
+        signed.write_bytes(b"".join(kept))
+
+        def whole() -> None:
+            for path, data in files.items():
+                path.write_bytes(data)
+
+        return whole
+
     def stack_now(self) -> float:
         from stepcreds.clock import SystemClock
 
@@ -137,8 +154,11 @@ class SealingSite:
 
     def pin(self) -> None:
         """Write the trust file anew."""
-        keys = [*self.keys(), *([self._signer.trusted("checkpoint", "9000000")] if self._signer else [])]
-        self.trust_file.write_text(dumps(Trust("", tuple(keys))))
+        self.trust_file.write_text(dumps(self.trust()))
+
+    def trust(self) -> Trust:
+        """The keys that Vault has for seals, and that of the repository whose chains these are."""
+        return Trust("", (*self.keys(), *([self._signer.trusted("checkpoint", "9000000")] if self._signer else [])))
 
     def rotate(self) -> None:
         with self.stack.client() as client:
@@ -146,7 +166,7 @@ class SealingSite:
         self.pin()
 
     def log(self, trust: Trust | None = None) -> Log:
-        return read_log(Folder(self.seals), trust or Trust("", tuple(self.keys())))
+        return read_log(Folder(self.seals), trust or self.trust())
 
 
 def _time(text: str) -> str:

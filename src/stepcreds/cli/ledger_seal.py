@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +21,20 @@ from stepcreds.config.model import Config, SealSettings
 from stepcreds.errors import UsageError
 from stepcreds.ledger.record import new_uid
 from stepcreds.printable import json_text, one_line
+from stepcreds.review.attestation import SigningState
+from stepcreds.review.sources import Source
+from stepcreds.review.verification import weight
 from stepcreds.sealing.chains import Seen
 from stepcreds.sealing.making import Made, Order, make
 from stepcreds.sealing.signer import Signer
 from stepcreds.seals.place import opened
 from stepcreds.seals.seal import content
+
+_SIGNING: Mapping[SigningState, str] = {
+    "partly signed": "signed in part",
+    "not checked": "signatures not checked",
+    "unsigned": "unsigned",
+}
 
 
 @click.command(
@@ -66,7 +76,7 @@ def command(
     clock = SystemClock()
     config, variables = load(config_path, clock)
     settings = _settings(config)
-    trust = trusted(trust_path)
+    trust = trusted(trust_path, places)
     own = operator_token(variables, config.vault) if as_operator else None
     around = surroundings(config, variables, clock, new_uid(), quiet=True, started_by=os.getppid(), operator_token=own)
     results: list[Made] = []
@@ -74,17 +84,30 @@ def command(
         ledgers(places, config_path) as sources,
         opened(to or settings.to) as place,
         Signer(around, settings.key, settings.role, id_token_file) as signer,
-        progress("Reading") as tell,
+        _progress(sources) as tick,
     ):
-        counted = iter(range(1, 1_000_000_000))
         order = Order(sources, place, trust, parquet)
-        for made in make(order, signer.sign, clock, lambda: tell(next(counted), len(sources))):
+        for made in make(order, signer.sign, clock, tick):
             results.append(made)
             if not json_output:
                 click.echo(_text(made))
     if json_output:
         click.echo(json_text([_json(made) for made in results]))
     return 1 if any(made.wrong for made in results) else 0
+
+
+@contextmanager
+def _progress(sources: Sequence[Source]) -> Iterator[Callable[[int], None]]:
+    """How to tell of work done, in what `weight` counts."""
+    total, done = sum(map(weight, sources)), 0
+
+    def tick(more: int) -> None:
+        nonlocal done
+        done += more
+        tell(min(done, total), total)
+
+    with progress("Reading") as tell:
+        yield tick
 
 
 def _settings(config: Config) -> SealSettings:
@@ -115,7 +138,7 @@ def _text(made: Made) -> str:
 def _records(each: Seen) -> str:
     size = each.leaf.size
     new = _number(size, "record") if not each.sealed else f"{_number(size, 'record')}, {size - each.sealed} of them new"
-    return new if each.signed else f"{new}, unsigned"
+    return new if each.signing == "signed" else f"{new}, {_SIGNING[each.signing]}"
 
 
 def _number(count: int, word: str, words: str = "") -> str:
@@ -128,7 +151,7 @@ def _json(made: Made) -> dict[str, object]:
         "file": made.file,
         "sha256": made.digest,
         **content(made.seal),
-        "unsigned": [each.leaf.name for each in made.added if not each.signed],
+        "unsigned": [each.leaf.name for each in made.added if each.signing == "unsigned"],
         "findings": _findings(made.wrong),
     }
 

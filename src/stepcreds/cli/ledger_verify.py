@@ -10,13 +10,24 @@ from pathlib import Path
 import click
 
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
-from stepcreds.cli.ledger_verify_text import MOST_LINES, Tally, as_json, finding_line, result_line
+from stepcreds.cli.ledger_verify_text import (
+    MOST_LINES,
+    Tally,
+    as_json,
+    finding_line,
+    result_line,
+    seals_json,
+    seals_lines,
+)
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.options import config_option
 from stepcreds.errors import UsageError
-from stepcreds.printable import json_text
+from stepcreds.printable import json_text, one_line
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
+from stepcreds.seals.log import Log, read_log
+from stepcreds.seals.place import opened
+from stepcreds.trust.keys import Trust
 
 
 @click.command(
@@ -25,6 +36,7 @@ from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
 Examples:
   stepcreds ledger verify
   stepcreds ledger verify --trust stepcreds-trust.json --require-signed artifacts/
+  stepcreds ledger verify --trust stepcreds-trust.json --seals seals/ ledgers/
   stepcreds ledger verify 'artifacts/*/4711-*.jsonl' --json | jq '.files[].findings[]'
 \b
 Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or configuration.
@@ -33,6 +45,12 @@ Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or config
 @places_argument
 @config_option
 @trust_option
+@click.option(
+    "--seals",
+    "seals_place",
+    metavar="PLACE",
+    help="Hold the ledgers against the seals in this folder or URL: what was sealed is there, and as it was.",
+)
 @click.option("--require-signed", is_flag=True, help="A chain that is not signed, or not checked, is a finding.")
 @click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
@@ -41,6 +59,7 @@ def command(
     places: tuple[str, ...],
     config_path: Path | None,
     trust_path: Path | None,
+    seals_place: str | None,
     require_signed: bool,
     verbose: bool,
     json_output: bool,
@@ -61,22 +80,41 @@ def command(
                 fix="Name the files or folders: stepcreds ledger verify PLACES",
                 docs="ledger",
             )
+        seals = _seals(seals_place, trust) if seals_place is not None else None
         tally = Tally(trust)
-        results = []
+        results, seen = [], set()
         with _progress(sources) as (tick, later):
-            for result in verify(sources, trust, require_signed=require_signed, tick=tick):
+            for result in verify(sources, trust, seals=seals, require_signed=require_signed, tick=tick):
                 tally.add(result)
+                seen.add(result.chain_uid)
                 if json_output:
                     results.append(result)
                 elif result.findings or verbose or len(sources) <= MOST_LINES:
                     _print(result, later)
         for line in later or ():
             click.echo(line)
+    wrong = [*seals.findings, *seals.missing(seen)] if seals is not None else []
     if json_output:
-        click.echo(json_text(as_json(results, trust)))
+        told = {"seals": seals_json(seals, wrong)} if seals is not None else {}
+        click.echo(json_text({**as_json(results, trust), **told}))
     else:
-        click.echo("\n".join(tally.lines()))
-    return 1 if tally.with_findings else 0
+        lines = seals_lines(seals, wrong, coloured(sys.stdout)) if seals is not None else []
+        click.echo("\n".join([*lines, *tally.lines()]))
+    return 1 if tally.with_findings or wrong else 0
+
+
+def _seals(place: str, trust: Trust | None) -> Log:
+    """What the seals say. Raises `UsageError` where there are none."""
+    with opened(place) as there:
+        log = read_log(there, trust)
+    if log.state == "empty":
+        raise UsageError(
+            f"There is no seal at {one_line(place)}",
+            cause="No job has sealed yet, or the seals are elsewhere, or all of them were removed.",
+            fix="Name the folder or the URL that `stepcreds ledger seal` writes to (ledger.seal.to).",
+            docs="ledger-seal",
+        )
+    return log
 
 
 def _print(result: Verified, later: list[str] | None) -> None:
@@ -95,5 +133,5 @@ def _progress(sources: Sequence[Source]) -> Iterator[tuple[Tick, list[str] | Non
         yield lambda done: None, None
         return
     later: list[str] = []
-    with click.progressbar(length=total, label=f"{len(sources)} files", file=sys.stderr) as bar:
+    with click.progressbar(length=total, label="Verifying", file=sys.stderr) as bar:
         yield bar.update, later

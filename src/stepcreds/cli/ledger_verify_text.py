@@ -10,6 +10,7 @@ from typing import Any
 from stepcreds.ledger.chain import Finding
 from stepcreds.printable import one_line
 from stepcreds.review.verification import Verified
+from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust
 
 SCHEMA = "stepcreds.verification/1"
@@ -92,6 +93,29 @@ def finding_line(finding: Finding, file: str) -> str:
     where += [f"line {finding.line}"] if finding.line else []
     place = f"{' '.join(where)}: " if where else ""
     return f"  {place}{finding.layer}/{finding.code} ({finding.certainty}): {one_line(finding.meaning)}"
+
+
+def seals_lines(log: Log, findings: list[Finding], colour: bool) -> list[str]:
+    """What the seals are, and what was found in them and not found of what they name."""
+    found = _number(len(findings), "finding") if findings else "ok"
+    if colour:
+        found = f"{_RED if findings else _GREEN}{found}{_PLAIN}"
+    state = {"not checked": "signatures not checked"}.get(log.state, log.state)
+    newest = f", the newest of {log.last.seal.time}" if log.last is not None else ""
+    line = f"{one_line(log.place)}: {found}, {_number(len(log.seals), 'seal')}, {state}{newest}"
+    return [line, *(finding_line(each, log.place) for each in findings)]
+
+
+def seals_json(log: Log, findings: list[Finding]) -> dict[str, Any]:
+    """What `--json` prints of the seals."""
+    seal, digest = (log.last.seal, log.last.digest) if log.last is not None else (None, "")
+    return {
+        "place": log.place,
+        "state": log.state,
+        "seals": len(log.seals),
+        "newest": seal and {"seq": seal.seq, "time": seal.time, "root": seal.root, "sha256": digest},
+        "findings": [asdict(finding) for finding in findings],
+    }
 
 
 def as_json(results: list[Verified], trust: Trust | None) -> dict[str, Any]:

@@ -8,22 +8,21 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from stepcreds.review.sources import Source
-from stepcreds.review.verification import Verified, verify_file
-from stepcreds.trust.keys import Trust
+from stepcreds.review.verification import Asked, Verified, verify_file
 
-_trust: Trust | None = None  # of this process
+_asked = Asked(None, False, None)  # of this process
 
 
-def in_processes(sources: list[Source], trust: Trust | None, keep: bool, count: int) -> Iterator[Verified]:
+def in_processes(sources: list[Source], asked: Asked, count: int) -> Iterator[Verified]:
     """The results in the order of `sources`. Where a process is killed, this one goes on alone."""
     done = 0
     # Forked: a new interpreter would import the program it was started as, which is this command.
     context = multiprocessing.get_context("fork")
     try:
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(trust,)) as pool:
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(asked,)) as pool:
             chunk = max(1, min(64, len(sources) // (8 * count)))
             try:
-                for result in pool.map(_verify, [(source, keep) for source in sources], chunksize=chunk):
+                for result in pool.map(_verify, sources, chunksize=chunk):
                     done += 1
                     yield result
             except BaseException:
@@ -31,13 +30,13 @@ def in_processes(sources: list[Source], trust: Trust | None, keep: bool, count: 
                 raise
     except BrokenProcessPool:
         for source in sources[done:]:
-            yield verify_file(source, trust, keep)
+            yield verify_file(source, asked)
 
 
-def _begin(trust: Trust | None) -> None:
-    global _trust  # noqa: PLW0603 - handed over once, and not with each of thousands of files
-    _trust = trust
+def _begin(asked: Asked) -> None:
+    global _asked  # noqa: PLW0603 - handed over once, and not with each of thousands of files
+    _asked = asked
 
 
-def _verify(task: tuple[Source, bool]) -> Verified:
-    return verify_file(task[0], _trust, task[1])
+def _verify(source: Source) -> Verified:
+    return verify_file(source, _asked)

@@ -1,7 +1,7 @@
 """Checks ledgers: each by itself, against what Vault has signed of it, and beside each other.
 
 The rules of one chain are in ledger/chain.py, those of its checkpoints in attestation.py, those of several files in
-family.py.
+family.py, and what seals say of a chain in seals/watch.py.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import checkpoint
@@ -19,6 +20,8 @@ from stepcreds.ledger.reading import stored_lines
 from stepcreds.review.attestation import Attestation, Signing, SigningState
 from stepcreds.review.family import Family, Member
 from stepcreds.review.sources import Source
+from stepcreds.seals.log import Log
+from stepcreds.seals.watch import Watch
 from stepcreds.trust.keys import Trust, require_cryptography
 
 __all__ = ["Signing", "SigningState", "Verified", "verify", "weight"]
@@ -31,6 +34,14 @@ SMALL = 16 * 1024 * 1024  # of `weight`
 TICK = 1024 * 1024  # bytes
 
 Tick = Callable[[int], None]
+
+
+class Asked(NamedTuple):
+    """What every file is held against."""
+
+    trust: Trust | None
+    keep: bool  # whether the results list the checkpoints that count
+    seals: Log | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ def verify(
     sources: Iterable[Source],
     trust: Trust | None = None,
     *,
+    seals: Log | None = None,
     require_signed: bool = False,
     keep: bool = False,
     processes: int = 0,
@@ -58,6 +70,7 @@ def verify(
 ) -> Iterator[Verified]:
     """Each in turn. What two files say of each other is a finding of the second.
 
+    `seals`: what was sealed; which chains are missing, `Log.missing` says; what is wrong with seals, `Log.findings`.
     `require_signed`: what is not signed throughout, or not checked, is a finding. `keep`: the results list the
     checkpoints that count. `processes`: how many check files at once; 0: as many as there is work for. `tick` is told
     of work done, which adds up to the `weight` of all. Raises `UsageError` where signatures cannot be checked here.
@@ -66,7 +79,8 @@ def verify(
         require_cryptography()
     listed = list(sources)
     family = Family()
-    for source, result in zip(listed, _each(listed, trust, keep, processes, tick), strict=True):
+    asked = Asked(trust, keep, seals)
+    for source, result in zip(listed, _each(listed, asked, processes, tick), strict=True):
         found = family.add(Member(source, result.chain_uid, result.entries, result.head, result.closed, result.job))
         if require_signed:
             found += _required(result)
@@ -78,7 +92,7 @@ def weight(source: Source) -> int:
     return _size(source.path) + SIGNATURE * _size(checkpoint.beside(source.path))
 
 
-def _each(sources: list[Source], trust: Trust | None, keep: bool, processes: int, tick: Tick) -> Iterator[Verified]:
+def _each(sources: list[Source], asked: Asked, processes: int, tick: Tick) -> Iterator[Verified]:
     weights = [weight(source) for source in sources]
     if not processes:
         processes = min(_cores(), len(sources)) if sum(weights) > SMALL else 1
@@ -91,23 +105,25 @@ def _each(sources: list[Source], trust: Trust | None, keep: bool, processes: int
                 told += done
                 tick(done)
 
-            yield verify_file(source, trust, keep, step)
+            yield verify_file(source, asked, step)
             tick(its_weight - told)
         return
     from stepcreds.review.pool import in_processes
 
-    for result, its_weight in zip(in_processes(sources, trust, keep, processes), weights, strict=True):
+    for result, its_weight in zip(in_processes(sources, asked, processes), weights, strict=True):
         tick(its_weight)
         yield result
 
 
-def verify_file(source: Source, trust: Trust | None, keep: bool, tick: Tick = lambda done: None) -> Verified:
+def verify_file(source: Source, asked: Asked, tick: Tick = lambda done: None) -> Verified:
     """One by itself."""
     chain = Chain(source.name)
-    attestation = Attestation(source, chain, trust, keep=keep)
+    attestation = Attestation(source, chain, asked.trust, keep=asked.keep)
+    watch = Watch(chain, asked.seals) if asked.seals is not None else None
     findings = list(source.findings)
     try:
         lines = _ticking(stored_lines(source.path), tick)
+        lines = watch.lines(lines) if watch is not None else lines
         findings += islice(chain.check(attestation.beside(lines)), MAX_FINDINGS)
     except LedgerError as error:
         if source.path.exists() or not (source.findings or checkpoint.beside(source.path).exists()):
@@ -119,6 +135,7 @@ def verify_file(source: Source, trust: Trust | None, keep: bool, tick: Tick = la
     findings += attestation.findings[:MAX_FINDINGS]
     if len(attestation.findings) > MAX_FINDINGS:
         findings.append(_more(source.name))
+    findings += watch.findings() if watch is not None else ()
     opened = chain.opened.get("job")
     job = opened if isinstance(opened, dict) else {}
     identity = {name: job[name] for name in IDENTITY if isinstance(job.get(name), str)}

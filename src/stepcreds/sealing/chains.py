@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from stepcreds.errors import LedgerError
-from stepcreds.ledger import checkpoint
 from stepcreds.ledger.canonical import valid
-from stepcreds.ledger.chain import Chain, Finding
-from stepcreds.ledger.reading import first_record, stored_lines
-from stepcreds.ledger.view import text_of
+from stepcreds.ledger.chain import Finding
 from stepcreds.review.sources import Source
-from stepcreds.review.verification import MAX_FINDINGS
+from stepcreds.review.verification import SigningState, Verified, verify
 from stepcreds.seals.log import Log
 from stepcreds.seals.seal import Leaf
-from stepcreds.seals.watch import Watch
+from stepcreds.trust.keys import Trust
 
 
 class Seen(NamedTuple):
@@ -25,49 +20,44 @@ class Seen(NamedTuple):
     source: Source
     leaf: Leaf
     sealed: int  # records that seals know already
-    signed: bool  # whether there are checkpoints beside it
+    signing: SigningState
     wrong: tuple[Finding, ...]  # why it cannot be sealed
 
 
-def look(sources: Iterable[Source], log: Log, seen: Callable[[], object] = lambda: None) -> list[Seen]:
-    """Each chain once, by its name: of copies the longest. `seen` is called after each file."""
+def look(
+    sources: Sequence[Source], log: Log, trust: Trust | None, tick: Callable[[int], None] = lambda done: None
+) -> list[Seen]:
+    """Each chain once, by its name: of copies the longest. `tick` is told of work done, as `verify` tells it.
+
+    Raises `UsageError` where signatures cannot be checked here.
+    """
     found: dict[str, Seen] = {}
     wrong: list[Seen] = []
-    for source in sources:
-        each = _look(source, log)
-        seen()
-        uid = each.leaf.chain_uid
-        other = found.get(uid)
+    for source, verified in zip(sources, verify(sources, trust, seals=log, tick=tick), strict=True):
+        each = _seen(source, verified, log)
+        other = found.get(each.leaf.chain_uid)
         if each.wrong:
             wrong.append(each)
         elif other is None or other.leaf.size < each.leaf.size:
-            found[uid] = each
+            found[each.leaf.chain_uid] = each
+    # Of two that say different things of one chain nobody knows which is the chain.
+    forks = {each.leaf.chain_uid: each for each in wrong if any(finding.code == "fork" for finding in each.wrong)}
+    wrong += [found.pop(uid)._replace(wrong=fork.wrong) for uid, fork in forks.items() if uid in found]
     return sorted([*found.values(), *wrong], key=lambda each: (each.leaf.name, each.leaf.chain_uid, each.source.name))
 
 
-def _look(source: Source, log: Log) -> Seen:
-    chain = Chain(source.name)
-    watch = Watch(chain, log)
-    job: object = None
-    try:
-        findings = list(islice(chain.check(watch.lines(stored_lines(source.path))), MAX_FINDINGS))
-        findings += watch.findings()
-        job = first_record(source.path).get("job")
-    except LedgerError as error:
-        findings = [Finding("file", source.name, 0, "unreadable", error.what, "tampered")]
-    findings = [*source.findings, *findings]
-    wrong = [each for each in findings if each.certainty == "tampered"]
-    if not chain.uid and not wrong:
-        wrong = findings[:1]  # empty, or torn before its first line ended
-    known = job if isinstance(job, dict) else {}
+def _seen(source: Source, verified: Verified, log: Log) -> Seen:
+    wrong = [each for each in verified.findings if each.certainty == "tampered"]
+    if not verified.chain_uid and not wrong:
+        wrong = list(verified.findings[:1])  # not to be read, or without a first line
     leaf = Leaf(
-        chain.uid,
-        text_of(known, "repository_id"),
-        text_of(known, "run_id"),
-        text_of(known, "run_attempt"),
-        chain.entries,
-        chain.head,
+        verified.chain_uid,
+        verified.job.get("repository_id", ""),
+        verified.job.get("run_id", ""),
+        verified.job.get("run_attempt", ""),
+        verified.entries,
+        verified.head,
         valid(source.path.name),
     )
-    sealed = max((each.leaf.size for each in log.of(chain.uid)), default=0)
-    return Seen(source, leaf, sealed, checkpoint.beside(source.path).exists(), tuple(wrong))
+    sealed = max((each.leaf.size for each in log.of(verified.chain_uid)), default=0)
+    return Seen(source, leaf, sealed, verified.signing.state, tuple(wrong))

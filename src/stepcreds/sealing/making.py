@@ -36,6 +36,7 @@ from stepcreds.trust.keys import Trust
 TRIES = 10  # while other jobs seal into the same place
 PAUSE = 1.0  # seconds at most, between two tries
 
+Tick = Callable[[int], None]  # work done, as `verify` tells it
 Sign = Callable[[str, bytes], bytes]  # payload type and payload -> envelope, in one line
 
 
@@ -58,24 +59,24 @@ class Made(NamedTuple):
     wrong: tuple[Seen, ...]  # that could not be sealed
 
 
-def make(order: Order, sign: Sign, clock: Clock, seen: Callable[[], object] = lambda: None) -> Iterator[Made]:
+def make(order: Order, sign: Sign, clock: Clock, tick: Tick = lambda done: None) -> Iterator[Made]:
     """One seal, also where nothing is new; further ones where there is more than one takes.
 
     Raises `LedgerError` where the seals in the place do not fit together: nothing is built upon such; and what `sign`
     raises.
     """
     while True:
-        made = _next(order, sign, clock, seen)
+        made = _next(order, sign, clock, tick)
         yield made
         if len(made.added) < MOST_LEAVES:
             return
 
 
-def _next(order: Order, sign: Sign, clock: Clock, seen: Callable[[], object]) -> Made:
+def _next(order: Order, sign: Sign, clock: Clock, tick: Tick) -> Made:
     for _ in range(TRIES):
         log = read_log(order.place, order.trust)
         _require_whole(log)
-        chains = look(order.sources, log, seen)
+        chains = look(order.sources, log, order.trust, tick)
         made = _made(order, log, chains, clock)
         line = sign(PAYLOAD_TYPE, dumps(made.seal)) + b"\n"
         if len(line) > LONGEST:
