@@ -57,9 +57,12 @@ def normalised(output: str) -> str:
     """`output` without what differs from run to run, and without what is the words of other commands."""
     others = re.compile(r"    stepcreds: |      (cause|fix|see): | {8,12}\S")
     ours = [line for line in output.splitlines(keepends=True) if not others.match(line)]
-    text = re.sub(r"\bv-[0-9a-f]{12}-(app-\w+)-\w{12}\b", r"v-…-\1-…", "".join(ours))
+    text = re.sub(r"(?<=127\.0\.0\.1:)\d+$", "PORT", "".join(ours), flags=re.MULTILINE)
+    text = re.sub(r"\bv-[0-9a-f]{12}-(app-\w+)-\w{12}\b", r"v-…-\1-…", text)
     return re.sub(
-        r"(?s)(  \$ stepcreds ledger show\n).*?(\n  \$ stepcreds ledger verify\n).*?(\n {10})", r"\1\2\3", text
+        r"(?s)(  \$ stepcreds ledger show\n).*?(\n  \$ stepcreds ledger verify --require-signed\n).*?(\n {10})",
+        r"\1\2\3",
+        text,
     )
 
 
@@ -77,14 +80,15 @@ def test_it_shows_the_incident_and_its_end_and_leaves_nothing_running(tmp_path: 
     assert normalised(output) == EXPECTED
     for profile in ("migrate", "verify"):
         assert re.search(rf"(?m)^    stepcreds: {profile}: proven dead \d\.\d\d s after the command ended", output)
-        assert re.search(rf"(?m)^    \S+ +deploy +{profile} +{profile} +.* proven dead at ", output)
+        assert re.search(rf"(?m)^    \S+ +deploy +{profile} +{profile} +.* proven dead at \S+ +yes +v-", output)
+    assert re.search(r"(?m)^    /.*\.jsonl: ok, 11 records, open, signed$", output)
+    assert "not signed" not in output
     assert re.search(
         r"(?m)^    stepcreds: error: The credential of profile verify is declared read-only in app, and can do more \(ddl\): "
         r"it can drop the schema app .*\n      cause: PG\.SCHEMA\.OWN app: .*\n        PG\.TABLE\.OWN app: ",
         output,
     )
     assert re.search(r"(?m)^    \S+ +deploy +verify +verify +read-only +ddl, \d beyond +.* proven dead at ", output)
-    assert re.search(r"(?m)^    /.*\.jsonl: ok, 11 records, open$", output)
     assert "::" not in output.replace("::add-mask::", "::")
 
 
@@ -204,4 +208,38 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
         "  cause: stepcreds was installed without its `demo` extra.\n"
         "  fix: pip install 'stepcreds[demo]'\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#demo-extra\n"
+    )
+
+
+def test_with_a_ledger_a_missing_table_is_traced_to_its_step(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with demo(tmp_path, "--ledger", str(kept)) as process:
+        output, errors = process.communicate(timeout=240)
+        assert (process.returncode, errors) == (0, "")
+    (chain,), (checkpoints,) = kept.glob("*.jsonl"), kept.glob("*.checkpoints")
+    assert {file.name for file in kept.iterdir()} == {
+        chain.name,
+        checkpoints.name,
+        "postmortem.md",
+        "stepcreds-trust.json",
+    }
+    assert re.search(r"(?m)^    /.*\.jsonl: ok, 16 records, closed, signed$", output)
+    first = (kept / "postmortem.md").read_text().partition("### Cannot be excluded")[0].partition("### Could")[2]
+    assert re.search(
+        r"(?m)^1\. Step `tidy`, job `deploy`, with `migrate`, as `v-[0-9a-f]{12}-app-migrate-\w{12}`$", first
+    )
+    assert "While its command ran: `the table app.staging_returns is gone`." in first
+    assert "The database counted for it, at least: `drop table (1)`, `select (1)`." in first
+    assert "\n2. " not in first
+    assert f"are in {kept}." in output
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    with demo(tmp_path, "--ledger", str(tmp_path)) as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert errors == (
+        f"stepcreds: error: The folder {tmp_path} cannot be made: File exists\n"
+        "  fix: Name one that is not there yet, where you may write.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#demo\n"
     )

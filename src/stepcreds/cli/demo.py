@@ -53,8 +53,7 @@ def command(keep: bool, ledger: Path | None) -> int:
     story = Story(click.echo, coloured(sys.stdout))
     if ledger is not None:
         _make(ledger)
-    key = None if ledger is None else "transit/keys/stepcreds-{repository_id}"
-    with Stack(progress=story.progress, statistics=ledger is not None, ledger_key=key) as stack:
+    with Stack(progress=story.progress, statistics=ledger is not None, ledger_key=LEDGER_KEY) as stack:
         play(stack, story, ledger)
         if keep:
             story.keep(playground.write(stack), os.getpid())

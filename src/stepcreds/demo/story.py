@@ -67,6 +67,12 @@ class Story:
 
     def ledger(self) -> None:
         self._title("4. What is on record: which step held what, and when it was proven dead")
+        self._say(
+            "",
+            "  Vault signed the chain when each credential was issued, and when it was dead; the key never",
+            "  leaves it. The platform engineer writes down whose signatures count. From then on nobody has",
+            "  to ask Vault to see that no line was changed, added or taken out.",
+        )
 
     def command(self, argv: Sequence[str]) -> None:
         self._say("", f"  {self._in(_BOLD, '$ ' + shlex.join(argv))}")
@@ -122,7 +128,7 @@ class Story:
         self._say(
             "",
             f"  The table app.staging_returns is missing since {one_line(time)}. Which step was it?",
-            "  Somebody who was not there has the ledger, and the public keys that its records are signed with:",
+            "  Somebody who was not there has the ledger, and the public keys that its records are signed with.",
         )
 
     def answer(self, lines: Sequence[str]) -> None:
