@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from stepcreds.cli.options import working_folder
+from stepcreds.cli.progress import progress
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
 from stepcreds.errors import UsageError
@@ -67,7 +68,9 @@ def trusted(path: Path | None, places: Sequence[str] = ()) -> Trust | None:
 def ledgers(places: Sequence[str], config_path: Path | None) -> Iterator[list[Source]]:
     """The chains in `places`; without any, those of the configuration's folder, which need not be there yet."""
     if places:
-        with opened(places) as sources:
+        with ExitStack() as stack:
+            with progress("Fetching") as tell:  # gone before anything else is said
+                sources = stack.enter_context(opened(places, tell))
             yield sources
         return
     from stepcreds.config.load import load_config

@@ -67,7 +67,12 @@ def command(
     chosen = chosen[left_out:]
     if json_output:
         shown = [
-            {**credential_json(each), "signed": is_signed(chapter, each), "tampered": is_tampered(chapter)}
+            {
+                **credential_json(each),
+                "file": chapter.source.name,
+                "signed": is_signed(chapter, each),
+                "tampered": is_tampered(chapter),
+            }
             for chapter, each in chosen
         ]
         click.echo(json_text(shown))

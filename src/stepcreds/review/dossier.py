@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.view import ChainView, CredentialView
+from stepcreds.printable import one_line
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import Verified, verify
 from stepcreds.trust.keys import Trust
@@ -49,7 +50,14 @@ def read(
         try:
             chapters.append(Chapter(source, read_chain(source.path), verified))
         except LedgerError as error:
-            errors.append(error)
+            errors.append(_not_had(source) or error)
             lost.append(verified)
         tell(done, len(listed))
     return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost))
+
+
+def _not_had(source: Source) -> LedgerError | None:
+    """Why there is no file of an object in a store; None where there is one."""
+    if not source.findings or source.path.exists():
+        return None
+    return LedgerError(f"{one_line(source.name)}: {source.findings[0].meaning}", docs="store")
