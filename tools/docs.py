@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from email.parser import Parser
+from functools import partial
 from pathlib import Path
 
 import click
@@ -292,7 +295,39 @@ def query_tables() -> str:
     return "\n".join(rows)
 
 
+# The walk-through, played on the ledger of a real run of the demo.
+POSTMORTEM = (
+    "stepcreds ledger postmortem ledger --trust ledger/stepcreds-trust.json --run 9000000001 --needs ddl --at {}"
+)
+GONE, BEFORE = "2026-11-23T01:19:45.585Z", "2026-11-23T01:19:40Z"
+PLAYED = {
+    "postmortem verify": "stepcreds ledger verify ledger --trust ledger/stepcreds-trust.json --require-signed",
+    "postmortem who": f"{POSTMORTEM.format(GONE)} | sed -n '/^## Who/,/^## Step/p'",
+    "postmortem step": f"{POSTMORTEM.format(GONE)} | sed -n '/^### 4/,/^## Over/p'",
+    "postmortem record": "sed -n 14p ledger/9000000001-1-deploy-*.jsonl | grep -o '\"changes\":.*}]'",
+    "postmortem nobody": f"{POSTMORTEM.format(BEFORE)} | sed -n '/^### Could/,/^## Step/p'",
+}
+
+
+def played(command: str) -> str:
+    """A command in examples/, and what it prints."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+    run = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=REPOSITORY / "examples",
+        env={"PATH": path, "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode or run.stderr:
+        sys.exit(f"{command}: exit code {run.returncode}\n{run.stderr}")
+    return f"```text\n$ {command}\n{run.stdout.rstrip()}\n```"
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
+    **{("docs/postmortem.md", name): partial(played, command) for name, command in PLAYED.items()},
     ("docs/configuration.md", "configuration keys"): configuration_keys,
     ("docs/configuration.md", "engines"): engines,
     ("docs/commands.md", "commands"): commands,

@@ -51,7 +51,10 @@ Exits with 0 when it was written, 2 for wrong usage and for a run that is not on
     help="What is written.",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there, instead of printing it."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write it to this new file, instead of printing it.",
 )
 def command(
     *,
@@ -103,13 +106,15 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
             # A CI's log reader is not to find a command in it; the texts from outside are printable already.
             click.echo(printable(piece, sys.maxsize), nl=False)
         return
+    first, *rest = pieces  # before there is a file, what is missing for it
     try:
-        with output.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
+        with output.open("x", encoding="utf-8") as file:
+            file.write(first)
+            file.writelines(rest)
     except OSError as error:
         raise UsageError(
             f"{one_line(str(output))} cannot be written: {error.strerror}",
-            fix="Name a file in a folder that is there and may be written to.",
-            docs="ledger",
+            fix="Name a file that is not there yet, in a folder that you may write to.",
+            docs="ledger-postmortem",
         ) from None
     click.echo(f"Written: {one_line(str(output))}")

@@ -90,7 +90,7 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
             f"No credential of run {one_line(chosen.run or '?')} is on record here",
             cause=_runs(dossier),
             fix="Name the ledgers and the run: stepcreds ledger postmortem PLACES --run ID",
-            docs="ledger",
+            docs="ledger-postmortem",
         )
     repositories = {each.job.get("repository_id", ""): chapter.view.repository for chapter, each in mine}
     if len(repositories) > 1:
@@ -98,7 +98,7 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
         raise UsageError(
             f"There is a run {one_line(chosen.run or '?')} of more than one repository: {names}",
             fix="Say which: --repository ID",
-            docs="ledger",
+            docs="ledger-postmortem",
         )
     ((uid, name),) = repositories.items()
     others = [pair for pair in dossier.credentials if not chosen.takes(*pair)]

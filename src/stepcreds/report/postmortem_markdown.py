@@ -63,5 +63,4 @@ def _item(line: Line) -> str:
 
 
 def _text(text: str) -> str:
-    """Of our own words only these could mean something: `SET ROLE`, a size, a name with an underline."""
-    return mapped(text, code, lambda part: re.sub(r"([\\`*_<>\[\]#|])", r"\\\1", part))
+    return mapped(text, code, lambda part: re.sub(r"([\\`*<>\[\]])", r"\\\1", part))

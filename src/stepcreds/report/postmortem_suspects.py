@@ -79,12 +79,12 @@ def _alive(chapter: Chapter, each: CredentialView, at: float) -> _Found:
 
 def _alive_with_proof(chapter: Chapter, each: CredentialView, at: float, start: float, end: float) -> _Found:
     evidence = rests_on(chapter, each.issued, each.closed)
+    if command_times(each)[0] is None and each.delivery == "exec":
+        text = f"Nobody was handed it: it was ended before its command began, and proven dead at {when(end)}."
+        return _Found(False, Said("recorded", text, rests_on(chapter, each.closed)))
     if end < at - MARGIN:
         how = quoted(text_of(each.closed, "verified", "method"))
         text = f"It was proven dead {lasting(at - end)} before ({how}), at {when(end)}."
-        return _Found(False, Said("recorded", text, rests_on(chapter, each.closed)))
-    if command_times(each)[0] is None and each.delivery == "exec":
-        text = "Nobody was handed it: it was ended before its command began."
         return _Found(False, Said("recorded", text, rests_on(chapter, each.closed)))
     if not start <= at <= end:
         text = f"It lived from {when(start)} to {when(end)}: too near to tell, by clocks that may differ."
