@@ -11,6 +11,9 @@ from sealing_site import SealingSite
 
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint
+from stepcreds.ledger.chain import Finding
+from stepcreds.seals.log import changed_tables
+from stepcreds.seals.place import Folder
 from stepcreds.seals.seal import Table, digest
 
 Row = tuple[str, int, str]
@@ -90,3 +93,31 @@ def test_names_and_texts_from_outside_stay_what_they_are(site: SealingSite) -> N
     (table,) = tables(site)
     assert table is not None
     assert rows(site.seals / table.name) == lines(site)
+
+
+def test_a_table_that_is_another_is_found(site: SealingSite) -> None:
+    site.life()
+    assert site.seal("--parquet").returncode == 0
+    (table,) = tables(site)
+    assert table is not None
+    file, place = site.seals / table.name, Folder(site.seals)
+    assert changed_tables(site.log(), place) == []
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + b"?")
+    seal = site.seals / "seal-000001.json"
+    assert changed_tables(site.log(), place) == [
+        Finding(
+            "seal",
+            str(file),
+            0,
+            "table",
+            f"not the Parquet file that {seal} was signed with: what queries read in it was changed",
+            "tampered",
+        )
+    ]
+    file.unlink()
+    (gone,) = changed_tables(site.log(), place)
+    assert (gone.certainty, gone.meaning) == (
+        "incomplete",
+        f"the Parquet file of {seal} is not here: removed, or not copied",
+    )

@@ -25,7 +25,7 @@ from stepcreds.errors import UsageError
 from stepcreds.printable import json_text, one_line
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
-from stepcreds.seals.log import Log, read_log
+from stepcreds.seals.log import Log, changed_tables, read_log
 from stepcreds.seals.place import opened
 from stepcreds.trust.keys import Trust
 
@@ -105,8 +105,9 @@ def command(
 
 def _seals(place: str, trust: Trust | None) -> Log:
     """What the seals say. Raises `UsageError` where there are none."""
-    with opened(place) as there:
+    with opened(place, tables=True) as there:
         log = read_log(there, trust)
+        log.findings += changed_tables(log, there)
     if log.state == "empty":
         raise UsageError(
             f"There is no seal at {one_line(place)}",

@@ -22,6 +22,7 @@ from stepcreds.seals.seal import (
     LONGEST,
     MOST_LEAVES,
     PAYLOAD_TYPE,
+    TABLE_SUFFIX,
     Refused,
     Seal,
     Table,
@@ -130,6 +131,6 @@ def _compacted(place: Place, seq: int, added: Sequence[Seen]) -> Table:
     """Its name has its hash: one that a job left that lost, or was killed, is in nobody's way."""
     data, rows = parquet(added)
     sha256 = digest(data)
-    name = f"seal-{seq:06d}-{sha256[:12]}.parquet"
+    name = f"seal-{seq:06d}-{sha256[:12]}{TABLE_SUFFIX}"
     place.create(name, data)
     return Table(name, sha256, rows)

@@ -113,6 +113,24 @@ def read_log(place: Place, trust: Trust | None = None) -> Log:
     return log
 
 
+def changed_tables(log: Log, place: Place) -> list[Finding]:
+    """What is wrong with the Parquet files that the seals name. Raises `LedgerError`."""
+    there = set(place.names())
+    findings = []
+    for stored in log.seals:
+        table = stored.seal.parquet
+        if table is None:
+            continue
+        file = f"{log.place}/{table.name}"
+        if table.name not in there:
+            meaning = f"the Parquet file of {stored.file} is not here: removed, or not copied"
+            findings.append(Finding("seal", file, 0, "table", meaning, "incomplete"))
+        elif place.sha256(table.name) != table.sha256:
+            meaning = f"not the Parquet file that {stored.file} was signed with: what queries read in it was changed"
+            findings.append(Finding("seal", file, 0, "table", meaning, "tampered"))
+    return findings
+
+
 class _Reader:
     """Takes the seals one after the other, and adds them and what is wrong with them to `log`."""
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from stepcreds.config.store_url import StoreURL, is_url, store_url
 from stepcreds.errors import UsageError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.faults import ledger_error, not_a_file
 from stepcreds.ledger.push import FolderSink
-from stepcreds.seals.seal import LONGEST, SUFFIX
+from stepcreds.seals.seal import LONGEST, SUFFIX, TABLE_SUFFIX
 
+_PIECE = 1024 * 1024  # bytes
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -32,6 +34,10 @@ class Place(Protocol):
 
     def read(self, name: str) -> bytes:
         """The first that was ever made under this name, which `names` gave."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """Of what `read` gives, however long that is; in hex."""
         ...
 
     def create(self, name: str, data: bytes) -> bool:
@@ -57,24 +63,37 @@ class Folder:
             raise ledger_error(error, self._path) from None
 
     def read(self, name: str) -> bytes:
+        with self._opened(name) as file:
+            return file.read(LONGEST + 1)
+
+    def sha256(self, name: str) -> str:
+        state = hashlib.sha256()
+        with self._opened(name) as file:
+            while piece := file.read(_PIECE):
+                state.update(piece)
+        return state.hexdigest()
+
+    def create(self, name: str, data: bytes) -> bool:
+        return FolderSink(self._path).offer(name, data) == "there"
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
         path = self._path / name
         try:
             with os.fdopen(os.open(path, os.O_RDONLY | _SAFELY), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise not_a_file(path)
-                return file.read(LONGEST + 1)
+                yield file
         except OSError as error:
             raise ledger_error(error, path) from None
 
-    def create(self, name: str, data: bytes) -> bool:
-        return FolderSink(self._path).offer(name, data) == "there"
-
 
 class Bucket:
-    """A folder of an object store; what is read of it is fetched into `folder`, oldest versions first."""
+    """A folder of an object store; what has these suffixes is fetched into `folder`, the oldest version of each."""
 
-    def __init__(self, url: StoreURL, folder: Path) -> None:
+    def __init__(self, url: StoreURL, folder: Path, suffixes: tuple[str, ...]) -> None:
         self._url = url
+        self._suffixes = suffixes
         self._here = Folder(folder)
         self.name = str(url)
         self.findings: tuple[Finding, ...] = ()
@@ -83,7 +102,7 @@ class Bucket:
         from stepcreds.storage.pull import pull
 
         try:
-            pulled = pull(self._url, Path(self._here.name), suffixes=(SUFFIX,))
+            pulled = pull(self._url, Path(self._here.name), suffixes=self._suffixes)
         except UsageError as error:
             if error.docs != "store":  # the library for it is not installed
                 raise
@@ -94,6 +113,9 @@ class Bucket:
     def read(self, name: str) -> bytes:
         return self._here.read(name)
 
+    def sha256(self, name: str) -> str:
+        return self._here.sha256(name)
+
     def create(self, name: str, data: bytes) -> bool:
         from stepcreds.storage.push import offer_to_store
 
@@ -101,10 +123,11 @@ class Bucket:
 
 
 @contextmanager
-def opened(text: str) -> Iterator[Place]:
-    """The place of this path or URL. Raises `UsageError` for a URL of something else."""
+def opened(text: str, *, tables: bool = False) -> Iterator[Place]:
+    """The place of this path or URL; of a store the Parquet files only with `tables`. Raises `UsageError` for a URL of
+    something else."""
     if not is_url(text):
         yield Folder(Path(text))
         return
     with TemporaryDirectory(prefix="stepcreds-") as folder:
-        yield Bucket(store_url(text), Path(folder))
+        yield Bucket(store_url(text), Path(folder), (SUFFIX, TABLE_SUFFIX) if tables else (SUFFIX,))

@@ -19,6 +19,7 @@ SCHEMA = "stepcreds.seal/1"
 LONGEST = 64 * 1024 * 1024  # bytes of a file
 MOST_LEAVES = 50_000  # in one seal
 SUFFIX = ".json"
+TABLE_SUFFIX = ".parquet"
 _NAME = re.compile(r"seal-([0-9]{6,12})\.json", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
