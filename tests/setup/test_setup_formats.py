@@ -95,8 +95,12 @@ def test_hcl_is_how_an_openbao_starts_that_steps_can_use_at_once(stack: Stack, t
         "policies/acme-migrate.hcl",
         "policies/acme-verify.hcl",
     ]
-    assert policies[1].read_text().startswith(
-        "# Put in place of <accessor of auth/ci/jwt> what this prints: bao read -field=accessor sys/auth/ci/jwt\n# Issue.\n"
+    assert (
+        policies[1]
+        .read_text()
+        .startswith(
+            "# Put in place of <accessor of auth/ci/jwt> what this prints: bao read -field=accessor sys/auth/ci/jwt\n# Issue.\n"
+        )
     )
     assert (
         'path "transit/sign/acme-{{identity.entity.aliases.<accessor of auth/ci/jwt>.metadata.repository_id}}" {'
@@ -215,8 +219,9 @@ def test_terraform_says_what_the_plan_says(stack: Stack, tmp_path: Path) -> None
         "vault_database_secret_backend_role.databases_acme_roles_v",
         "vault_audit_request_header.x_stepcreds_step",
     ]
-    assert 'path "transit/sign/acme-{{identity.entity.aliases.${vault_jwt_auth_backend.ci_jwt_config.accessor}.metadata.repository_id}}" {' in str(
-        resources["vault_policy.acme_migrate"]["policy"]
+    assert (
+        'path "transit/sign/acme-{{identity.entity.aliases.${vault_jwt_auth_backend.ci_jwt_config.accessor}.metadata.repository_id}}" {'
+        in str(resources["vault_policy.acme_migrate"]["policy"])
     )
     assert resources["vault_mount.transit"]["audit_non_hmac_request_keys"] == ['"input"']
     role = resources["vault_database_secret_backend_role.databases_acme_roles_m"]

@@ -64,7 +64,13 @@ _FIELDS: Final[Mapping[Kind, Mapping[str, str]]] = {
         "rollback_statements": "A user that was half made is cleaned up in another way.",
     },
     "policy": {"policy": "A step's token may do more than its profile needs, or cannot end its own credential."},
-    "transit_key": {"exportable": "The key that signs the ledger can be taken out of Vault, and a ledger be forged."},
+    "mount": {"config": "What was signed is in Vault's audit log as a hash, and cannot be held against the ledgers."},
+    "transit_key": {
+        "allow_plaintext_backup": "The key that signs the ledger can be taken out of Vault, and a ledger be forged.",
+        "deletion_allowed": "The key can be deleted, and with it what a reviewer checks signatures with.",
+        "derived": "No step can sign.",
+        "exportable": "The key that signs the ledger can be taken out of Vault, and a ledger be forged.",
+    },
     "header": {"hmac": "The header is in Vault's audit log as a hash, which nobody can read."},
 }
 
