@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from stepcreds import foreign_json
 from stepcreds.ci.claims import claims_for_ledger, claims_for_messages
 from stepcreds.ci.endpoint import token_of
@@ -25,6 +27,8 @@ from stepcreds.ci.gitlab import GitLab
 from stepcreds.ci.http import Answer as EndpointAnswer
 from stepcreds.cli.csv_text import csv_line
 from stepcreds.cli.ledger_text import credential_json, finding_line, table
+from stepcreds.cli.ledger_verify_text import as_json
+from stepcreds.cli.ledger_verify_text import finding_line as verify_line
 from stepcreds.cli.messages import annotation, render_error
 from stepcreds.clock import SystemClock
 from stepcreds.config.address import AddressError, parse_address
@@ -40,15 +44,20 @@ from stepcreds.databases.stream import Deadline, Stream
 from stepcreds.databases.wire import Connection
 from stepcreds.errors import ConfigError, DatabaseError, IdentityError, StepcredsError, UsageError, VaultError
 from stepcreds.identity import obtain
+from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.canonical import CanonicalError, canonical, fitted, parse
 from stepcreds.ledger.chain import check
+from stepcreds.ledger.link import line_hash
 from stepcreds.printable import json_text, one_line, printable
 from stepcreds.query.rows import credential_row
 from stepcreds.redact import SHORTEST_VALUE, Redactor
 from stepcreds.review import dossier
 from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
+from stepcreds.trust.file import dumps, load_trust
+from stepcreds.trust.keys import Trust, TrustedKey
 from stepcreds.vault import refusals, values
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.answer import Answer
@@ -216,6 +225,32 @@ def record(data: bytes) -> None:
         assert canonical(parse(data)) == data
 
 
+def trust(data: bytes) -> None:
+    path = folder() / "trust.json"
+    path.write_bytes(data)
+    try:
+        keys = load_trust(path).keys
+    except UsageError as error:
+        shown(error)
+    else:
+        again = folder() / "again.json"
+        again.write_text(dumps(Trust("", keys)))
+        assert sorted(load_trust(again).keys, key=repr) == sorted(keys, key=repr)
+
+
+def checkpoints(data: bytes) -> None:
+    """What stands beside a chain of one line, with the key that signed it and without."""
+    path = folder() / "signed.jsonl"
+    path.write_bytes(_RECORD + b"\n")
+    checkpoint.beside(path).write_bytes(data)
+    for pinned in (_TRUST, None):
+        (result,) = verify(local([path]), pinned, keep=True)
+        assert pinned is None or (result.signing.state == "signed") == bool(result.signing.covered)
+        for finding in result.findings:
+            assert not _UNSEEN.search(verify_line(finding, result.file))
+        assert not _COMMAND.search(json_text(as_json([result], pinned)))
+
+
 def postgresql(data: bytes) -> None:
     """What a server sends after a login was accepted, and as its answer to a statement."""
     ours, theirs = socket.socketpair()
@@ -267,7 +302,7 @@ def text(data: bytes) -> None:
 PARSERS: dict[str, Parser] = {
     function.__name__: function
     for function in (
-        *(config, urls, variables, token, claims, endpoint, vault, policy, ledger, record),
+        *(config, urls, variables, token, claims, endpoint, vault, policy, ledger, record, trust, checkpoints),
         *(postgresql, postgresql_parts, report, text),
     )
 }
@@ -285,6 +320,31 @@ _LEASE = (
     b'{"lease_id":"database/creds/app/a","lease_duration":60,"data":{"username":"u","password":"p"},"id":"a","ttl":5}'
 )
 _RECORD = b'{"chain_uid":"00","credential_uid":"u","kind":"credential.requested","prev":"00","seq":0,"time":"x"}'
+
+_SIGNER = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+_TRUST = Trust(
+    "pinned",
+    (
+        TrustedKey(
+            "checkpoint",
+            "https://v:8200",
+            "transit/keys/a",
+            1,
+            dsse.to_base64(_SIGNER.public_key().public_bytes_raw()),
+            "2026-11-01T00:00:00.000Z",
+            None,
+        ),
+    ),
+)
+
+
+def _signed(**changes: object) -> bytes:
+    """The checkpoint of a chain whose one line is `_RECORD`."""
+    said = checkpoint.Checkpoint("00", "1", "7", "1", 1, line_hash(_RECORD), "2026-11-22T08:26:40.000Z")
+    payload = checkpoint.dumps(said._replace(**changes))  # type: ignore[arg-type]
+    sig = _SIGNER.sign(dsse.pae(checkpoint.PAYLOAD_TYPE, payload))
+    return dsse.dumps(dsse.Envelope(checkpoint.PAYLOAD_TYPE, payload, (dsse.Signature("transit/keys/a:1", sig),)))
+
 
 SEEDS: dict[str, tuple[bytes, ...]] = {
     "config": (_CONFIG, _CONFIG.replace(b"app,", b"*app,"), b"a: &a [*a, *a]", b"[" * 3000, b'"\\UFFFFFFFF": 1'),
@@ -327,6 +387,16 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     ),
     "ledger": (_RECORD + b"\n" + _RECORD, _RECORD.replace(b'"x"', _DEEP) + b"\n", b"\0" * 300_000),
     "record": (_RECORD, _DEEP, _BIG, b'{"a":1,"a":1}'),
+    "trust": (dumps(_TRUST).encode(), b'{"schema":"stepcreds.trust/1","keys":[{}]}', _DEEP, b'{"keys":' + _BIG + b"}"),
+    "checkpoints": (
+        _signed() + b"\n",
+        _signed() + b"\n" + _signed(size=3) + b"\n" + _signed(size=3, head="x", time="x") + b"\n",
+        _signed(chain_uid="\x1b[2J", repository_id="::error::", size=2**53 - 1) + b"\n",
+        _signed().replace(b"keys/a:1", b"keys/\xe2\x80\xae:1") + b"\n",
+        _signed()[:-9],
+        b"\0" * 300_000,
+        b"{}\n" * 300,
+    ),
     "postgresql": (
         messages.message(b"T", b"\0\0") + messages.message(b"D", b"\0\1\0\0\0\1a") + messages.message(b"Z", b"I"),
         messages.message(b"E", b"SFATAL\0C28P01\0M\x1b[2J\n::error::x\0\0"),
