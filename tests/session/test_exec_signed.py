@@ -410,3 +410,21 @@ def test_a_repository_without_an_id_has_no_key_of_its_own(stack: Stack, step: St
         in run.stderr
     )
     assert [path for _, path in audited(stack, before) if path.startswith("transit/")] == []
+
+
+def test_where_there_is_no_room_for_all_there_is_some_for_the_end(
+    stack: Stack, config_file: Path, tmp_path: Path
+) -> None:
+    """What the command left is too much for the disk; that its credential is dead is not."""
+    environment = tmp_path / "GITHUB_ENV"
+    environment.touch()
+    names = " ".join(f"A_PASSWORD_{number}" for number in range(20))
+    script = f'for name in {names}; do echo "$name=$PGPASSWORD" >> "$GITHUB_ENV"; done'
+    full = ("prlimit", "--fsize=5600")
+    command = ("exec", "verify", "--", "sh", "-c", script)
+    with Running(stack, config_file, *command, before=full, GITHUB_ENV=str(environment)) as running:
+        run = running.wait()
+    assert run.returncode == 1
+    assert kinds(config_file)[-2:] == ["credential.issued", "credential.closed"]
+    assert verdicts(config_file) == ["proven dead"]
+    assert "stepcreds: error: The ledger cannot" in run.stderr, run.stderr
