@@ -133,8 +133,10 @@ def _steps(
         for uid in {each.credential_uid for each in one.credentials}:
             sharing.setdefault(uid, []).append(one)
     lived: dict[str, list[Overlap]] = {}
-    for overlap in overlaps([each for _, each in mine]):
-        lived.setdefault(overlap.credential.credential_uid, []).append(overlap)
+    # Within a chain: what lives at the same time on another machine shares nothing by that.
+    for file in {each.file for _, each in mine}:
+        for overlap in overlaps([each for _, each in mine if each.file == file]):
+            lived.setdefault(overlap.credential.credential_uid, []).append(overlap)
     roles = Counter((each.mount_point, each.role) for each in everybody if each.issued and each.role)
     steps = []
     for uid, pairs in by_step.items():
