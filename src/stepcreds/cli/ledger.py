@@ -6,7 +6,7 @@ import click
 
 from stepcreds.cli.lazy_group import LazyGroup
 
-COMMANDS = ("show", "report", "query", "postmortem", "verify", "trust", "reconcile", "seal", "push", "pull")
+COMMANDS = ("show", "report", "query", "export", "postmortem", "verify", "trust", "reconcile", "seal", "push", "pull")
 
 
 @click.group("ledger", cls=LazyGroup, modules={name: f"stepcreds.cli.ledger_{name}" for name in COMMANDS})
