@@ -60,6 +60,6 @@ const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")}
 function table(label, heads, rows, attributes = {}) {
   const head = el("thead", {}, el("tr", {}, heads.map((each) => (each instanceof Node ? each : el("th", { scope: "col" }, each)))));
   // Wider than a small screen: then it is scrolled, also with the keyboard.
-  return el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
+  return el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": label },
     el("table", attributes, head, el("tbody", {}, rows)));
 }

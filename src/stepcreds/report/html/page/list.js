@@ -69,7 +69,7 @@ function copyable(text) {
 function facts(title, pairs) {
   const there = pairs.filter(([, value]) => value !== "" && value !== undefined && value !== null && value.length !== 0);
   if (!there.length) return null;
-  return el("div", {}, el("h4", {}, title), el("dl", {}, there.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
+  return el("div", {}, el("h3", {}, title), el("dl", {}, there.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
 }
 
 const toOther = (place) => el("a", { href: address({ open: ROWS[place].uid, page: "1", run: ROWS[place].run, q: "", need: "", repo: "", profile: "", record: "", from: "", to: "" }) }, shown(ROWS[place].step));
@@ -103,7 +103,7 @@ function detail(row) {
   ].filter(Boolean).map((parts) => el("li", {}, parts.map((part) => (part instanceof Node ? part : part.replace(/\S.*\S|\S/su, (text) => shown(text, 600))))));
   const granted = Array.isArray(privileges.granted?.findings) ? privileges.granted.findings : [];
   const body = [
-    notes.length ? [el("h4", {}, "Found"), el("ul", {}, notes)] : "",
+    notes.length ? [el("h3", {}, "Found"), el("ul", {}, notes)] : "",
     el("div", { class: "groups" },
       facts("Where", [["Repository", shown(chain.repository)], ["Repository id", id(chain.repository_id)], ["Run", id(chain.run_id)], ["Attempt", shown(chain.run_attempt)], ["Job", shown(chain.job)], ["Matrix", shown(chain.matrix)], ["Step", shown(row.step)],
         ["Step's id", id(row.step_uid)], ["Who", shown(chain.actor)], ["Ref", shown(chain.ref)], ["Commit", id(chain.commit)], ["CI", shown(chain.ci)], ["File", shown(chain.file, 300)], ["Chain", id(chain.chain_uid)]]),
@@ -115,19 +115,25 @@ function detail(row) {
         ["Expires", row.how === "proven" ? shown(textOf(issued, "expire_time")) : row.end === null ? (row.how === "never" ? "never" : "not known") : moment(row.end, 3)], ["Alive", lived(row)], ["Proven after", row.after === null ? "" : `${duration(row.after)} after its command`], ["Verdict", shown(row.verdict)]]),
       facts("Access", [["Declared", declared], ["In", shown(textOf(requested, "declared", "schemas"), 600)], ["Reason", shown(textOf(requested, "declared", "reason"), 600)], ["Measured", measured], ["By", shown(textOf(privileges, "measured_by"), 400)], ["Beyond", shown(textOf(privileges, "excess"), 2000)], ["Used", used], ["Used, seen by", shown(textOf(privileges, "used", "by"))],
         ["Digest", id(textOf(privileges, "granted", "digest"))]])),
-    granted.length ? [el("h4", {}, "What it could do"), table("What it could do", ["Standing", "Level", "It can", "Through", "Finding"], granted.map((each) =>
+    granted.length ? [el("h3", {}, "What it could do"), table("What it could do", ["Standing", "Level", "It can", "Through", "Finding"], granted.map((each) =>
       el("tr", {}, el("td", {}, shown(textOf(each, "standing"))), el("td", {}, shown(textOf(each, "level"))), el("td", {}, shown(textOf(each, "what"), 400), textOf(each, "because") ? el("span", { class: "sub" }, shown(textOf(each, "because"), 400)) : ""), el("td", {}, shown(textOf(each, "via"), 300)), el("td", {}, el("code", {}, shown(`${textOf(each, "code")} ${textOf(each, "subject")}`, 300))))))] : "",
-    el("h4", {}, "Records"), records.map((record) => recordOf(record, chain)),
+    el("h3", {}, "Records"), records.map((record) => recordOf(record, chain)),
   ];
-  return el("tr", { class: "detail", id: `detail-${row.place}` }, el("td", { colspan: HEADS.length }, el("section", { "aria-label": `Details of ${shown(row.step)}` }, body)));
+  return el("tr", { class: "detail", id: `detail-${row.place}` }, el("td", { colspan: HEADS.length }, el("div", { role: "group", "aria-label": `Details of ${shown(row.step)}` }, body)));
 }
+
+const unfolded = new Set(); // event_uid of the records that are open
 
 function recordOf(record, chain) {
   const number = typeof record.seq === "number" ? record.seq + 1 : 0;
   const covered = chain.checkpoints.find(([size]) => size >= number);
   const by = covered && number ? `signed up to line ${covered[0]} by ${shown(covered[2])} at ${shown(covered[1])}` : chain.signing === "not checked" ? "signature not checked" : "not signed";
-  const text = el("pre", { tabindex: "0", role: "region", "aria-label": `Record on line ${number}` });
-  const fold = el("details", { ontoggle: () => { if (fold.open && !text.firstChild) text.append(pretty(record)); } },
-    el("summary", {}, el("code", {}, shown(textOf(record, "kind"))), ` · line ${number || "unknown"} · ${shown(textOf(record, "time"))} · ${by}`), text);
+  const text = el("pre", { tabindex: "0", role: "group", "aria-label": `Record on line ${number}` });
+  const show = () => { if (fold.open && !text.firstChild) text.append(pretty(record)); };
+  const fold = el("details", { open: printing || unfolded.has(record.event_uid), ontoggle: () => {
+    if (!printing) unfolded[fold.open ? "add" : "delete"](record.event_uid);
+    show();
+  } }, el("summary", {}, el("code", {}, shown(textOf(record, "kind"))), ` · line ${number || "unknown"} · ${shown(textOf(record, "time"))} · ${by}`), text);
+  show();
   return fold;
 }

@@ -99,19 +99,20 @@ function arrive() {
 
 /** What was declared, granted and used in each run of a profile, by height: read, write, ddl, admin. */
 function levels(cell) {
-  const runs = JSON.parse(cell.dataset.levels);
-  const picture = svg("svg", { height: 34, role: "img", "aria-label": `${counted(runs.length, "run")}; the columns beside this say the same in words` });
-  const width = Math.min(100 / runs.length, 4);
-  const [bottom, unit] = [32, 7];
-  runs.forEach(([declared, granted, used], place) => {
-    const x = `${(place * width).toFixed(2)}%`;
-    const bar = (level, name, part) => svg("rect", { class: `level ${name}`, x, width: `${(width * part).toFixed(2)}%`, y: bottom - unit * level, height: unit * level });
-    if (granted === null) picture.append(bar(2, "unmeasured", 0.7));
-    else picture.append(bar(granted, declared !== null && granted > declared ? "beyond" : "", 0.8));
-    if (used !== null) picture.append(bar(used, "used", 0.4));
-    if (declared !== null) picture.append(svg("line", { class: "declared", x1: x, x2: `${((place + 0.9) * width).toFixed(2)}%`, y1: bottom - unit * declared, y2: bottom - unit * declared }));
+  const all = JSON.parse(cell.dataset.levels);
+  const [width, bottom, unit] = [all.length > 40 ? 2 : 7, 32, 7];
+  const wide = Math.max(width - 1, 1.4);
+  const drawn = { level: [], beyond: [], unmeasured: [], used: [], declared: [] };
+  all.forEach(([declared, granted, used], place) => {
+    const bar = (level, part) => `M${place * width} ${bottom}h${wide * part}v-${unit * level}h-${wide * part}z`;
+    if (granted === null) drawn.unmeasured.push(bar(2, 1));
+    else drawn[declared !== null && granted > declared ? "beyond" : "level"].push(bar(granted, 1));
+    if (used !== null) drawn.used.push(bar(used, 0.5));
+    if (declared !== null) drawn.declared.push(`M${place * width} ${bottom - unit * declared}h${width}`);
   });
-  cell.append(picture);
+  // One path for all runs: a page of forty repositories has thousands of them.
+  cell.append(svg("svg", { class: "levels", width: all.length * width + 1, height: 34, role: "img", "aria-label": `${counted(all.length, "run")}; the columns beside this say the same in words` },
+    Object.entries(drawn).filter(([, parts]) => parts.length).map(([name, parts]) => svg("path", { class: name, d: parts.join("") }))));
 }
 
 function legend(mark) {
