@@ -7,11 +7,12 @@ https://developer.hashicorp.com/vault/docs/audit/schema. What is text there and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from stepcreds.foreign_json import read
+from stepcreds.foreign_json import DEEPEST, read
 from stepcreds.reconciliation.finding import Reference
 
 HASHED = "hmac-"
@@ -66,7 +67,7 @@ def moment(text: object) -> float | None:
 def entry_of(line: bytes, file: str, number: int) -> Entry | None:
     """The entry in `line`; None where there is none."""
     start = line.find(b"{")  # the device's `prefix` may stand before it
-    value = read(line[start:]) if start >= 0 else None
+    value = _value(line[start:]) if start >= 0 else None
     if not isinstance(value, dict) or value.get("type") not in ("request", "response"):
         return None
     time = moment(value.get("time"))
@@ -95,6 +96,16 @@ def entry_of(line: bytes, file: str, number: int) -> Entry | None:
         _end(auth),
         _header(request),
     )
+
+
+def _value(text: bytes) -> object:
+    # Looking for depth in what cannot be deep costs more than reading it.
+    if text.count(b"{") + text.count(b"[") > DEEPEST:
+        return read(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _end(auth: Mapping[str, Any]) -> float | None:

@@ -45,7 +45,7 @@ def read_audit(files: Iterable[str], scope: Scope, progress: Progress = lambda _
     """What is in `files` (see `audit_file.audit_files`). Raises `UsageError` for one that cannot be read."""
     log = AuditLog(VaultSide(scope))
     # A role that no ledger names may issue by any path.
-    sieve = Sieve(scope.paths, leases=bool(scope.wanted.roles))
+    sieve = Sieve(scope.issuing, scope.others, leases=bool(scope.wanted.roles))
     for name in sorted(files, key=_beginning):
         log.files.append(_read(name, sieve, log.vault, progress))
     return log

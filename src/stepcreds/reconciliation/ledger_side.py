@@ -43,6 +43,11 @@ class LedgerChain:
         return [line_hash(line[:-1]) for line in stored_lines(self.path) if line.endswith(b"\n")]
 
     @cached_property
+    def checkpoints(self) -> frozenset[Checkpoint]:
+        """What is shown, whichever key signed it."""
+        return frozenset(each.checkpoint for each in self.shown)
+
+    @cached_property
     def shown(self) -> list[Shown]:
         """The checkpoints beside it that can be read."""
         beside = checkpoint.beside(self.path)

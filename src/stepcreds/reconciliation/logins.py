@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stepcreds.reconciliation.finding import Finding, at, many
 from stepcreds.reconciliation.ledger_side import LedgerSide
@@ -14,12 +14,16 @@ from stepcreds.reconciliation.vault_side import LoggedIn, VaultSide
 def silent_logins(ledgers: LedgerSide, vault: VaultSide) -> Iterator[Finding]:
     """One for each run that logged in and has no chain here. What tells runs apart has to be in a token's metadata."""
     wanted = vault.scope.wanted
+    known: defaultdict[tuple[str, object], list[Mapping[str, object]]] = defaultdict(list)
+    for chain in ledgers.chains.values():
+        for name in RUN:
+            known[name, str(chain.claims.get(name))].append(chain.claims)
     silent: defaultdict[tuple[tuple[str, str], ...], list[LoggedIn]] = defaultdict(list)
     for login in vault.logins.values():
         run = run_of(login)
         if not run or not wanted.window.has(login.time) or not wanted.has_role(login.metadata.get("role", "")):
             continue
-        if not any(_is_of(chain.claims, login) for chain in ledgers.chains.values()):
+        if all(contradiction(claims, login.metadata) for claims in known.get(run[0], ())):
             silent[run].append(login)
     issued = defaultdict(list)
     for issue in vault.issues.values():
@@ -39,9 +43,3 @@ def silent_logins(ledgers: LedgerSide, vault: VaultSide) -> Iterator[Finding]:
 def run_of(login: LoggedIn) -> tuple[tuple[str, str], ...]:
     """What tells the run apart; () where the token's metadata does not."""
     return tuple((name, login.metadata[name]) for name in RUN if login.metadata.get(name))
-
-
-def _is_of(claims: object, login: LoggedIn) -> bool:
-    if not isinstance(claims, dict) or contradiction(claims, login.metadata):
-        return False
-    return any(name in claims for name, _ in run_of(login))

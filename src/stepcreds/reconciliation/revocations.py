@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 
 from stepcreds.reconciliation.audit_entry import HASHED
@@ -13,13 +14,17 @@ class Revocations:
 
     def __init__(self, vault: VaultSide) -> None:
         self._vault = vault
-        self._prefixes = {name: found for name, found in vault.revoked.items() if found[0].how == "prefix"}
+        self._prefixes = {
+            name: list(found.values())
+            for name, found in vault.revoked.items()
+            if any(each.how == "prefix" for each in found.values())
+        }
         self._hashes: defaultdict[str, list[str]] = defaultdict(list)  # lease id -> its hashes, one for each device
         for hashed, lease_id in vault.leases.items():
             self._hashes[lease_id].append(hashed)
         self._unplaced: defaultdict[str, list[tuple[Revoked, str]]] = defaultdict(list)  # accessor -> hashes it revoked
         for hashed in vault.revoked.keys() - vault.leases.keys():
-            for each in vault.revoked[hashed]:
+            for each in vault.revoked[hashed].values():
                 if each.how == "hash":
                     self._unplaced[each.accessor].append((each, hashed))
         self._issued: defaultdict[str, int] = defaultdict(int)
@@ -34,7 +39,7 @@ class Revocations:
         ]
         # Whether the log has accessors in both forms, so that a token that was revoked cannot be found.
         self.is_mixed = bool(mixed)
-        self._unclear += mixed
+        self._unclear = sorted(self._unclear + mixed)
 
     @property
     def is_hashed(self) -> bool:
@@ -47,7 +52,7 @@ class Revocations:
         found: list[Revoked] = []
         if issue.lease_id:
             for name in (issue.lease_id, *self._hashes.get(issue.lease_id, ())):
-                found += vault.revoked.get(name, ())
+                found += vault.revoked.get(name, {}).values()
             for prefix, revoked in self._prefixes.items():
                 found += revoked if issue.lease_id.startswith(prefix) else ()
         found += self._by_hash(issue)
@@ -59,7 +64,7 @@ class Revocations:
         strange = self._vault.strange
         if strange is not None and strange[0] <= end and start <= strange[1]:
             return True
-        return any(start <= time <= end for time in self._unclear)
+        return bisect_left(self._unclear, start) < bisect_right(self._unclear, end)
 
     def _by_hash(self, issue: Issue) -> list[Revoked]:
         """What the token of `issue` revoked after it, where that is one lease only, and the token got no other.

@@ -57,12 +57,16 @@ class Scope(NamedTuple):
         return named or creds in self.creds or role in self.roles or bool(step_uid)
 
     @property
-    def paths(self) -> list[str]:
-        """How the paths of requests begin that have to be read."""
+    def issuing(self) -> list[str]:
+        """How the paths begin that issue."""
+        engines = {creds if creds in self.leaseless else f"{creds.rpartition('/')[0]}/" for creds in self.creds}
+        return [*engines, *(f"{mount}/" for mount in self.wanted.mounts)]
+
+    @property
+    def others(self) -> list[str]:
+        """How the paths of all other requests begin whose answers have to be read."""
         signing = [f"{mount}/sign/{name}" for mount, _, name in (key.rpartition("/keys/") for key in self.keys)]
         return [
-            *{creds if creds in self.leaseless else f"{creds.rpartition('/')[0]}/" for creds in self.creds},
-            *(f"{mount}/" for mount in self.wanted.mounts),
             *(self.logins or ["auth/"]),
             *signing,
             *("sys/leases/re", "sys/revoke", "sys/renew"),  # renew, revoke, revoke-prefix, revoke-force

@@ -11,14 +11,19 @@ from collections.abc import Iterable, Iterator
 _PATH = b'"path":"'
 _HEADER = b'"x-stepcreds-step":'  # Vault writes the names of headers in lower case
 _LEASE = b'"secret":{"lease_id":"'
+_RENEWAL = tuple(_PATH + path for path in (b"sys/leases/renew", b"sys/renew"))
+_REQUEST, _BEGINNING = b'"type":"request"', 200  # bytes that it stands in, with a device's prefix before it
 
 
 class Sieve:
     """Lets through the lines with a path that begins with one of `paths`, those that the header names a step in, and
     with `leases` every answer that has one."""
 
-    def __init__(self, paths: Iterable[str], *, leases: bool = False) -> None:
-        self._paths = tuple(_PATH + path.encode() for path in paths)
+    def __init__(self, asking: Iterable[str], paths: Iterable[str], *, leases: bool = False) -> None:
+        """Of `asking` the requests are let through as well, of `paths` only the answers: they repeat them."""
+        self._asking = tuple(_PATH + path.encode() for path in asking)
+        self._paths = (*self._asking, *(_PATH + path.encode() for path in paths))
+        self._leases = (_LEASE,) if leases else tuple(b'"lease_id":"' + path.encode() for path in asking)
         self._parts = (_HEADER, _LEASE) if leases else (_HEADER,)
 
     def lines(self, piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
@@ -38,9 +43,21 @@ class Sieve:
         while place >= 0:
             after = place + len(_PATH)
             if piece.startswith(self._paths, place):
-                yield piece.rfind(b"\n", 0, place) + 1
+                start = piece.rfind(b"\n", 0, place) + 1
+                if self._matters(piece, start, place):
+                    yield start
                 after = max(after, piece.find(b"\n", place))
             place = piece.find(_PATH, after)
+
+    def _matters(self, piece: bytes, start: int, place: int) -> bool:
+        if piece.startswith(self._asking, place):
+            return True
+        if piece.find(_REQUEST, start, start + _BEGINNING) >= 0:
+            return False
+        if piece.startswith(_RENEWAL, place):  # there are more of others' than of anything else
+            end = piece.find(b"\n", place)
+            return any(piece.find(lease, place, end if end >= 0 else len(piece)) >= 0 for lease in self._leases)
+        return True
 
 
 def _with(piece: bytes, part: bytes) -> Iterator[int]:

@@ -90,7 +90,8 @@ class VaultSide:
     asked: dict[str, Asked] = field(default_factory=dict)  # by the request's id
     answered: set[str] = field(default_factory=set)  # the same ids, where there is an answer
     logins: dict[str, LoggedIn] = field(default_factory=dict)  # by the request's id
-    revoked: dict[str, list[Revoked]] = field(default_factory=dict)  # by lease id, prefix, or either one's hash
+    # By lease id, prefix, or a lease id's hash; and there by the request's id.
+    revoked: dict[str, dict[str, Revoked]] = field(default_factory=dict)
     revoked_tokens: dict[str, Revoked] = field(default_factory=dict)  # by accessor or token, as logged
     leases: dict[str, str] = field(default_factory=dict)  # the hash of a lease's id -> the id
     renewed: dict[str, Renewed] = field(default_factory=dict)  # by lease id
@@ -153,9 +154,7 @@ class VaultSide:
         elif how != "lease" or self._concerns(entry, target):
             queued = entry.data.get("sync") is False
             revoked = Revoked(how, entry.reference, entry.time, entry.accessor, queued)
-            known = self.revoked.setdefault(target, [])
-            if all(each.reference.request_id != entry.request_id for each in known):
-                known.append(revoked)
+            self.revoked.setdefault(target, {}).setdefault(entry.request_id, revoked)
 
     def _token(self, entry: Entry) -> None:
         given = entry.data.get("accessor") or entry.data.get("token")
