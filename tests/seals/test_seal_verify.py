@@ -128,3 +128,14 @@ def test_several_processes_find_the_same(sealed: SealingSite, folder: Path) -> N
     together = list(verify(sources, sealed.trust(), seals=sealed.log(), processes=2))
     assert alone == together
     assert ("seal", "shorter") in {(each.layer, each.code) for each in together[0].findings}
+
+
+def test_where_every_ledger_is_gone_the_seals_tell_of_each(sealed: SealingSite, folder: Path) -> None:
+    for path in (folder / "ledgers").iterdir():
+        path.unlink()
+    assert run(folder, "ledgers").returncode == 2  # there is nothing to verify
+    done = run(folder, "--seals", "seals", "ledgers")
+    assert (done.returncode, done.stderr) == (1, "")
+    first, *others = done.stdout.splitlines()
+    assert first == f"seals: 2 findings, 2 seals, signed, the newest of {sealed.log().seals[-1].seal.time}"
+    assert [line.split(": ")[1] for line in others] == ["seal/deleted (incomplete)"] * 2

@@ -73,7 +73,7 @@ def command(
     """
     trust = trusted(trust_path, places)
     with ledgers(places, config_path) as sources:
-        if not sources:
+        if not sources and seals_place is None:
             raise UsageError(
                 "There is no ledger to verify",
                 cause="No step has written one yet, or it was removed.",

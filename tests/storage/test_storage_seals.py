@@ -1,0 +1,77 @@
+"""Ledgers and seals in an object store: moto's S3, whose bucket keeps versions and locks them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sealing_site import SealingSite
+from stores import BUCKET, S3
+
+from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import checkpoint
+
+pytest_plugins = ("store_fixtures",)
+
+LEDGERS, SEALS = f"s3://{BUCKET}/sealing/chains", f"s3://{BUCKET}/sealing/seals"
+
+
+@pytest.fixture
+def site(stack: Stack, tmp_path: Path) -> Iterator[SealingSite]:
+    with SealingSite(stack, tmp_path, mount="sealing-6") as site:
+        yield site
+
+
+def put(s3: S3, key: str, data: bytes) -> None:
+    time.sleep(0.01)  # moto orders versions by time
+    s3.client.put_object(Bucket=BUCKET, Key=f"sealing/{key}", Body=data)
+
+
+def upload(s3: S3, chain: Path) -> None:
+    for path in (checkpoint.beside(chain), chain):
+        put(s3, f"chains/{path.name}", path.read_bytes())
+
+
+def verify(site: SealingSite, s3: S3) -> tuple[int, dict[str, object]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "stepcreds", "ledger", "verify", LEDGERS, "--seals", SEALS, "--json"],
+        cwd=site.folder,
+        env=site.environment(**s3.environment()),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    told: dict[str, object] = json.loads(done.stdout)["seals"]
+    return done.returncode, told
+
+
+def test_seals_in_a_bucket(site: SealingSite, s3: S3) -> None:
+    upload(s3, site.life())
+    made = site.seal(LEDGERS, "--to", SEALS, "--parquet", **s3.environment())
+    assert (made.returncode, made.stderr) == (0, "")
+    assert f"written to {SEALS}/seal-000001.json, SHA-256 " in made.stdout
+    upload(s3, site.life())
+    assert site.seal(LEDGERS, "--to", SEALS, "--parquet", **s3.environment()).returncode == 0
+    code, told = verify(site, s3)
+    assert (code, told["findings"], told["state"], told["seals"]) == (0, [], "signed", 2)
+
+    # Written over and deleted, as far as a store lets somebody: the oldest version is read, and what came after is told.
+    second = s3.client.get_object(Bucket=BUCKET, Key="sealing/seals/seal-000002.json")["Body"].read()
+    put(s3, "seals/seal-000001.json", second)
+    s3.client.delete_object(Bucket=BUCKET, Key="sealing/seals/seal-000002.json")
+    code, told = verify(site, s3)
+    findings = told["findings"]
+    assert isinstance(findings, list)
+    assert (code, told["state"], told["seals"]) == (1, "signed", 2)
+    assert [(each["layer"], each["code"]) for each in findings] == [("store", "overwritten"), ("store", "deleted")]
+    # The next seal is the third all the same.
+    assert site.seal(LEDGERS, "--to", SEALS, **s3.environment()).returncode == 0
+    assert "sealing/seals/seal-000003.json" in s3.keys()  # noqa: SIM118 - a list
