@@ -65,7 +65,7 @@ def used_of(said: Mapping[str, object]) -> Used | None:
         if isinstance(statements, list)
         else (),
         _texts(used.get("roles")),
-        str(used.get("by")),
+        by if isinstance(by := used.get("by"), str) else "",
         _texts(used.get("gaps")),
     )
 

@@ -1,0 +1,603 @@
+"""A run taken apart: what each question is answered with, who could have done it, and what is said of all that nobody knows."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from ledger_site import (
+    EXCESS,
+    START,
+    Life,
+    Scribe,
+    Signer,
+    expiring,
+    job_of,
+    measured,
+    profiles,
+    proven,
+    refused,
+    unproven,
+)
+
+from stepcreds.errors import UsageError
+from stepcreds.ledger import credential
+from stepcreds.measurement import Change, Level, NotMeasured, Statements, Used
+from stepcreds.model import Leak
+from stepcreds.report.postmortem import LIMITS, Postmortem, postmortem
+from stepcreds.report.postmortem_html import html
+from stepcreds.report.postmortem_json import as_json
+from stepcreds.report.postmortem_markdown import code, markdown
+from stepcreds.report.postmortem_words import plain
+from stepcreds.review.dossier import read
+from stepcreds.review.selection import Selection
+from stepcreds.review.sources import local
+from stepcreds.trust.keys import Trust
+
+KEY = Signer("transit/keys/stepcreds-ledger-9000000")
+TRUST = Trust("trust.json", (KEY.trusted("checkpoint", "9000000"),))
+RUN = "50000001"
+DROPPED = Used(
+    "ddl",
+    (Statements("drop table", 1, 0, "app_owner"),),
+    ("app_owner",),
+    "pg_stat_statements",
+    ("statements that failed",),
+)
+
+
+class Job:
+    """A job whose steps are written one after the other; times are seconds from `START`."""
+
+    def __init__(self, number: int = 0, run: int = 1, *, signer: Signer | None = KEY, name: str = "deploy") -> None:
+        self.chance = random.Random(run)  # noqa: S311 - the same ledger each time
+        self.number = number
+        self.scribe = Scribe(job_of(number, run, name, START), self.chance, signer, START)
+
+    def life(self, profile: str, name: str = "", *, at: float) -> Life:
+        self.scribe.now = START + at
+        return Life(self.scribe, profiles(self.number)[profile], name or profile, self.chance)
+
+    def step(self, profile: str, name: str = "", *, at: float, took: float = 10.0) -> Life:
+        """A whole one, of which everything is known."""
+        life = self.life(profile, name, at=at)
+        life.request()
+        life.issue()
+        self.scribe.now += took
+        life.end(proven)
+        return life
+
+    def save(self, folder: Path) -> Path:
+        self.scribe.close()
+        self.scribe.sign()
+        return self.scribe.save(folder)
+
+
+def taken_apart(
+    files: Sequence[Path],
+    at: float | None = None,
+    needs: Level = "write",
+    *,
+    trust: Trust | None = TRUST,
+    run: str = RUN,
+) -> Postmortem:
+    dossier = read(local(files), trust)
+    return postmortem(dossier, Selection(run=run), None if at is None else START + at, needs)
+
+
+def standings(found: Postmortem) -> list[tuple[str, str, list[str]]]:
+    return [
+        (
+            each.standing,
+            each.credential.step_name or each.credential.profile,
+            [plain(said.text) for said in each.reasons],
+        )
+        for each in found.suspects
+    ]
+
+
+def answer(found: Postmortem, step: int, question: int) -> list[tuple[str, str]]:
+    return [(said.nature, plain(said.text)) for said in found.steps[step].answers[question].said]
+
+
+def test_each_question_is_answered_with_the_records_that_it_rests_on(tmp_path: Path) -> None:
+    job = Job()
+    life = job.step("migrate", at=100)
+    path = job.save(tmp_path)
+    found = taken_apart([path], 200)
+    (step,) = found.steps
+    assert (step.name, step.job, step.attempt, step.exit_code, step.profiles) == (
+        "migrate",
+        "deploy",
+        "1",
+        0,
+        ("migrate",),
+    )
+    assert [each.question for each in step.answers] == [
+        "Which credentials did it hold?",
+        "Were they necessary?",
+        "How long were they active?",
+        "Could it have been dead before the damage?",
+        "Did its scope match the task, or was it inherited?",
+        "Who else shares it?",
+    ]
+    assert [answer(found, 0, number) for number in range(6)] == [
+        [
+            (
+                "recorded",
+                f"migrate (role shop00-migrate, database/creds/shop00-migrate): issued at 2026-10-24T00:01:40.110Z as {life.db_user}, "
+                f"lease {life.lease_id}, handed over by exec.",
+            ),
+            ("recorded", "No variable that looks like a credential was in its environment already."),
+        ],
+        [
+            ("recorded", "migrate declared: ddl in app, for 120 s at a time."),
+            ("recorded", "migrate was granted: ddl (measured by PostgreSQL 16.14 in 24 ms)."),
+            ("unknown", "What of it migrate used is not measured. That does not say that it was not used."),
+        ],
+        [
+            ("recorded", "Its command ran from 2026-10-24T00:01:40.142Z to 2026-10-24T00:01:50.112Z, 10.0 s."),
+            (
+                "recorded",
+                "migrate: 10.1 s, from 2026-10-24T00:01:40.110Z to its proof of death at 2026-10-24T00:01:50.232Z, 120 ms after its command.",
+            ),
+        ],
+        [("recorded", "migrate: it was: proven dead 89.8 s before the damage.")],
+        [
+            ("recorded", "migrate could do nothing beyond what it declared, as far as was measured."),
+            ("recorded", "No variable that looks like a credential was in its environment already."),
+        ],
+        [("recorded", "migrate: no other step on record had its lease, its token or its user, or ran while it lived.")],
+    ]
+    ((held, *_), *_) = ([said.evidence for said in each.said] for each in step.answers)
+    assert [(each.kind, each.file, each.line, each.signed) for each in held] == [
+        ("credential.requested", str(path), 2, True),
+        ("credential.issued", str(path), 3, True),
+    ]
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [(each.event_uid, each.time) for each in held] == [(line["event_uid"], line["time"]) for line in lines[1:3]]
+    assert found.limits == LIMITS
+
+
+@pytest.mark.parametrize(
+    ("trust", "signer", "signed"), [(TRUST, KEY, True), (None, KEY, None), (TRUST, None, False), (None, None, False)]
+)
+def test_a_record_says_whether_it_is_signed(
+    tmp_path: Path, trust: Trust | None, signer: Signer | None, signed: bool | None
+) -> None:
+    job = Job(signer=signer)
+    job.step("migrate", at=0)
+    found = taken_apart([job.save(tmp_path)], trust=trust)
+    assert {
+        each.signed for step in found.steps for one in step.answers for said in one.said for each in said.evidence
+    } == {signed}
+    head = {
+        True: "All 5 records of this run are signed by keys that count.",
+        None: "Signatures were not checked: name the keys that count with `--trust`.".replace("`", ""),
+        False: "Signed: 0 of 5 records of this run. Unsigned records prove nothing against somebody who could write to the file",
+    }
+    assert head[signed] in markdown(found)
+
+
+def test_who_could_have_done_it_and_what_excludes_the_others(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", "early", at=0)
+    guilty = job.life("migrate", "tidy", at=60)
+    guilty.request()
+    guilty.issue()
+    job.scribe.now += 20
+    gone = Change("LEFT.GONE", "the table app.orders is gone", "app.orders", notable=True)
+    job.scribe.add(credential.left(guilty.step_uid, guilty.uid, "migrate", [gone], ""))
+    guilty.end(lambda now: proven(now)._replace(used=DROPPED))
+    other = Job(name="reports")
+    reader = other.life("verify", "reads", at=65)
+    reader.request()
+    reader.issue()
+    other.scribe.now += 20
+    reader.end(proven)
+    writer = other.step("seed", "writes", at=62, took=60)
+    refused_step = job.life("verify", "refused", at=68)
+    refused_step.measurement = measured(refused_step.profile, START, EXCESS)
+    refused_step.request()
+    refused_step.issue()
+    refused_step.end(proven, exit_code=None)
+    late = job.step("migrate", "late", at=120)
+    denied = job.life("migrate", "denied", at=140)
+    denied.request()
+    denied.end(refused, exit_code=None)
+    assert writer and late
+    found = taken_apart([job.save(tmp_path / "1"), other.save(tmp_path / "2")], 70, "ddl")
+    ddl = "It had ddl, as PostgreSQL 16.14 in 24 ms measured before its command: it could drop the schema app with all that is in it, via SET ROLE app_owner."
+    assert standings(found) == [
+        (
+            "could",
+            "tidy",
+            [
+                "While its command ran: the table app.orders is gone. Between two looks, whoever did it.",
+                "The database counted for it, at least: drop table (1).",
+                "It was alive: its command was running.",
+                ddl,
+            ],
+        ),
+        (
+            "excluded",
+            "early",
+            ["It was proven dead 59.8 s before (lease lookup and refused logins), at 2026-10-24T00:00:10.232Z."],
+        ),
+        (
+            "excluded",
+            "writes",
+            ["It could do no more than write, as PostgreSQL 16.14 in 24 ms measured before its command."],
+        ),
+        (
+            "excluded",
+            "reads",
+            ["It could do no more than read, as PostgreSQL 16.14 in 24 ms measured before its command."],
+        ),
+        (
+            "excluded",
+            "refused",
+            [
+                "Nobody was handed it: it was ended before its command began, and proven dead at 2026-10-24T00:01:08.232Z."
+            ],
+        ),
+        ("excluded", "late", ["It was issued 50.1 s later."]),
+        ("excluded", "denied", ["It was refused: nothing was issued."]),
+    ]
+    assert [
+        each[:2]
+        for each in standings(
+            taken_apart(
+                [tmp_path / "1" / name for name in _names(tmp_path / "1")]
+                + [tmp_path / "2" / name for name in _names(tmp_path / "2")],
+                70,
+                "write",
+            )
+        )
+    ][:2] == [
+        ("could", "tidy"),
+        ("could", "writes"),
+    ]
+
+
+def _names(folder: Path) -> list[str]:
+    return [file.name for file in folder.glob("*.jsonl")]
+
+
+def test_what_is_not_proven_is_not_excluded(tmp_path: Path) -> None:
+    job = Job()
+    for name, ending, at in (("unproven", unproven, 0.0), ("expired", expiring, 20.0)):
+        life = job.life("migrate", name, at=at)
+        life.request()
+        life.issue()
+        job.scribe.now += 5
+        life.end(ending)
+    unmeasured = job.life("migrate", "unmeasured", at=40)
+    unmeasured.measurement = NotMeasured("the profile says measure: off")
+    unmeasured.request()
+    unmeasured.issue()
+    job.scribe.now += 1000
+    unmeasured.end(proven)
+    lost = job.life("migrate", "lost", at=1100)
+    lost.request()
+    lost.issue()
+    asked = job.life("migrate", "asked", at=1101)
+    asked.request()
+    found = taken_apart([job.scribe.save(tmp_path)], 600)
+    assert {standing for standing, *_ in standings(found)} == {"may", "excluded"}
+    told = {plain(each.reasons[0].text): each.credential.step_name for each in found.suspects}
+    assert [(standing, name) for standing, name, _ in standings(found)] == [
+        ("may", "unmeasured"),
+        ("may", "unproven"),
+        ("may", "expired"),
+        ("excluded", "migrate"),
+        ("excluded", "migrate"),
+    ]
+    assert "It was alive: its command was running." in told
+    assert "It was to end by itself at 2026-10-24T00:02:00.110Z; nothing proves that it had." in told
+    assert "It was to end by itself at 2026-10-24T00:02:20.110Z; nothing proves that it had." in told
+    later = {
+        name: reasons
+        for _, name, reasons in standings(taken_apart([next(tmp_path.glob("*.jsonl"))], 2000))
+        if name == "migrate"
+    }
+    assert later["migrate"][0] == "It was asked for, and whether it was issued is not on record."
+    assert answer(found, 0, 2)[1] == (
+        "unknown",
+        "migrate: from 2026-10-24T00:00:00.110Z, at most until 2026-10-24T00:02:00.110Z, when it ends by itself. That is an "
+        "upper bound and no proof: nobody looked.",
+    )
+    assert answer(found, 3, 2)[0][1].endswith(
+        "when it ends by itself, unless it was renewed while its command ran. That is an upper bound and no proof: nobody looked."
+    )
+    assert answer(found, 4, 0)[0] == (
+        "unknown",
+        "migrate (role shop00-migrate, database/creds/shop00-migrate): asked for at 2026-10-24T00:18:21.100Z. Whether it was "
+        "issued is not on record: Vault's audit log says.",
+    )
+
+
+def test_nothing_is_excluded_by_less_than_clocks_may_differ(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=100, took=10)
+    path = job.save(tmp_path)
+    for at, standing in ((94.0, "excluded"), (96.0, "may"), (105.0, "could"), (114.0, "may"), (116.0, "excluded")):
+        assert [each[0] for each in standings(taken_apart([path], at))] == [standing], at
+    assert standings(taken_apart([path], 114))[0][2][0] == (
+        "It lived from 2026-10-24T00:01:40.110Z to 2026-10-24T00:01:50.232Z: too near to tell, by clocks that may differ."
+    )
+
+
+def test_what_would_have_been_is_marked_as_that(tmp_path: Path) -> None:
+    job = Job()
+    handed_out = job.life("migrate", "outputs", at=0)
+    handed_out.delivery = "outputs"
+    handed_out.request()
+    handed_out.issue()
+    running = job.step("migrate", "runs", at=10, took=600)
+    assert running
+    job.scribe.now += 10
+    handed_out.end(proven)
+    path = job.save(tmp_path)
+    during = taken_apart([path], 400)
+    assert answer(during, 1, 3) == [
+        ("recorded", "migrate: not by ending it with its step: the damage came 3 min 30 s before its command ended."),
+        (
+            "counterfactual",
+            "Had its command been bounded (max_ttl) to less than 6 min 30 s from its issue, it would have been dead.",
+        ),
+    ]
+    assert answer(during, 0, 3) == [
+        ("recorded", "migrate: it was, or may have been, alive then, and is not proven dead before the damage."),
+        ("unknown", "When its command ended is not on record."),
+        (
+            "counterfactual",
+            "Had its ttl been 2 min 0 s, and nobody renewed it, it would have ended by itself 4 min 40 s before the damage.",
+        ),
+    ]
+    assert "- **Counterfactual:** Had its ttl been 2 min 0 s" in markdown(during)
+    assert [said for nature, said in answer(during, 0, 5)] == [
+        "migrate lived while runs of job deploy, run 50000001 ran its command, from 2026-10-24T00:00:10.142Z.",
+        "The role shop00-migrate was used by 1 other step in these ledgers, each with a credential of its own.",
+        "migrate was handed out as outputs: every later step of the job could read it.",
+    ]
+
+
+def test_a_credential_that_lived_after_its_step_would_have_been_dead(tmp_path: Path) -> None:
+    job = Job()
+    life = job.life("migrate", at=0)
+    life.request()
+    life.issue()
+    job.scribe.now += 10
+    life.end(lambda now: proven(now)._replace(proof=proven(now).proof._replace(time=now + 300)))
+    found = taken_apart([job.save(tmp_path)], 110.112)
+    assert answer(found, 0, 3)[1] == (
+        "counterfactual",
+        "Had it been revoked at its step's end, it would have been dead 100.0 s before the damage.",
+    )
+    assert standings(found)[0][2][0] == "It was alive: its command had ended 100.0 s before."
+
+
+def test_what_is_shared_inherited_excess_or_leaked_is_named(tmp_path: Path) -> None:
+    job = Job()
+    first = job.step("verify", "first", at=0)
+    second = job.life("verify", "second", at=60)
+    second.lease_id, second.db_user = first.lease_id, first.db_user
+    second.measurement = measured(second.profile, START, EXCESS)
+    second.scribe.add(
+        credential.requested(
+            second.step_uid,
+            second.uid,
+            second.profile,
+            token_accessor="a",
+            mount_point="auth/jwt",
+            delivery="exec",
+            inherited=["AWS_SECRET_ACCESS_KEY", "PGPASSWORD"],
+        )
+    )
+    second.issue()
+    job.scribe.add(
+        credential.leaked(
+            second.step_uid, second.uid, "verify", [Leak(second.uid, "verify", "GITHUB_ENV", 3, "DATABASE_URL", True)]
+        )
+    )
+    second.end(proven)
+    found = taken_apart([job.save(tmp_path)])
+    assert answer(found, 1, 4)[0] == ("recorded", "verify could do more than it declared: PG.SCHEMA.OWN app.")
+    assert answer(found, 1, 4)[1] == (
+        "unknown",
+        "Variables that look like credentials were in its environment already: AWS_SECRET_ACCESS_KEY, PGPASSWORD. What they can do, "
+        "and whether they were used, is on no record.",
+    )
+    assert [said for _, said in answer(found, 1, 5)] == [
+        f"verify: the same lease_id, {first.lease_id}, is on record for first of job deploy, run 50000001.",
+        f"verify: the same db_user, {first.db_user}, is on record for first of job deploy, run 50000001.",
+        "Its command left verify in GITHUB_ENV:3: whoever could read that could use it while it lived.",
+        "The role shop00-verify was used by 1 other step in these ledgers, each with a credential of its own.",
+    ]
+    assert answer(found, 1, 3) == [("unknown", "No time of the damage was given (--at).")]
+    assert found.suspects == ()
+
+
+def test_other_runs_are_held_against_the_same_moment(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(number=1, run=2, signer=None)
+    mine.step("migrate", at=0)
+    other.step("migrate", "elsewhere", at=100)
+    other.step("verify", "reads", at=100)
+    found = taken_apart([mine.save(tmp_path / "1"), other.save(tmp_path / "2")], 105)
+    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [("could", "elsewhere")]
+    assert found.elsewhere_excluded == 1
+    assert "of run `50000002`" in markdown(found)
+    assert "1 credential of another run in these ledgers is excluded in the same way." in markdown(found)
+
+
+def test_a_run_of_two_repositories_has_to_be_told_apart(tmp_path: Path) -> None:
+    one, two = Job(0), Job(1, signer=None)
+    one.step("migrate", at=0)
+    two.step("migrate", at=0)
+    dossier = read(local([one.save(tmp_path / "1"), two.save(tmp_path / "2")]), TRUST)
+    with pytest.raises(UsageError) as error:
+        postmortem(dossier, Selection(run=RUN))
+    assert (error.value.what, error.value.fix) == (
+        "There is a run 50000001 of more than one repository: acme/shop-00, acme/shop-01",
+        "Say which: --repository ID",
+    )
+    assert postmortem(dossier, Selection(run=RUN, repository="acme/shop-01")).repository == "acme/shop-01"
+    assert postmortem(dossier, Selection(run=RUN, repository="9000000")).repository == "acme/shop-00"
+    with pytest.raises(UsageError) as error:
+        postmortem(dossier, Selection(run="7"))
+    assert (error.value.what, error.value.cause, error.value.docs) == (
+        "No credential of run 7 is on record here",
+        "The runs on record are 50000001.",
+        "ledger-postmortem",
+    )
+
+
+HOSTILE = "</code><script>alert(1)</script>`` [x](https://evil.example) ![i](https://evil.example/i.png) @everyone |\n\n# h\x1b[31m\u202e{{7*7}}"
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "`", "``", " ` ", "a`b``c", "", " ", "```\nx", "\\`x\\`", "x`"])
+def test_no_text_ends_its_code_span(text: str) -> None:
+    span = code(text)
+    fence = re.match("`+", span)
+    assert fence is not None
+    inside = span[len(fence[0]) : -len(fence[0])]
+    assert span.endswith(fence[0])
+    assert not inside.startswith("`") and not inside.endswith("`")
+    assert fence[0] not in re.findall("`+", inside)
+    assert "\n" not in span
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not [name for name, _ in attrs if name.startswith("on") or name == "style"]
+        self.links += [str(value) for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_hostile_texts_in_every_field_are_shown_and_are_nothing_but_text(tmp_path: Path) -> None:
+    job = Job()
+    life = job.life("migrate", at=0)
+    life.profile = life.profile._replace(name=HOSTILE, role=HOSTILE, creds=HOSTILE, schemas=(HOSTILE,))
+    life.name, life.lease_id, life.db_user = HOSTILE, HOSTILE, HOSTILE
+    life.measurement = measured(
+        life.profile._replace(access="ddl"), START, EXCESS._replace(what=HOSTILE, subject=HOSTILE, code=HOSTILE)
+    )
+    life.scribe.add(
+        credential.requested(
+            life.step_uid,
+            life.uid,
+            life.profile,
+            token_accessor=HOSTILE,
+            mount_point=HOSTILE,
+            delivery=HOSTILE,
+            inherited=[HOSTILE],
+            reason=HOSTILE,
+        )
+    )
+    life.issue()
+    job.scribe.now += 10
+    job.scribe.add(credential.left(life.step_uid, life.uid, HOSTILE, [Change("LEFT.GONE", HOSTILE, HOSTILE)], HOSTILE))
+    job.scribe.add(
+        credential.leaked(life.step_uid, life.uid, HOSTILE, [Leak(life.uid, HOSTILE, HOSTILE, 1, HOSTILE, False)])
+    )
+    used = Used("ddl", (Statements(HOSTILE, 1, 1, HOSTILE),), (HOSTILE,), HOSTILE, (HOSTILE,))
+    life.end(lambda now: proven(now)._replace(used=used))
+    found = taken_apart([job.save(tmp_path)], 5)
+    page = "".join(html(found))
+    parsed = Tags()
+    parsed.feed(page)
+    assert {"script", "img", "iframe", "object"}.isdisjoint(parsed.tags)
+    assert all(link.startswith("#") for link in parsed.links)
+    assert sum("<script>alert(1)</script>" in text for text in parsed.texts) > 10
+    told = markdown(found)
+    for text in (page, told):
+        assert "\x1b" not in text and "\u202e" not in text
+    # Outside of code spans there is nothing of it.
+    fence = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+    assert "evil" not in fence.sub("", told) and "<" not in fence.sub("", told) and "@" not in fence.sub("", told)
+    assert json.loads(json.dumps(as_json(found)))["suspects"][0]["standing"] == "could"
+
+
+def test_the_page_asks_no_network_and_runs_no_script(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=0)
+    page = "".join(html(taken_apart([job.save(tmp_path)], 5)))
+    assert page.startswith("<!doctype html>\n")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
+    assert "script-src &#39;none&#39;" in policy[1]
+    assert "<script" not in page and "http://" not in page and "https://" not in page
+
+
+def cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stepcreds", "ledger", "postmortem", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_writes_each_form_and_overwrites_nothing(tmp_path: Path) -> None:
+    job = Job(signer=None)
+    job.step("migrate", at=0)
+    job.save(tmp_path / "ledgers")
+    asked = ("ledgers", "--run", RUN, "--at", "2026-10-24T00:00:05Z")
+    printed = cli(*asked, folder=tmp_path)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout.startswith(
+        "# Post-mortem of run `50000001` of `acme/shop-00`\n\nThe damage was done at 2026-10-24T00:00:05.000Z, and takes the level `write` or more.\n"
+    )
+    page = cli(*asked, "--format", "html", "--output", "x.html", folder=tmp_path)
+    assert (page.returncode, page.stdout, page.stderr) == (0, "Written: x.html\n", "")
+    assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
+    again = cli(*asked, "--format", "html", "--output", "x.html", folder=tmp_path)
+    assert (again.returncode, again.stdout, again.stderr) == (
+        2,
+        "",
+        "stepcreds: error: x.html cannot be written: File exists\n"
+        "  fix: Name a file that is not there yet, in a folder that you may write to.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-postmortem\n",
+    )
+    machine = cli(*asked, "--format", "json", "--needs", "ddl", folder=tmp_path)
+    told = json.loads(machine.stdout)
+    assert (told["at"], told["needs"], [each["standing"] for each in told["suspects"]]) == (
+        "2026-10-24T00:00:05.000Z",
+        "ddl",
+        ["could"],
+    )
+    assert {
+        record["signed"] for each in told["suspects"] for reason in each["reasons"] for record in reason["records"]
+    } == {False}
+    assert [each["used"] for each in told["over_time"]] == [None]
+    unknown = cli("ledgers", "--run", "7", folder=tmp_path)
+    assert (unknown.returncode, unknown.stdout, unknown.stderr) == (
+        2,
+        "",
+        "stepcreds: error: No credential of run 7 is on record here\n"
+        "  cause: The runs on record are 50000001.\n"
+        "  fix: Name the ledgers and the run: stepcreds ledger postmortem PLACES --run ID\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-postmortem\n",
+    )
