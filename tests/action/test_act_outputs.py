@@ -77,12 +77,12 @@ HEAD = """\
 |---|---|---|---|---|---|---|
 """
 OF_THIS = f"### Credentials of this step\n\n{HEAD}"
-ROW = "| verify | read-only in app | measured read in N ms | 600 s | at most N s | no\\: expires at TIME | CHAIN, seq N |\n"
-MIGRATED_ROW = "| migrate | ddl in app | measured ddl in N ms | 120 s | N s | TIME | CHAIN, seq N |\n"
+ROW = "| verify | read-only in app | measured read in N ms | 600 s | at most N s | no\\: expires at TIME | CHAIN, seq N, unsigned |\n"
+MIGRATED_ROW = "| migrate | ddl in app | measured ddl in N ms | 120 s | N s | TIME | CHAIN, seq N, unsigned |\n"
 OF_EARLIER = f"""\
 ### Credentials of earlier steps
 
-{HEAD}| verify | read-only in app | measured read in N ms | 600 s | N s | TIME | CHAIN, seq N |
+{HEAD}| verify | read-only in app | measured read in N ms | 600 s | N s | TIME | CHAIN, seq N, unsigned |
 """
 HAND_OUT = [
     LOGIN,

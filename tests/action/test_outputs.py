@@ -75,7 +75,7 @@ def test_handed_out_masked_and_ended_by_the_next_use(stack: Stack, job: Job, tmp
     assert issued["expire_time"] == outputs["expires-at"]
     row = first.files["STEP_SUMMARY"].read_text().splitlines()[-1]
     assert re.fullmatch(
-        r"\| migrate \| ddl in app \| measured ddl in \d+ ms \| 1800 s \| at most 1800\.\d s \| no\\: expires at \S+ \| \S+, seq 2 \|",
+        r"\| migrate \| ddl in app \| measured ddl in \d+ ms \| 1800 s \| at most 1800\.\d s \| no\\: expires at \S+ \| \S+, seq 2, unsigned \|",
         row,
     ), row
     (kept,) = [value for name, value in first.state.items() if name.startswith("stepcreds_credential_")]

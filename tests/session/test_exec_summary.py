@@ -31,11 +31,11 @@ def summary(tmp_path: Path) -> Path:
     return file
 
 
-def row(config_file: Path, profile: str, declared: str) -> str:
+def row(config_file: Path, profile: str, declared: str, signed: str = "unsigned") -> str:
     """What the ledger says, as the table says it."""
     (closed,) = (record for record in of_kind(config_file, "credential.closed") if record["profile"] == profile)
     proven = closed["verified"]["time"].replace(":", "\\:")
-    (ledger,) = (config_file.parent / ".stepcreds").iterdir()
+    (ledger,) = (config_file.parent / ".stepcreds").glob("*.jsonl")
     cells = (
         profile,
         declared,
@@ -43,7 +43,7 @@ def row(config_file: Path, profile: str, declared: str) -> str:
         "120 s",
         "N s",
         proven,
-        f"{ledger.name}, seq {closed['seq']}",
+        f"{ledger.name}, seq {closed['seq']}, {signed}",
     )
     return "| " + " | ".join(cells) + " |\n"
 
@@ -58,6 +58,12 @@ def test_one_credential(step: Step, config_file: Path, summary: Path) -> None:
     assert alive_as_n(summary.read_text()) == HEAD + row(config_file, "verify", "read-only in app")
     (alive,) = re.findall(r"(\d+\.\d) s \|", summary.read_text())
     assert float(alive) < 60
+
+
+def test_it_says_whether_vault_has_signed_the_entry(step: Step, signed: Path, summary: Path) -> None:
+    run = step("exec", "verify", "--", "true", GITHUB_STEP_SUMMARY=str(summary))
+    assert run.returncode == 0, run.stderr
+    assert alive_as_n(summary.read_text()) == HEAD + row(signed, "verify", "read-only in app", "signed")
 
 
 def test_two_credentials_beneath_what_the_step_wrote(
@@ -102,7 +108,7 @@ def test_an_end_without_a_proof(stack: Stack, step: Step, config_file: Path, sum
     verdict = closed["verdict"].replace(":", "\\:")
     assert verdict.startswith("expires at ")
     assert re.search(
-        rf"\| at most \d+\.\d s \| no\\: {re.escape(verdict)} \| \S+\.jsonl, seq 3 \|\n", summary.read_text()
+        rf"\| at most \d+\.\d s \| no\\: {re.escape(verdict)} \| \S+\.jsonl, seq 3, unsigned \|\n", summary.read_text()
     )
 
 

@@ -14,7 +14,6 @@ from stepcreds.printable import one_line
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import lifetime
 from stepcreds.review.selection import is_signed, is_tampered
-from stepcreds.review.verification import Verified
 from stepcreds.trust.keys import Trust
 
 HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "SIGNED", "DB USER")
@@ -43,15 +42,16 @@ def signed_footer(chosen: Sequence[tuple[Chapter, CredentialView]], trust: Trust
     """How far what is shown is signed, and what that means where it is not."""
     files = {chapter.source.name for chapter, _ in chosen if is_tampered(chapter)}
     if files:
-        return f"TAMPERED: {'1 file' if len(files) == 1 else f'{len(files)} files'}. What is wrong: stepcreds ledger verify"
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        return f"TAMPERED: {count}. What is wrong: stepcreds ledger verify"
     states = [is_signed(chapter, credential) for chapter, credential in chosen]
-    count, signed = len(states), states.count(True)
-    if signed == count:
+    every, signed = len(states), states.count(True)
+    if signed == every:
         return f"Signed by keys of {one_line(trust.source) if trust else '?'}: all of these."
     if None in states:
-        return f"Signatures were not checked for {states.count(None)} of {count}: name a trust file with --trust."
+        return f"Signatures were not checked for {states.count(None)} of {every}: name a trust file with --trust."
     return (
-        f"Unsigned: {count - signed} of {count}. Whoever could write to such a file could have written all of it anew."
+        f"Unsigned: {every - signed} of {every}. Whoever could write to such a file could have written all of it anew."
     )
 
 
@@ -80,16 +80,6 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
         "left": credential.left or None,
         "token_left": list(credential.tokens),
     }
-
-
-def summary_line(result: Verified, colour: bool) -> str:
-    """What was checked in one file, and how it came out."""
-    count = len(result.findings)
-    found = "ok" if not count else "1 finding" if count == 1 else f"{count} findings"
-    if colour:
-        found = f"{_RED if count else _GREEN}{found}{_PLAIN}"
-    records = "1 record" if result.entries == 1 else f"{result.entries} records"
-    return f"{one_line(result.file)}: {found}, {records}, {'closed' if result.closed else 'open'}"
 
 
 def finding_line(finding: Finding) -> str:

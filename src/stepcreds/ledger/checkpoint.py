@@ -98,6 +98,22 @@ def beside(chain: Path) -> Path:
     return chain.with_suffix(SUFFIX)
 
 
+def reach(chain: Path) -> int:
+    """How many records of `chain` the checkpoints beside it are about, whoever signed them; 0 where there is none."""
+    from stepcreds.ledger import dsse
+    from stepcreds.ledger.reading import stored_lines
+
+    if not beside(chain).exists():
+        return 0
+    farthest = 0
+    try:
+        for line in stored_lines(beside(chain)):
+            farthest = max(farthest, loads(dsse.loads(line.removesuffix(b"\n")).payload).size)
+    except LedgerError:
+        pass  # what cannot be read is for `ledger verify` to say
+    return farthest
+
+
 def keep(line: bytes, chain: Path, clock: Clock) -> None:
     """Put an envelope at the end of the checkpoints of `chain`, and on the disk. Raises `LedgerError`.
 

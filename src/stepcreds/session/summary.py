@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from pathlib import Path
 
 from stepcreds.clock import rfc3339
 from stepcreds.ledger.credential import verdict
@@ -98,8 +99,17 @@ def _row(ended: Ended) -> tuple[str, ...]:
         f"{profile.ttl:.0f} s",
         how_long if holding.issue_time and alive >= 0 else "unknown",  # the clock may have been set back
         rfc3339(proof.time) if proof.time is not None else f"no: {verdict(ending, holding.expire_time or None)}",
-        f"{ledger.name}, seq {ending.seq}" if ending.seq is not None else "not on record",
+        f"{ledger.name}, seq {ending.seq}, {_signed(ledger, ending.seq)}"
+        if ending.seq is not None
+        else "not on record",
     )
+
+
+def _signed(ledger: Path, seq: int) -> str:
+    """Whether Vault has signed the chain up to this record. Whether that can be believed, `ledger verify` says."""
+    from stepcreds.ledger.checkpoint import reach
+
+    return "signed" if reach(ledger) > seq else "unsigned"
 
 
 def _cell(text: str, limit: int = CELL) -> str:
