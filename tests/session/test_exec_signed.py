@@ -217,6 +217,7 @@ The ledger is not signed: Vault at http://HOST answered 403 to POST transit/sign
 {fix}Let `stepcreds setup` write the policy anew, or add to it:
     path "transit/sign/stepcreds-71717171" {{
       capabilities = ["update"]
+      allowed_parameters = {{ "input" = [] }}
     }}
 """
 
@@ -394,6 +395,18 @@ def signs(client: Any) -> dict[str, bool]:
         except hvac.exceptions.Forbidden:
             allowed[repository] = False
     return allowed
+
+
+def test_a_step_chooses_neither_the_version_that_signs_nor_signs_many_at_once(stack: Stack, signed: Path) -> None:
+    """A version that was rotated out is nobody's any more."""
+    path = "transit/sign/stepcreds-71717171"
+    with stack.login("app-verify") as client:
+        assert client.write_data(path, data={"input": "YQ=="})["data"]["key_version"] == 1
+        for more in ({"key_version": 1}, {"prehashed": True}, {"batch_input": [{"input": "YQ=="}]}):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                client.write_data(path, data={"input": "YQ==", **more})
+        with pytest.raises(hvac.exceptions.Forbidden):
+            client.write_data(f"{path}/sha2-512", data={"input": "YQ=="})
 
 
 def test_a_repository_without_an_id_has_no_key_of_its_own(stack: Stack, step: Step, signed: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_token_that_may_do_this_alone_makes_it_and_a_step_is_signed(shop: Shop
     }
     text = shop.read(f"sys/policies/acl/{shop.name}-verify")["policy"]
     accessor = shop.read(f"sys/auth/{shop.mount}")["accessor"]
-    rule = f'path "transit-{shop.name}/sign/ledger-{{{{identity.entity.aliases.{accessor}.metadata.repository_id}}}}" {{\n  capabilities = ["update"]\n}}\n'
+    rule = f'path "transit-{shop.name}/sign/ledger-{{{{identity.entity.aliases.{accessor}.metadata.repository_id}}}}" {{\n  capabilities = ["update"]\n  allowed_parameters = {{\n    "input" = []\n  }}\n}}\n'
     assert text.endswith(rule)
 
 

@@ -124,28 +124,28 @@ def test_the_database_role_always_sends_its_revocation_statements(stack: Stack) 
 def test_a_role_that_two_profiles_share_has_one_policy_for_both_and_the_ledgers_key(stack: Stack) -> None:
     """As OpenBao reads it: two paths, the leases of both, one signature, and no more of the key."""
     migrate, verify = stack.profiles["migrate"], stack.profiles["verify"]
-    text = vault.policy(migrate, verify, ledger_key="transit/keys/ledger")
+    text = vault.policy(migrate, verify, ledger_key="transit-two/keys/ledger")
     with stack.client() as root:
-        root.write_data("sys/mounts/transit", data={"type": "transit"})
+        root.write_data("sys/mounts/transit-two", data={"type": "transit"})
         try:
             for name in ("ledger", "other"):
-                root.write_data(f"transit/keys/{name}", data={"type": "ed25519"})
+                root.write_data(f"transit-two/keys/{name}", data={"type": "ed25519"})
             root.write_data("sys/policies/acl/shared", data={"policy": text})
             token = root.auth.token.create(policies=["shared"], no_default_policy=True)["auth"]["client_token"]
             with stack.client(Secret(token)) as step:
                 leases = [step.read(each.creds)["lease_id"] for each in (migrate, verify)]
                 signed = {
-                    "its key": status(step, "PUT", "transit/sign/ledger", input="YQ=="),
-                    "another key": status(step, "PUT", "transit/sign/other", input="YQ=="),
-                    "to read its key": status(step, "GET", "transit/keys/ledger"),
-                    "to export its key": status(step, "GET", "transit/export/signing-key/ledger"),
+                    "its key": status(step, "PUT", "transit-two/sign/ledger", input="YQ=="),
+                    "another key": status(step, "PUT", "transit-two/sign/other", input="YQ=="),
+                    "to read its key": status(step, "GET", "transit-two/keys/ledger"),
+                    "to export its key": status(step, "GET", "transit-two/export/signing-key/ledger"),
                 }
                 ended = [status(step, "PUT", "sys/leases/revoke", lease_id=lease, sync=True) for lease in leases]
             assert (list(signed.values()), ended) == ([200, 403, 403, 403], [204, 204])
             root.auth.token.revoke(token)
         finally:
             root.delete("sys/policies/acl/shared")
-            root.delete("sys/mounts/transit")
+            root.delete("sys/mounts/transit-two")
 
 
 def test_without_leases_a_policy_names_none(stack: Stack) -> None:

@@ -91,7 +91,8 @@ def policy(*profiles: Profile, ledger_key: str | None = None, mount: str = "jwt"
         engine, _, name = _plain(ledger_key).rpartition("/keys/")
         whose = ", with the key of the job's own repository" if REPOSITORY in name else ""
         path = f"{engine}/sign/{name.replace(REPOSITORY, own)}"
-        parts.append(f"# Sign the ledger's checkpoints{whose}.\n" + _path(path, "update"))
+        # Nothing but what is signed: not which version of the key signs it, nor many texts at once.
+        parts.append(f"# Sign the ledger's checkpoints{whose}.\n" + _path(path, "update", input=""))
     return "\n".join(parts)
 
 

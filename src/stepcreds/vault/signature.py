@@ -59,7 +59,7 @@ def _explained(error: VaultError, path: str, key: str) -> VaultError:
         return _of_another_type(key)
     if error.status == 403 and docs != "vault-token-gone":
         cause = f"The token's policy does not allow {path}."
-        rule = f'path "{path}" {{\n  capabilities = ["update"]\n}}'
+        rule = f'path "{path}" {{\n  capabilities = ["update"]\n  allowed_parameters = {{ "input" = [] }}\n}}'
         fix = f"Let `stepcreds setup` write the policy anew, or add to it:\n{rule}"
         docs = "ledger-key"
     elif error.status == 404 or re.search(r"key not found|no handler for route", text):
