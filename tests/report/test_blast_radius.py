@@ -214,4 +214,5 @@ def test_a_record_of_a_later_version_is_never_taken_for_less(tmp_path: Path) -> 
 
     used = used_of(view({"level": "galactic", "statements": [{"kind": 7, "calls": True, "rows": "x"}, 3], "gaps": "x"}))
     assert used == Used("admin", (Statements("other", 0, 0),), (), "", ())
-    assert [used_of(view(value)) for value in (None, [], "read", {}, {"level": 3})] == [None] * 5
+    unread: list[object] = [None, [], "read", {}, {"level": 3}]
+    assert [used_of(view(value)) for value in unread] == [None] * 5

@@ -10,6 +10,7 @@ import click
 
 from stepcreds.cli.ledger_options import ledgers, places_argument, trust_option, trusted
 from stepcreds.cli.options import config_option
+from stepcreds.cli.progress import progress
 from stepcreds.clock import SystemClock
 from stepcreds.errors import UsageError
 from stepcreds.measurement import Level
@@ -79,8 +80,8 @@ def command(
     from stepcreds.report.postmortem import postmortem
 
     damage = None if at is None else moment(at, SystemClock().now())
-    with ledgers(places, config_path) as sources:
-        dossier = read(sources, trusted(trust_path))
+    with ledgers(places, config_path) as sources, progress("Reading ledgers:") as tell:
+        dossier = read(sources, trusted(trust_path), tell)
     found = postmortem(dossier, Selection(repository=repository, run=run, attempt=attempt), damage, needs)
     pieces: Iterable[str]
     if form == "html":

@@ -6,7 +6,7 @@ The issued user sees the texts of its own statements; they go no further than `u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from stepcreds.databases.interface import Session
@@ -87,10 +87,14 @@ def ask(session: Session, before: Base | None, since: float) -> Counted | None:
         f"SELECT left(query, {LONGEST}), calls, rows FROM {place.view}"
         f" WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = session_user) LIMIT {_MOST}"
     )
-    _, texts, names = _answers(session, [_TIMEOUT, own, _UNSURE])
+    info = f"SELECT dealloc, extract(epoch FROM stats_reset) FROM {place.info}"
+    *answers, known = session.query_all([_TIMEOUT, own, _UNSURE, info])
+    _, texts, names = _rows(answers)
     own_texts = [Text(text, _number(calls), _number(rows)) for text, calls, rows in texts]
     as_role = _meanwhile(session, place, before) if before is not None and place.role else []
-    gaps = tuple(_gaps(session, place, len(own_texts) == _MOST, since))
+    # The extension's version 1.9 has that view; a server that was upgraded may lack it.
+    forgotten, reset = (None, None) if isinstance(known, ServerError) else known[0]
+    gaps = tuple(_gaps(place, len(own_texts) == _MOST, forgotten, reset is not None and float(reset) > since))
     unsure = frozenset(str(name) for (name,) in names)
     return Counted(session.server_version, place, own_texts, as_role, unsure, gaps)
 
@@ -134,7 +138,7 @@ def _meanwhile(session: Session, place: Place, before: Base) -> list[Text]:
     return [Text(texts.get(key), calls, rows) for key, (calls, rows) in grown.items()]
 
 
-def _gaps(session: Session, place: Place, is_cut: bool, since: float) -> Iterator[str]:
+def _gaps(place: Place, is_cut: bool, forgotten: str | None, was_reset: bool) -> Iterator[str]:
     yield "statements that failed"
     if place.track == "top":
         yield "what functions, triggers and DO blocks did"
@@ -146,12 +150,9 @@ def _gaps(session: Session, place: Place, is_cut: bool, since: float) -> Iterato
         yield "what it did as another role that it took (SET ROLE)"
     if is_cut:
         yield f"more than {_MOST} different statements"
-    # The view of the extension's version 1.9, which a server that was upgraded may lack.
-    (answer,) = session.query_all([f"SELECT dealloc, extract(epoch FROM stats_reset) FROM {place.info}"])
-    forgotten, reset = (None, None) if isinstance(answer, ServerError) else answer[0]
     if _number(forgotten):
         yield "statements that the server forgot, to make room for others"
-    if reset is not None and float(reset) > since:
+    if was_reset:
         yield "what was counted before the server's statistics were reset, during the step"
 
 
@@ -164,9 +165,13 @@ def _number(value: str | None) -> int:
 
 
 def _answers(session: Session, statements: Sequence[str]) -> list[list[Row]]:
-    answers = []
-    for answer in session.query_all(statements):
+    return _rows(session.query_all(statements))
+
+
+def _rows(answers: Iterable[list[Row] | ServerError]) -> list[list[Row]]:
+    found = []
+    for answer in answers:
         if isinstance(answer, ServerError):
             raise answer
-        answers.append(answer)
-    return answers
+        found.append(answer)
+    return found
