@@ -8,7 +8,7 @@ DEMO   := $(VENV)/.ready-demo
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test chaos soak fuzz check format docs docs-check bench bench-stages lock vendor vendor-check dist pyz clean
+.PHONY: help venv demo test chaos soak fuzz check format docs docs-check bench bench-stages bench-ledger lock vendor vendor-check dist pyz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,9 +66,13 @@ docs-check: $(READY) ## fail when a generated part is stale
 
 bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
 	$(BIN)/python tools/bench.py $(ARGS)
+	@echo "What reading ledgers costs: make bench-ledger"
 
 bench-stages: $(READY) ## where the time goes between a credential's issue and its proven death
 	$(BIN)/python tools/bench_stages.py $(ARGS)
+
+bench-ledger: $(READY) ## what a record and a signature cost, and verifying, sealing, asking and reporting of a million
+	$(BIN)/python tools/bench_ledger.py $(ARGS)
 
 lock: ## pin every dependency into requirements.lock (needs uv); newer versions: ARGS=--upgrade
 	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --group dev $(ARGS) \

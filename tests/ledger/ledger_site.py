@@ -89,7 +89,8 @@ class Scribe:
     def __init__(self, job: Job, chance: random.Random, signer: Signer | None, now: float) -> None:
         self.job = job
         self.now = now  # epoch seconds, of the next record; moved by whoever writes
-        self.lines: list[bytes] = []
+        self.size = 0  # records
+        self.lines: list[bytes] = []  # of them; whoever writes a long chain may take them away
         self.envelopes: list[bytes] = []
         self.closed = False
         self._chance = chance
@@ -126,7 +127,7 @@ class Scribe:
         self.now += after
         self._last = {
             "schema": SCHEMA,
-            "seq": len(self.lines),
+            "seq": self.size,
             "prev": self._prev,
             "chain_uid": self.uid,
             "kind": event.kind,
@@ -138,6 +139,7 @@ class Scribe:
         line = canonical(self._last)
         self._prev = line_hash(line)
         self.lines.append(line)
+        self.size += 1
 
     def sign(self) -> None:
         if self._signer is None:
@@ -146,7 +148,7 @@ class Scribe:
         self.envelopes.append(self._signer.envelope(checkpoint.PAYLOAD_TYPE, payload))
 
     def close(self) -> None:
-        self.add(record.chain_closed(self.new_uid(), len(self.lines) + 1), 0.5)
+        self.add(record.chain_closed(self.new_uid(), self.size + 1), 0.5)
         self.closed = True
 
     def save(self, folder: Path) -> Path:
