@@ -99,19 +99,18 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def _attention(contents: Contents) -> dict[str, Any]:
     found = [(kind, contents.kinds[kind.key]) for kind in KINDS if contents.kinds[kind.key]]
-    absent = [kind.title.lower() for kind in KINDS if kind.tier == "alarm" and not contents.kinds[kind.key]]
+    others = ", ".join(kind.title.lower() for kind in KINDS if kind.tier == "alarm" and not contents.kinds[kind.key])
     alarms, total = contents.alarming, len(contents.rows)
+    absent = f"Not found in any credential: {others}." if others else ""
     if not total:
-        none = "There is no credential on record."
+        absent = "There is no credential on record."
     elif not alarms:
-        none = f"Nothing of this was found in any of {counted(total, 'credential')}: {', '.join(absent)}."
-    else:
-        none = f"Not found in any credential: {', '.join(absent)}." if absent else ""
+        absent = f"Nothing of this was found in {counted(total, 'credential')}: {others}."
     return {
         "kinds": found,
         "kinds_title": f"{alarms:,} of {counted(total, 'credential')} "
         f"{'needs' if alarms == 1 else 'need'} attention. One credential can be several of these.",
-        "none": none,
+        "absent": absent,
         "headlines": _headlines(contents.rows),
     }
 

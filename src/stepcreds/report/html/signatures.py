@@ -10,8 +10,8 @@ from stepcreds.review.verification import Verified
 from stepcreds.trust.keys import Trust, TrustedKey, of_purpose
 
 _REWRITTEN = (
-    "Whoever could write to an unsigned ledger could write it anew as a whole, and nothing in it would show that: "
-    "what stands in this report about those ledgers is only as good as the disk that they were on."
+    "Whoever could write to a ledger without a signature that counts could write it anew as a whole, and nothing in it "
+    "would show that: what stands in this report about it is only as good as the disk that it was on."
 )
 _NOT_PINNED = (
     "No trust file was given, so no signature counts. Write one from Vault with `stepcreds ledger trust export`, keep "
@@ -56,7 +56,8 @@ def _headline(states: Counter[str], total: int) -> str:
     if unsigned == total:
         return "Unsigned"
     if unsigned:
-        return f"Unsigned: {unsigned:,} of {total:,} ledgers"
+        others = f", and {states['not checked']:,} not checked" if states["not checked"] else ""
+        return f"Unsigned: {unsigned:,} of {total:,} ledgers{others}"
     return f"Not signed as a whole: {total - states['signed']:,} of {total:,} ledgers"
 
 
