@@ -22,17 +22,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from stepcreds import scope
-from stepcreds.clock import SystemClock
+from stepcreds.clock import SystemClock, rfc3339
 from stepcreds.config.load import load_config
 from stepcreds.config.model import Config, Profile
 from stepcreds.databases import engine_for
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import checkpoint, dsse
+from stepcreds.ledger.checkpoint import Checkpoint
 from stepcreds.measurement import Measured
 from stepcreds.secret import Secret
 from stepcreds.vault.client import Vault
 
 T = TypeVar("T")
 PATIENCE = 20.0  # seconds for one call; far more than it takes
+KEY = "transit/keys/stepcreds-{repository_id}"
 
 
 class Round:
@@ -49,7 +52,7 @@ class Round:
 
 
 def live(stack: Stack, config: Config, profile: Profile) -> tuple[Round, Measured]:
-    """Issue, measure, lock, revoke and prove: the calls of `session`, less its ledger and its processes."""
+    """Issue, measure, lock, revoke, prove and sign: the calls of `session`, less its ledger and its processes."""
     clock, took = SystemClock(), Round()
     vault = Vault(config.vault, clock)
     engine = engine_for(profile.database, clock)
@@ -61,6 +64,7 @@ def live(stack: Stack, config: Config, profile: Profile) -> tuple[Round, Measure
     took("can it be revoked", lambda: vault.probe_revocation(profile.creds))
     lease = took("issue", lambda: vault.issue(profile.creds))
     username, password = lease.fields["username"].reveal(), lease.fields["password"]
+    took("sign", lambda: sign(vault, config, clock))
     locked = Secret(secrets.token_urlsafe(24))
     measured = took("measure", lambda: scope.measure(profile, username, password, clock))
     lock = took("lock", lambda: engine.lock(url, username, password, locked, timeout=PATIENCE))
@@ -70,6 +74,7 @@ def live(stack: Stack, config: Config, profile: Profile) -> tuple[Round, Measure
         took("prove: two logins", lambda word=word: engine.try_login(url, username, word, timeout=PATIENCE).answer)  # type: ignore[misc]
         for word in (password, locked)
     ]
+    took("sign", lambda: sign(vault, config, clock))
     took("revoke the token", vault.revoke_self)
     vault.close()
     if lock.status != "locked" or state.alive or answers != ["refused", "refused"]:
@@ -77,9 +82,22 @@ def live(stack: Stack, config: Config, profile: Profile) -> tuple[Round, Measure
     return took, measured
 
 
+def sign(vault: Vault, config: Config, clock: SystemClock) -> None:
+    """A checkpoint, onto the disk."""
+    payload = checkpoint.dumps(Checkpoint("0" * 64, "71717171", "9000000001", "1", 4, "0" * 64, rfc3339(clock.now())))
+    name = checkpoint.key_of(KEY, "71717171")
+    made = vault.sign(name, dsse.pae(checkpoint.PAYLOAD_TYPE, payload))
+    signature = dsse.Signature(f"{name}:{made.version}", made.sig)
+    envelope = dsse.dumps(dsse.Envelope(checkpoint.PAYLOAD_TYPE, payload, (signature,)))
+    checkpoint.keep(envelope, config.ledger.path / "bench.jsonl", clock)
+
+
 @contextmanager
 def shop(tables: int) -> Iterator[tuple[Stack, Config]]:
-    with tempfile.TemporaryDirectory() as folder, Stack(progress=lambda text: print(text, file=sys.stderr)) as stack:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stack(ledger_key=KEY, progress=lambda text: print(text, file=sys.stderr)) as stack,
+    ):
         columns = ", ".join(f"c{number} int" for number in range(33))
         for first in range(0, tables, 500):
             names = range(first, min(first + 500, tables))
@@ -88,7 +106,9 @@ def shop(tables: int) -> Iterator[tuple[Stack, Config]]:
             stack.sql("GRANT SELECT ON ALL TABLES IN SCHEMA app TO app_ro")
             stack.sql("ANALYZE")
         path = stack.write_config(Path(folder))
-        yield stack, load_config(path, stack.environment(), path.parent, SystemClock())
+        config = load_config(path, stack.environment(), path.parent, SystemClock())
+        config.ledger.path.mkdir()
+        yield stack, config
 
 
 def main() -> None:
