@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stepcreds.config.environment import own_environment
 from stepcreds.config.model import LedgerSettings, Profile
+from stepcreds.config.store_url import StoreURL
 from stepcreds.deliver.files import make_folder as make_private_folder
 from stepcreds.deliver.files import remove_folder
 from stepcreds.doctor.link import Link, Remark, remarked
@@ -22,6 +23,7 @@ from stepcreds.doctor.mounts import mount_of
 from stepcreds.ledger.faults import ledger_error
 from stepcreds.ledger.folder import make_folder
 from stepcreds.printable import one_line
+from stepcreds.storage.store import installed, missing
 
 # stepcreds has about 25 files open in a step with two credentials; its command gets the same limit.
 FEWEST_FILES = 64
@@ -97,6 +99,9 @@ def ledger(settings: LedgerSettings, environment: Mapping[str, str]) -> Link:
                 "ledger-place",
             )
         )
+    if isinstance(settings.push, StoreURL) and not installed(settings.push):
+        error = missing(settings.push)
+        remarks.append(Remark(f"{error.what}. {error.cause}", error.fix, error.docs))
     return remarked("ledger", found, remarks)
 
 

@@ -14,7 +14,7 @@ from stepcreds.storage.fault import Kind, StoreFault, translated
 from stepcreds.storage.store import Version
 
 # A minute is all that the end of a job has for this.
-_CLIENT = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 2}}
+_CLIENT = {"connect_timeout": 5, "read_timeout": 12, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _CODES: dict[str, Kind] = {
@@ -41,6 +41,24 @@ _CODES: dict[str, Kind] = {
     "301": "region",
     "NotImplemented": "unsupported",
 }
+# What botocore raises without an answer of the store.
+_ERRORS: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
+    ((exceptions.HTTPClientError, exceptions.ConnectionError, TimeoutError, ConnectionError), "unreachable"),
+    ((exceptions.NoRegionError, exceptions.InvalidRegionError), "region"),
+    (
+        (
+            exceptions.NoCredentialsError,
+            exceptions.PartialCredentialsError,
+            exceptions.CredentialRetrievalError,
+            exceptions.ProfileNotFound,
+            exceptions.NoAuthTokenError,
+            exceptions.SSOError,
+            exceptions.InvalidConfigError,
+            exceptions.ConfigNotFound,
+        ),
+        "credentials",
+    ),
+)
 
 
 class Bucket:
@@ -49,7 +67,7 @@ class Bucket:
     def __init__(self, url: StoreURL) -> None:
         self._name = url.bucket
         self._fs: Any = S3FileSystem(config_kwargs=_CLIENT, use_listings_cache=False, skip_instance_cache=True)
-        self._fs.retries = 2
+        self._fs.retries = 1  # botocore does it already
 
     async def create(self, key: str, data: bytes) -> None:
         with translated(_fault):
@@ -137,29 +155,19 @@ def _version(said: dict[str, Any], count: int, *, deleted: bool) -> Version:
 def _fault(error: BaseException) -> StoreFault:
     """s3fs turns botocore's errors into those of the system, and keeps the first as their cause."""
     named = type(error).__name__
-    while error.__cause__ is not None and not isinstance(error, exceptions.ClientError):
-        error = error.__cause__
-    if isinstance(error, exceptions.ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-        kind = _CODES.get(code) or _CODES.get(status) or ("busy" if status.startswith("5") else "refused")
-        return StoreFault(kind, code)
-    if isinstance(error, (exceptions.HTTPClientError, TimeoutError, ConnectionError)):
-        return StoreFault("unreachable", named)
-    if isinstance(error, (exceptions.NoRegionError, exceptions.InvalidRegionError)):
-        return StoreFault("region", named)
-    if isinstance(
-        error,
-        (
-            exceptions.NoCredentialsError,
-            exceptions.PartialCredentialsError,
-            exceptions.CredentialRetrievalError,
-            exceptions.ProfileNotFound,
-            exceptions.NoAuthTokenError,
-            exceptions.SSOError,
-            exceptions.InvalidConfigError,
-            exceptions.ConfigNotFound,
-        ),
-    ):
-        return StoreFault("credentials", named)
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, exceptions.ClientError):
+            return _refusal(link)
+        kind = next((kind for kinds, kind in _ERRORS if isinstance(link, kinds)), None)
+        if kind is not None:
+            return StoreFault(kind, type(link).__name__)
+        link = link.__cause__
     return StoreFault("refused", named)
+
+
+def _refusal(error: exceptions.ClientError) -> StoreFault:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    kind = _CODES.get(code) or _CODES.get(status) or ("busy" if status.startswith("5") else "refused")
+    return StoreFault(kind, code)
