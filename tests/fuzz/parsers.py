@@ -27,7 +27,7 @@ from stepcreds.ci.gitlab import GitLab
 from stepcreds.ci.http import Answer as EndpointAnswer
 from stepcreds.cli.csv_text import csv_line
 from stepcreds.cli.ledger_text import credential_json, finding_line, table
-from stepcreds.cli.ledger_verify_text import as_json
+from stepcreds.cli.ledger_verify_text import as_json, seals_json, seals_lines
 from stepcreds.cli.ledger_verify_text import finding_line as verify_line
 from stepcreds.cli.messages import annotation, render_error
 from stepcreds.clock import SystemClock
@@ -54,10 +54,13 @@ from stepcreds.redact import SHORTEST_VALUE, Redactor
 from stepcreds.review import dossier
 from stepcreds.review.sources import local
 from stepcreds.review.verification import verify
+from stepcreds.seals import seal
+from stepcreds.seals.log import changed_tables, read_log
+from stepcreds.seals.place import Folder
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
 from stepcreds.trust.file import dumps, load_trust
-from stepcreds.trust.keys import Trust, TrustedKey
+from stepcreds.trust.keys import Purpose, Trust, TrustedKey
 from stepcreds.vault import refusals, values
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.answer import Answer
@@ -251,6 +254,19 @@ def checkpoints(data: bytes) -> None:
         assert not _COMMAND.search(json_text(as_json([result], pinned)))
 
 
+def seals(data: bytes) -> None:
+    """A seal's file; and what is signed in one, by whoever has the key."""
+    place = folder() / "seals"
+    place.mkdir(exist_ok=True)
+    (place / "seal-000001.json").write_bytes(data)
+    (place / "seal-000002.json").write_bytes(_enveloped(seal.PAYLOAD_TYPE, data) + b"\n")
+    for pinned in (_TRUST, None):
+        log = read_log(Folder(place), pinned)
+        found = [*log.findings, *log.missing(set()), *changed_tables(log, Folder(place))]
+        assert not _UNSEEN.search("".join(seals_lines(log, found, colour=False)))
+        assert not _COMMAND.search(json_text(seals_json(log, found)))
+
+
 def postgresql(data: bytes) -> None:
     """What a server sends after a login was accepted, and as its answer to a statement."""
     ours, theirs = socket.socketpair()
@@ -303,7 +319,7 @@ PARSERS: dict[str, Parser] = {
     function.__name__: function
     for function in (
         *(config, urls, variables, token, claims, endpoint, vault, policy, ledger, record, trust, checkpoints),
-        *(postgresql, postgresql_parts, report, text),
+        *(seals, postgresql, postgresql_parts, report, text),
     )
 }
 
@@ -322,18 +338,20 @@ _LEASE = (
 _RECORD = b'{"chain_uid":"00","credential_uid":"u","kind":"credential.requested","prev":"00","seq":0,"time":"x"}'
 
 _SIGNER = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+_PURPOSES: tuple[Purpose, ...] = ("checkpoint", "seal")
 _TRUST = Trust(
     "pinned",
-    (
+    tuple(
         TrustedKey(
-            "checkpoint",
+            purpose,
             "https://v:8200",
             "transit/keys/a",
             1,
             dsse.to_base64(_SIGNER.public_key().public_bytes_raw()),
             "2026-11-01T00:00:00.000Z",
             None,
-        ),
+        )
+        for purpose in _PURPOSES
     ),
 )
 
@@ -341,9 +359,28 @@ _TRUST = Trust(
 def _signed(**changes: object) -> bytes:
     """The checkpoint of a chain whose one line is `_RECORD`."""
     said = checkpoint.Checkpoint("00", "1", "7", "1", 1, line_hash(_RECORD), "2026-11-22T08:26:40.000Z")
-    payload = checkpoint.dumps(said._replace(**changes))  # type: ignore[arg-type]
-    sig = _SIGNER.sign(dsse.pae(checkpoint.PAYLOAD_TYPE, payload))
-    return dsse.dumps(dsse.Envelope(checkpoint.PAYLOAD_TYPE, payload, (dsse.Signature("transit/keys/a:1", sig),)))
+    return _enveloped(checkpoint.PAYLOAD_TYPE, checkpoint.dumps(said._replace(**changes)))  # type: ignore[arg-type]
+
+
+def _enveloped(payload_type: str, payload: bytes) -> bytes:
+    sig = _SIGNER.sign(dsse.pae(payload_type, payload))
+    return dsse.dumps(dsse.Envelope(payload_type, payload, (dsse.Signature("transit/keys/a:1", sig),)))
+
+
+_LEAF = seal.Leaf("00" * 32, "1", "7", "1", 3, "ab" * 32, "\x1b[2J::error::.jsonl")
+_SEAL = seal.dumps(
+    seal.Seal(
+        2,
+        "00" * 32,
+        "2026-11-22T08:26:40.000Z",
+        1,
+        seal.hash_of(_LEAF).hex(),
+        (),
+        (_LEAF,),
+        (seal.Refused("../x", "", "::set-env name=A::b"),),
+        seal.Table("../\u202e.parquet", "cd" * 32, 3),
+    )
+)
 
 
 SEEDS: dict[str, tuple[bytes, ...]] = {
@@ -396,6 +433,14 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         _signed()[:-9],
         b"\0" * 300_000,
         b"{}\n" * 300,
+    ),
+    "seals": (
+        _SEAL,
+        _enveloped(seal.PAYLOAD_TYPE, _SEAL) + b"\n",
+        _enveloped("::error::\x1b[2J", _SEAL) + b"\n",
+        _SEAL.replace(b'"seq":2', b'"seq":' + _BIG),
+        _SEAL.replace(b'"leaves":[', b'"leaves":' + _DEEP + b',"x":['),
+        b"\0" * 300_000,
     ),
     "postgresql": (
         messages.message(b"T", b"\0\0") + messages.message(b"D", b"\0\1\0\0\0\1a") + messages.message(b"Z", b"I"),

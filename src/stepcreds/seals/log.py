@@ -15,7 +15,7 @@ from stepcreds.printable import one_line
 from stepcreds.seals.place import Place
 from stepcreds.seals.seal import LONGEST, PAYLOAD_TYPE, Leaf, Seal, digest, hash_of, loads, name_of, number_in
 from stepcreds.seals.tree import EMPTY, Tree, is_consistent
-from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at, of_purpose, signers
+from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at, of_purpose, require_cryptography, signers
 
 # "not checked": nobody said whose signatures count.
 State = Literal["signed", "partly signed", "not checked", "empty"]
@@ -103,7 +103,12 @@ def in_words(number: int) -> str:
 
 
 def read_log(place: Place, trust: Trust | None = None) -> Log:
-    """Every seal in `place`. Raises `LedgerError` where the place cannot be read."""
+    """Every seal in `place`.
+
+    Raises `LedgerError` where the place cannot be read, `UsageError` where signatures cannot be checked here.
+    """
+    if trust is not None:
+        require_cryptography()
     log = Log(place.name, trust is not None)
     reader = _Reader(log, of_purpose(trust, "seal") if trust is not None else None)
     numbers = sorted(number for name in place.names() if (number := number_in(name)) is not None)
