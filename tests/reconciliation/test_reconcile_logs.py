@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import random
 import re
 import shutil
 import subprocess
@@ -17,7 +18,11 @@ from typing import Any
 import pytest
 from reconcile_runs import CREDS, KEY, Site, codes, normalised
 
+from stepcreds.cli.ledger_reconcile_text import as_json, as_text
 from stepcreds.devstack.stack import Stack
+from stepcreds.reconciliation.reconciling import reconcile
+from stepcreds.reconciliation.scope import Wanted
+from stepcreds.review.sources import local
 
 SEE = "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#reconcile-audit\n"
 
@@ -29,6 +34,9 @@ class Copy(Site):
         shutil.copytree(source, folder, dirs_exist_ok=True)
         self.folder = folder
         self.ledgers = folder / ".stepcreds"
+        config = folder / "stepcreds.yml"
+        config.write_text(config.read_text().replace(f"{source}/", f"{folder}/"))
+        assert str(self.ledgers) in config.read_text()
         self.log = folder / "audit.log"
 
     def audit(self, name: str = "audit.log") -> Path:
@@ -174,13 +182,112 @@ def test_a_gap(site: Copy) -> None:
 
 
 def test_a_window(site: Copy) -> None:
-    assert site.found("--until", "2026-01-01") == []
-    shown = json.loads(site.reconcile("--json", "--until", "2026-01-01").stdout)
-    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"]) == (0, 0)
     shown = json.loads(site.reconcile("--json", "--since", "2026-01-01", "--role", "app-verify").stdout)
-    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"]) == (1, 1)
+    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"], shown["findings"]) == (1, 1, [])
+    shown = json.loads(site.reconcile("--json", "--mount", "database", "--until", "2099-01-01").stdout)
+    assert (shown["ledgers"]["credentials"], shown["audit"]["issued"], shown["findings"]) == (2, 2, [])
     run = site.reconcile("--since", "yesterday")
     assert (run.returncode, run.stdout) == (2, "")
+
+
+def test_a_window_in_which_nothing_is_on_record(site: Copy) -> None:
+    """What to look for the ledgers of other times say."""
+    answer = next(line for line in site.lines if b'"secret":{"lease_id":"database/creds/app-verify' in line)
+    entry = json.loads(answer)
+    entry["time"] = "2099-01-01T00:00:00Z"
+    entry["auth"] = {"policies": ["root"]}
+    entry["request"] |= {"id": "eeeeeeee-0000-4000-8000-000000000001", "headers": None}
+    entry["response"]["secret"]["lease_id"] = f"{CREDS}/{'B' * 24}"
+    site.write("other.log", [*site.lines, json.dumps(entry, separators=(",", ":")).encode()])
+    assert codes(site.found("--since", "2098-01-01", audit="other.log")) == [
+        ("never-revoked", "unknown"),
+        ("unrecorded", "unknown"),
+    ]
+    assert refused(site.reconcile("--since", "2099-06-01", audit="other.log")) == (
+        "stepcreds: error: The audit log covers TIME to TIME, and nothing of the time that was asked for\n"
+        "  cause: It is the log of another time, or a part of it is missing.\n"
+        "  fix: Name all files of the log that are of that time, or change --since and --until.\n" + SEE
+    )
+
+
+def test_a_ledger_with_times_of_its_own(site: Copy) -> None:
+    (chain,) = site.chains()
+    text = re.sub(r"(\d{4}-\d\d-\d\dT)\d\d(?=:\d\d:\d\d\.\d{3}Z)", lambda match: f"{match[1]}25", chain.read_text())
+    assert "T25:" in text  # no hour, so that all its times are none
+    records = [json.loads(line) for line in text.splitlines()]
+    site.rewrite(chain, records)
+    assert {code for code, _ in codes(site.found())} <= {"never-revoked", "not-covered", "unshown-checkpoint"}
+    site.rewrite(
+        chain, [json.loads(line.replace("T25:", "T00:").replace("-11-", "-01-")) for line in text.splitlines()]
+    )
+    dated = [finding for finding in site.found() if finding["code"] == "other-time"]
+    assert [(each["certainty"], normalised(each["meaning"])) for each in dated] == [
+        (
+            "unknown",
+            f"Vault issued database/creds/app-{name}/LEASE at TIME, and the ledger says at TIME: its other times are to be "
+            "doubted as well",
+        )
+        for name in ("verify", "migrate")
+    ]
+
+
+def test_a_record_that_borrows_a_request(site: Copy) -> None:
+    (chain,) = site.chains()
+    records = site.records()
+    uid = "cccccccc-0000-4000-8000-000000000000"
+    borrowed = [{**each, "credential_uid": uid} for each in records[1:3]]
+    borrowed[1]["lease_id"] = None
+    site.rewrite(chain, [*records, *borrowed])
+    (finding,) = [each for each in site.found() if each["code"] == "other-lease"]
+    assert (finding["certainty"], normalised(finding["meaning"])) == (
+        "tampered",
+        f"Vault answered the request on record with {CREDS}/LEASE, and the ledger has no lease for it",
+    )
+
+
+ODD = (
+    None,
+    True,
+    0,
+    -1,
+    10**30,
+    1e308,
+    float("nan"),
+    "",
+    "x",
+    "hmac-sha256:0",
+    "\x1b[2J",
+    [],
+    {},
+    ["a"],
+    {"a": 1},
+    [[1]],
+)
+
+
+def spoiled(value: Any, chance: random.Random) -> Any:
+    """`value` with something odd at a place in it."""
+    if chance.random() < 0.05 or not isinstance(value, (dict, list)) or not value:
+        return chance.choice(ODD)
+    changed = value.copy()
+    key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
+    changed[key] = spoiled(value[key], chance)
+    return changed
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_odd_values_anywhere(site: Copy, seed: int) -> None:
+    """In the log and in the ledger: whatever comes of it, it is no traceback, and can be shown."""
+    chance = random.Random(seed)  # noqa: S311
+    (chain,) = site.chains()
+    site.write(
+        "odd.log", [json.dumps(spoiled(json.loads(line), chance)).encode() for line in site.lines * 3] + site.lines
+    )
+    lines = [json.dumps(spoiled(record, chance)) for record in site.records() for _ in range(3)]
+    chain.write_text("\n".join([*chain.read_text().splitlines(), *lines, ""]))
+    result = reconcile(local([chain]), [str(site.audit("odd.log"))], Wanted())
+    assert as_text(result, colour=True)
+    assert json.dumps(as_json(result))
 
 
 def refused(run: subprocess.CompletedProcess[str]) -> str:
@@ -238,8 +345,8 @@ def test_what_is_no_log(site: Copy) -> None:
 def test_nothing_to_compare_with(site: Copy) -> None:
     (site.folder / "empty").mkdir()
     assert refused(site.reconcile("empty")) == (
-        "stepcreds: error: There is no ledger to compare the audit log with\n"
-        "  cause: No step has written one yet, or it was removed.\n"
+        "stepcreds: error: There is nothing to compare the audit log with: no credential is on record\n"
+        "  cause: No step has asked for one yet, or it was removed.\n"
         "  fix: Name the files or folders. Where there should be none, --role or --mount says what to look for.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from reconcile_runs import CREDS, KEY, Site, codes, normalised
 
+from signatures import checkpoints
 from stepcreds.devstack.stack import Stack
 
 
@@ -130,6 +131,7 @@ def test_a_chain_that_was_cut_with_its_checkpoints(site: Site) -> None:
     beside = chain.with_suffix(".checkpoints")
     whole = chain.read_bytes().split(b"\n"), beside.read_bytes().split(b"\n")
     site.step("exec", "migrate", "--", "true")
+    signed = [made.size for made in checkpoints(site.stack, chain)][2:]
     chain.write_bytes(b"\n".join(whole[0]))
     beside.write_bytes(b"\n".join(whole[1]))
     findings = site.found()
@@ -139,8 +141,7 @@ def test_a_chain_that_was_cut_with_its_checkpoints(site: Site) -> None:
         ("unrecorded", "unknown"),
     ]
     assert [normalised(each["meaning"]) for each in findings[:2]] == [
-        "Vault signed 6 records of CHAIN.jsonl at TIME, and 4 are there now",
-        "Vault signed 7 records of CHAIN.jsonl at TIME, and 4 are there now",
+        f"Vault signed {size} records of CHAIN.jsonl at TIME, and 4 are there now" for size in signed
     ]
 
 
@@ -205,6 +206,7 @@ def test_no_ledger_at_all(site: Site) -> None:
     site.step("exec", "verify", "--", "true")
     (chain,) = site.chains()
     chain.unlink()
+    chain.with_suffix(".checkpoints").unlink()
     both = [("silent-login", "unknown"), ("unrecorded", "unknown")]
     assert codes(site.found("--role", "app-verify")) == both
     assert codes(site.found("--mount", "database")) == both

@@ -14,13 +14,11 @@ from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import as_seconds, config_option
 from stepcreds.cli.progress import progress
 from stepcreds.clock import SystemClock
-from stepcreds.errors import UsageError
 from stepcreds.printable import json_text
 from stepcreds.reconciliation.audit_file import audit_files, size
 from stepcreds.reconciliation.reconciling import LATE, Reconciled, reconcile
 from stepcreds.reconciliation.scope import Wanted, Window
 from stepcreds.review.selection import moment, of_day
-from stepcreds.review.sources import Source
 
 DAY = 86_400.0
 MEGABYTE = 1_000_000
@@ -93,10 +91,8 @@ def command(
         tuple(role.lower() for role in roles), tuple(mount.strip("/") for mount in mounts), _window(since, until, now)
     )
     files = audit_files(audit)
-    with ledgers(places, config_path) as sources:
-        _require_something(sources, wanted)
-        with progress("Reading the audit log: megabytes") as tell:
-            result = reconcile(sources, files, wanted, late=late, progress=_summed(files, tell))
+    with ledgers(places, config_path) as sources, progress("Reading the audit log: megabytes") as tell:
+        result = reconcile(sources, files, wanted, late=late, progress=_summed(files, tell))
     if json_output:
         click.echo(json_text(as_json(result)))
     else:
@@ -113,16 +109,6 @@ def _code(result: Reconciled) -> int:
 def _window(since: str | None, until: str | None, now: float) -> Window:
     end = None if until is None else moment(until, now) + (DAY if of_day(until) else 0.0)
     return Window(None if since is None else moment(since, now), end)
-
-
-def _require_something(sources: list[Source], wanted: Wanted) -> None:
-    if not sources and not wanted.roles and not wanted.mounts:
-        raise UsageError(
-            "There is no ledger to compare the audit log with",
-            cause="No step has written one yet, or it was removed.",
-            fix="Name the files or folders. Where there should be none, --role or --mount says what to look for.",
-            docs="ledger",
-        )
 
 
 def _summed(files: list[str], tell: Callable[[int, int], None]) -> Callable[[str, int], None]:

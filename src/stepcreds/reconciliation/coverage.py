@@ -8,6 +8,7 @@ from typing import NamedTuple
 # What a Vault that is asked little is silent for between the last line of one file and the first of the next. A file
 # that is missing leaves more than that, or so little that hardly a step fits in.
 SILENCE = 60.0  # seconds
+APART = 60.0  # seconds; a job whose clock differs by more has times of its own making
 SLACK = 5.0  # seconds by which the clock of a job may differ from Vault's
 
 
@@ -41,6 +42,13 @@ class Coverage:
     def touches(self, moment: float) -> bool:
         """Whether what a job did at `moment`, by its own clock, may be there."""
         return any(period.start - SLACK <= moment <= period.end + SLACK for period in self.periods)
+
+    def meets(self, since: float | None, until: float | None) -> bool:
+        """Whether there is a log of any of that time; None: no bound."""
+        return any(
+            (since is None or since <= period.end) and (until is None or period.start <= until)
+            for period in self.periods
+        )
 
     def end_after(self, moment: float) -> float:
         """Until when there is a log without a gap from `moment` on; `moment` itself where there is none."""

@@ -95,7 +95,7 @@ class _Ending:
         if expiry is not None and self.coverage.covers(issue.time, expiry):
             hidden = self.revocations.is_hidden(issue.time, expiry)
             then = "whether somebody revoked it before that cannot be told" if hidden else "nobody revoked it"
-            meaning = f"{lease_id} expired at {at(expiry)} by its TTL, {then}"
+            meaning = f"{lease_id} expired at {at(expiry)}{self.at_most()} by its TTL, {then}"
             certainty: Certainty = "unknown" if hidden else "incomplete"
         else:
             until = self.coverage.end_after(issue.time)
@@ -109,7 +109,7 @@ class _Ending:
         if expiry == math.inf:
             return "it never ends by itself"
         if expiry is not None:
-            return f"by its TTL it ends at {at(expiry)}"
+            return f"by its TTL it ends at {at(expiry)}{self.at_most()}"
         if token_end is not None:
             return f"it ends with its token, which unless it is renewed is at {at(token_end)}"
         return "when it ends by itself is not known here"
@@ -119,6 +119,13 @@ class _Ending:
         on_record = self.vaults(self.held.view.expire_time) if self.held is not None else None
         renewed = self.renewed.until if self.renewed is not None else None
         return max((each for each in (on_record, renewed) if each is not None), default=None)
+
+    def at_most(self) -> str:
+        """The log says for how long a renewal was asked, and not what it got."""
+        on_record = self.vaults(self.held.view.expire_time) if self.held is not None else None
+        renewed = self.renewed.until if self.renewed is not None else None
+        is_longer = renewed is not None and (on_record is None or renewed > on_record + SLACK)
+        return " at the latest" if is_longer else ""
 
     def otherwise(self) -> str:
         """What the log has instead."""

@@ -13,6 +13,7 @@ Code = Literal[
     "invented",
     "other-lease",
     "other-job",
+    "other-time",
     "not-covered",
     "unanswered",
     "never-revoked",

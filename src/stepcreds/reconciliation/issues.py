@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stepcreds.reconciliation.coverage import Coverage
+from stepcreds.reconciliation.coverage import APART, Coverage
 from stepcreds.reconciliation.finding import Finding, Reference, at, many
 from stepcreds.reconciliation.ledger_side import Held, LedgerSide
 from stepcreds.reconciliation.scope import contradiction, whose
@@ -39,12 +39,18 @@ def unrecorded(ledgers: LedgerSide, vault: VaultSide) -> Iterator[Finding]:
 def invented(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage) -> Iterator[Finding]:
     """What the ledgers say was issued and Vault did not issue; and what nobody can tell, because no log covers it."""
     leases = {each.lease_id for each in vault.issues.values()}
+    known = vault.answered | vault.asked.keys() | vault.issues.keys()
     uncovered: list[Held] = []
     for held in ledgers.held:
         view, time = held.view, held.time
-        known = held.request_id in vault.answered or held.request_id in vault.issues or held.request_id in vault.asked
-        if (view.lease_id and view.lease_id in leases) or (view.issued and known):
-            continue  # where the two differ, or an answer is missing, that is found from the other side
+        if view.lease_id and view.lease_id in leases:
+            continue
+        issue = vault.issues.get(held.request_id)
+        if issue is not None and issue.lease_id in ledgers.by_lease:  # it has the request of another one on record
+            yield _other_lease(issue, held)
+            continue
+        if view.issued and held.request_id in known:
+            continue  # what differs there, or is missing, is found from the other side
         if time is None or not coverage.has(time):
             uncovered.append(held)
         elif view.issued:
@@ -86,6 +92,12 @@ def _contradicted(issue: Issue, held: Held) -> Iterator[Finding]:
     elif held.request_id and held.request_id != issue.request_id:
         meaning = f"Vault issued {issue.lease_id} by another request than the ledger says ({held.request_id})"
         yield Finding("other-lease", "tampered", meaning, issue.time, issue.lease_id, _both(held, issue))
+    elif held.time is not None and abs(held.time - issue.time) > APART:
+        meaning = (
+            f"Vault issued {issue.lease_id} at {at(issue.time)}, and the ledger says at {at(held.time)}: its other "
+            "times are to be doubted as well"
+        )
+        yield Finding("other-time", "unknown", meaning, issue.time, issue.lease_id, _both(held, issue))
 
 
 def _other_lease(issue: Issue, held: Held) -> Finding:

@@ -87,6 +87,7 @@ class LedgerSide:
     """All ledgers. A credential that two files hold counts once: `verify` names the copy."""
 
     held: list[Held] = field(default_factory=list)
+    others: list[Held] = field(default_factory=list)  # of another time than was asked for; they say what to look for
     chains: dict[str, LedgerChain] = field(default_factory=dict)
     errors: list[LedgerError] = field(default_factory=list)
     openings: list[Record] = field(default_factory=list)  # the first record of each chain
@@ -100,11 +101,6 @@ class LedgerSide:
     @cached_property
     def by_request(self) -> dict[str, Held]:
         return {each.request_id: each for each in reversed(self.held) if each.request_id}
-
-    @cached_property
-    def logins(self) -> set[str]:
-        """Ids of the requests that logged in."""
-        return {text_of(each.view.issued, "request_id", "login") for each in self.held}
 
     @cached_property
     def by_accessor(self) -> dict[str, Held]:
@@ -121,7 +117,7 @@ class LedgerSide:
 
     def scope(self, wanted: Wanted) -> Scope:
         """What has to be looked for in an audit log."""
-        views = [each.view for each in self.held]
+        views = [each.view for each in (*self.held, *self.others)]
         roles = {view.role.lower() for view in views if view.role}
         return Scope(
             wanted,
@@ -159,18 +155,17 @@ def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
             if (uid, credential.credential_uid) in known:
                 continue
             known.add((uid, credential.credential_uid))
-            if _is_wanted(held := Held(credential, chain), wanted):
+            if not (credential.requested or credential.issued):  # a login or a request that was refused
+                continue
+            held = Held(credential, chain)
+            is_wanted = wanted.has_creds(credential.creds) and wanted.has_role(credential.role)
+            if is_wanted and wanted.window.has(held.time):
                 side.held.append(held)
-            else:
-                side.unwanted.add(credential.lease_id)
+                continue
+            side.unwanted.add(credential.lease_id)
+            if is_wanted:
+                side.others.append(held)
     return side
-
-
-def _is_wanted(held: Held, wanted: Wanted) -> bool:
-    view = held.view
-    if not (view.requested or view.issued):  # a login or a request that was refused
-        return False
-    return wanted.has_creds(view.creds) and wanted.has_role(view.role) and wanted.window.has(held.time)
 
 
 def _key(first: Record) -> str:

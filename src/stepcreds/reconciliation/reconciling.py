@@ -15,7 +15,7 @@ from stepcreds.reconciliation.finding import Finding, at, many
 from stepcreds.reconciliation.ledger_side import LedgerSide, ledger_side
 from stepcreds.reconciliation.limits import limits
 from stepcreds.reconciliation.logins import silent_logins
-from stepcreds.reconciliation.scope import Wanted
+from stepcreds.reconciliation.scope import Scope, Wanted
 from stepcreds.reconciliation.sharing import shared_credentials
 from stepcreds.reconciliation.signatures import unshown
 from stepcreds.review.sources import Source
@@ -53,8 +53,10 @@ def reconcile(
     """
     ledgers = ledger_side(sources, wanted)
     scope = ledgers.scope(wanted)
+    _require_something(scope)
     log = read_audit(files, scope, progress)
     _require_a_log(log)
+    _require_the_window(wanted, log)
     if ledgers.held:
         _require_what_fits(ledgers, log)
     known = {each.lease_id for each in log.vault.issues.values()} - {""}
@@ -92,6 +94,27 @@ def _require_a_log(log: AuditLog) -> None:
             f"There is no entry of an audit log in {', '.join(empty[:3]) or 'what was named'}",
             cause="It is empty, the log of another program, or written with format=jsonx.",
             fix="Name the file of a file audit device with its usual format, json.",
+            docs="reconcile-audit",
+        )
+
+
+def _require_something(scope: Scope) -> None:
+    if not (scope.creds or scope.roles or scope.wanted.mounts):
+        raise UsageError(
+            "There is nothing to compare the audit log with: no credential is on record",
+            cause="No step has asked for one yet, or it was removed.",
+            fix="Name the files or folders. Where there should be none, --role or --mount says what to look for.",
+            docs="ledger",
+        )
+
+
+def _require_the_window(wanted: Wanted, log: AuditLog) -> None:
+    if not log.coverage.meets(wanted.window.since, wanted.window.until):
+        first, last = log.coverage.periods[0].start, log.coverage.periods[-1].end
+        raise UsageError(
+            f"The audit log covers {at(first)} to {at(last)}, and nothing of the time that was asked for",
+            cause="It is the log of another time, or a part of it is missing.",
+            fix="Name all files of the log that are of that time, or change --since and --until.",
             docs="reconcile-audit",
         )
 

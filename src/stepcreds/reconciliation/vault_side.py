@@ -13,6 +13,8 @@ from stepcreds.reconciliation.audit_entry import HASHED, Entry
 from stepcreds.reconciliation.finding import Reference
 from stepcreds.reconciliation.scope import Scope
 
+LONGEST = 10 * 366 * 86_400  # seconds that somebody may seriously ask a lease to last
+
 How = Literal["lease", "prefix", "hash", "token"]
 
 
@@ -137,12 +139,12 @@ class VaultSide:
             self._revocation(entry, target, "hash" if target.startswith(HASHED) else "lease")
 
     def _renewal(self, entry: Entry, target: str) -> None:
-        lease_id, increment = entry.lease_id, entry.data.get("increment")
+        lease_id, increment = entry.lease_id, entry.data.get("increment")  # which anybody may have made up
         if not self._concerns(entry, lease_id):
             return
         if target.startswith(HASHED):
             self.leases[target] = lease_id
-        until = entry.time + increment if isinstance(increment, (int, float)) else None
+        until = entry.time + increment if isinstance(increment, int) and 0 < increment < LONGEST else None
         known = self.renewed.get(lease_id)
         if known is None or known.time < entry.time:
             self.renewed[lease_id] = Renewed(entry.reference, entry.time, until)
