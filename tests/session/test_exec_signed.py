@@ -351,6 +351,16 @@ def test_a_lost_answer_is_asked_for_again(stack: Stack, step: Step, signed: Path
     assert covered(stack, signed) == ["credential.issued", "credential.closed"]
 
 
+@pytest.mark.parametrize("status", [307, 412, 429, 473, 503])
+def test_a_standby_that_is_behind_is_asked_again(stack: Stack, step: Step, signed: Path, status: int) -> None:
+    with FaultyVault(stack.address) as faulty:
+        through(signed, faulty)
+        faulty.fail("sign", Fault(status=status))
+        run = step("exec", "verify", "--", "true", STEPCREDS_VAULT_ADDR=faulty.address)
+    assert (run.returncode, normalised(run.stderr)) == (0, ISSUED + ENDED)
+    assert covered(stack, signed) == ["credential.issued", "credential.closed"]
+
+
 def test_a_vault_that_is_gone_at_the_end(stack: Stack, step: Step, signed: Path) -> None:
     """After the proof: a signature is missing and a token lives on, and the step has succeeded."""
     with FaultyVault(stack.address) as faulty:

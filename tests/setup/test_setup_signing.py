@@ -130,6 +130,33 @@ def test_what_others_have_audited_in_clear_stays_so(signed: Shop) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mappings", "said"),
+    [
+        (
+            {"actor_id": "repository_id"},
+            "takes actor_id for the repository_id by which the policies decide whose key signs the ledger",
+        ),
+        (
+            {"run_id": "run_id"},
+            "its logins take the repository_id away from the entities of these jobs: nothing is signed for them until they "
+            "log in again",
+        ),
+        ({"repository_id": "repository_id"}, ""),
+    ],
+)
+def test_another_role_of_the_mount_that_changes_what_the_policy_goes_by(
+    signed: Shop, mappings: dict[str, str], said: str
+) -> None:
+    path = f"auth/{signed.mount}/role/others"
+    body = {"role_type": "jwt", "user_claim": "repository_id", "bound_claims": {"repository_id": "4711"}}
+    signed.write(path, **body, bound_audiences=["x"], claim_mappings=mappings)
+    notes = [note for note in signed.check().notes if note.startswith(path)]
+    with signed.vault() as client:
+        client.delete(path)
+    assert notes == ([f"{path} is not in the configuration, and {said}."] if said else [])
+
+
+@pytest.mark.parametrize(
     ("settings", "reason"),
     [
         (

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stepcreds.errors import VaultError
-from stepcreds.setup.live import explanation, permissions
+from stepcreds.setup.answers.issuers import REPOSITORY_ID
+from stepcreds.setup.live import accessor, explanation, permissions
 from stepcreds.setup.live.administrator import where
 from stepcreds.setup.live.difference import Difference
 from stepcreds.setup.live.operator import Live
@@ -87,6 +88,7 @@ def look_around(plan: Plan, live: Live, survey: Survey) -> tuple[tuple[str, ...]
     """Which other roles of Vault have to do with ours: notes, and what could not be looked at, both in sentences."""
     notes: list[str] = []
     not_seen: list[str] = []
+    signs = any(map(accessor.is_needed, plan.settings))
     for folder, ours in _folders(plan).items():
         lacking = permissions.missing(permissions.together(map(permissions.to_look_around, ours)), survey.held)
         if lacking:
@@ -98,9 +100,9 @@ def look_around(plan: Plan, live: Live, survey: Survey) -> tuple[tuple[str, ...]
         if len(others) > _MOST:
             notes.append(f"{len(others) - _MOST} of {len(others)} other roles at {folder} were not looked at.")
         for path in others[:_MOST]:
-            said = _concerns(ours, live.read(path) or {})
-            if said:
-                notes.append(f"{path} is not in the configuration, and {said}.")
+            role = live.read(path) or {}
+            said = (_concerns(ours, role), _names_repository(ours, role) if signs else "")
+            notes += [f"{path} is not in the configuration, and {each}." for each in said if each]
     return tuple(notes), tuple(not_seen)
 
 
@@ -128,6 +130,28 @@ def _concerns(ours: Sequence[Setting], role: Mapping[str, object]) -> str:
         named = " and ".join(sorted(policies)) or "default"
         return f"jobs of this configuration may log in with it, and get the policy {named}"
     return ""
+
+
+def _names_repository(ours: Sequence[Setting], role: Mapping[str, object]) -> str:
+    """What a login with a role that is no profile's does to the metadata that decides whose key signs."""
+    if ours[0].kind != "jwt_role":
+        return ""
+    body = ours[0].body
+    claim, wanted = _repository_claim(role), _repository_claim(body)
+    if claim and claim != wanted:
+        return f"takes {claim} for the {REPOSITORY_ID} by which the policies decide whose key signs the ledger"
+    if not claim and role.get("user_claim") == body["user_claim"]:
+        return (
+            f"its logins take the {REPOSITORY_ID} away from the entities of these jobs: nothing is signed for them "
+            "until they log in again"
+        )
+    return ""
+
+
+def _repository_claim(role: Mapping[str, object]) -> str:
+    mapped = role.get("claim_mappings")
+    names = mapped.items() if isinstance(mapped, Mapping) else ()
+    return next((str(claim) for claim, name in names if name == REPOSITORY_ID), "")
 
 
 def _lets_in(bound: object, ours: object) -> bool:
