@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from ledger_samples import NOW, OUTCOME, PROVEN, STEP, UIDS, issued, open_journal, records, requested
+from ledger_samples import closed as ended
 from test_ledger_cli import ledger
 
 from stepcreds.ledger import credential
 from stepcreds.ledger.fields import KINDS, misfit
-from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges
+from stepcreds.ledger.privileges import MOST_FINDINGS, measurement_of, privileges, used_of
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.record import Event
-from stepcreds.measurement import Finding, Measured, Measurement, NotMeasured
+from stepcreds.measurement import Finding, Measured, Measurement, NotMeasured, Statements, Used
 from stepcreds.review.sources import local
 from stepcreds.review.verification import verify
 
@@ -160,3 +161,23 @@ def test_what_a_later_version_wrote_is_taken_for_no_less_than_it_may_be() -> Non
     assert again is not None
     assert again.level == "admin"
     assert measurement_of({"granted": granted, "measured_by": "somebody"}) is None
+
+
+def test_whatever_a_server_counted_can_be_written_down(tmp_path: Path) -> None:
+    odd = "\udcff\x1b[31m" + "x" * 10_000
+    statements = (Statements(odd, 2**70, -5, odd), *(Statements("select", 1, 1) for _ in range(500)))
+    used = Used("read", statements, (odd,), "pg_stat_statements", (odd,))
+    journal = open_journal(tmp_path)
+    journal.append(requested())
+    journal.append(issued())
+    journal.append(ended(ending=PROVEN._replace(used=used)))
+    (result,) = verify(local([journal.path]))
+    assert result.findings == ()
+    said = records(journal.path)[-1]["privileges"]["used"]
+    assert (said["statements"][0]["calls"], said["statements"][0]["rows"], len(said["statements"])) == (
+        2**53 - 1,
+        0,
+        50,
+    )
+    assert (said["level"], said["complete"]) == ("read", False)
+    assert used_of(records(journal.path)[-1]["privileges"]) is not None

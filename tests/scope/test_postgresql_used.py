@@ -18,7 +18,7 @@ from stepcreds.databases.wire import Connection, connect
 from stepcreds.devstack.postgresql import PostgreSQL
 from stepcreds.measurement import Statements, Used
 from stepcreds.scope.looks import first_look
-from stepcreds.scope.postgresql.statistics import Base, ask, base
+from stepcreds.scope.postgresql.statistics import LONGEST, Base, Counted, Place, Text, ask, base
 from stepcreds.scope.postgresql.used import told
 from stepcreds.setup import postgresql
 
@@ -201,3 +201,25 @@ def test_an_extension_in_a_schema_with_a_hostile_name_is_asked_all_the_same(lab:
     assert used is not None
     assert used.statements == (Statements("select", 1, 1),)
     assert lab.ask("SELECT count(*) FROM app.orders") == [[20]]
+
+
+def counted(*texts: str | None) -> Used:
+    place = Place('"public"."pg_stat_statements"', '"public"."pg_stat_statements_info"', "top", True, "", True)
+    own = [Text(text, 1, 0) for text in texts]
+    return told(Counted("18.6", place, own, [], frozenset(), ()), "v-x", frozenset())
+
+
+def test_only_the_very_statements_of_stepcreds_are_left_out() -> None:
+    lock = "ALTER ROLE SESSION_USER PASSWORD 'SCRAM-SHA-256$4096:abc$def:ghi'"
+    ended = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND pid <> pg_backend_pid()"
+    assert counted(lock, ended, "SET statement_timeout = $1") == Used("info", (), (), "pg_stat_statements", ())
+    assert counted(f"{lock} SUPERUSER").statements == (Statements("alter role", 1, 0),)
+    assert counted(f"{ended} OR true OR usename = 'x'").statements == (Statements("select", 1, 0),)
+
+
+def test_a_text_that_the_server_lost_or_that_is_too_long_is_other() -> None:
+    assert counted(None).statements == (Statements("other", 1, 0),)
+    assert counted("SELECT 1".ljust(LONGEST)).statements == (Statements("other", 1, 0),)
+    assert counted("DROP TABLE x".ljust(LONGEST)) == Used(
+        "ddl", (Statements("drop table", 1, 0),), (), "pg_stat_statements", ()
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from stepcreds.scope.postgresql.statement_kinds import kind_of
@@ -90,3 +92,22 @@ def test_a_session_of_its_own_needs_no_power(text: str) -> None:
 )
 def test_what_stands_in_quotes_is_no_word_of_the_statement(text: str, name: str) -> None:
     assert kind_of(text, UNSURE) == (name, "read")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select " + "a" * 5000,
+        'select "' + '"' * 5000,
+        "select '" + "'" * 5001,
+        "select " + "/* " * 1700,
+        "select " + "".join(f"$a{number}$ " for number in range(700)),
+        "select " + "a (" * 1600,
+        "(" * 5000,
+    ],
+)
+def test_a_text_that_was_made_to_take_long_does_not(text: str) -> None:
+    began = time.process_time()
+    for _ in range(20):
+        kind_of(text, UNSURE)
+    assert time.process_time() - began < 5  # 0.1 s; it was a minute where the time grew with the square

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from stepcreds.ledger.canonical import valid
+from stepcreds.ledger.canonical import MAX_INTEGER, valid
 from stepcreds.measurement import LEVELS, Finding, Measured, Measurement, NotMeasured, Statements, Used
 from stepcreds.printable import one_line
 
@@ -42,14 +42,24 @@ def used_record(used: Used | None) -> dict[str, object] | None:
     return {
         "level": used.level,
         "statements": [
-            {"kind": one_line(each.kind), "calls": each.calls, "rows": each.rows, "role": valid(each.role)}
+            {
+                "kind": one_line(each.kind),
+                "calls": _count(each.calls),
+                "rows": _count(each.rows),
+                "role": one_line(each.role),
+            }
             for each in used.statements[:MOST_STATEMENTS]
         ],
-        "roles": [valid(role) for role in used.roles],
+        "roles": [one_line(role) for role in used.roles],
         "by": used.by,
         "complete": False,
         "gaps": [one_line(gap) for gap in used.gaps],
     }
+
+
+def _count(number: int) -> int:
+    """What a server counted, as a record can hold it: an end that cannot be written down would be the worse."""
+    return max(0, min(number, MAX_INTEGER))
 
 
 def used_of(said: Mapping[str, object]) -> Used | None:

@@ -6,7 +6,7 @@ Source: PostgreSQL's documentation, "SQL Commands". A text is what pg_stat_state
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -36,18 +36,18 @@ _OF_ROLES: Final = frozenset({"role", "user", "group", "system"})
 # Between the verb and what it is about.
 _FILLING: Final = frozenset({"or", "replace", "unique", "global", "local", "unlogged", "constraint", "trusted"})
 _ADVANCING: Final = frozenset({"nextval", "setval"})  # of a sequence
-_UNTOLD: Final = re.compile(
-    r"""("(?:[^"]|"")*") | '(?:[^']|'')*' | \$(\w*)\$.*?\$\2\$ | --[^\n]* | /\*.*?\*/ | \$\d+""", re.DOTALL | re.VERBOSE
+# One piece of a statement; what is long and quoted in another way is passed over by `_pieces`.
+_PIECE: Final = re.compile(
+    r"""\s+ | --[^\n]* | '(?:[^']|'')*' | (?P<quoted>"(?:[^"]|"")*") | \$\d+ | (?P<opened>/\* | \$\w*\$)
+    | (?P<word>[^\W\d][\w$]*) | (?P<other>.)""",
+    re.DOTALL | re.VERBOSE,
 )
-_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
-_WORD: Final = re.compile(r"[a-z_\u0080-\uffff][\w$]*")
-_CALLED: Final = re.compile(r"""([^\W\d][\w$]*|"(?:[^"]|"")+")\s*\(""")
 
 
 def kind_of(text: str, unsure: Container[str]) -> Kind:
     """`unsure` are the names of functions of which nobody knows what they do: one that is called makes it "other"."""
-    text = _UNTOLD.sub(lambda match: match[1] or " ", text)
-    words = _WORD.findall(_QUOTED.sub(" ", text).lower())
+    pieces = list(_pieces(text))
+    words = [piece.lower() for piece in pieces if piece[0].isalpha() or piece[0] == "_"]
     first = words[0] if words else ""
     if first in _NO_POWER:
         return OTHER if _takes_a_role(words) else NOTHING
@@ -61,10 +61,23 @@ def kind_of(text: str, unsure: Container[str]) -> Kind:
         kind = _copying(words)
     else:
         return OTHER
-    called = {_name(each) for each in _CALLED.findall(text)}
+    called = {_name(piece) for piece, after in pairwise(pieces) if after == "("}
     if any(name in unsure for name in called):
         return OTHER if kind.level == "read" else Kind(OTHER.name, kind.level)
     return Kind(kind.name, "write") if kind.level == "read" and called & _ADVANCING else kind
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Words, names in quotes, and single characters; no constant, no comment. In a time that grows with the length."""
+    at = 0
+    while found := _PIECE.match(text, at):
+        at = found.end()
+        if found["opened"]:
+            closing = "*/" if found["opened"] == "/*" else found["opened"]
+            end = text.find(closing, at)
+            at = len(text) if end < 0 else end + len(closing)
+        elif piece := found["word"] or found["quoted"] or found["other"]:
+            yield piece
 
 
 def _takes_a_role(words: list[str]) -> bool:
@@ -102,4 +115,4 @@ def _defining(first: str, words: list[str]) -> Kind:
 
 
 def _name(called: str) -> str:
-    return called[1:-1].replace('""', '"') if called.startswith('"') else called.lower()
+    return called[1:-1].replace('""', '"') if len(called) > 1 and called[0] == '"' else called.lower()

@@ -13,8 +13,8 @@ from stepcreds.databases.interface import Session
 from stepcreds.databases.messages import Row, ServerError
 
 BY: Final = "pg_stat_statements"
-_MOST: Final = 2000  # different statements
-LONGEST: Final = 20_000  # characters of one; of a longer one nobody knows what it calls
+_MOST: Final = 1000  # different statements
+LONGEST: Final = 20_000  # characters of one: more than any of ours; of a longer one nobody knows what it calls
 _TIMEOUT: Final = "SET statement_timeout = '1s'"
 # Where it is, what it counts, and as whom the user's sessions begin (ALTER ROLE … SET role). Always one row.
 WHERE: Final = f"""SELECT (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace

@@ -19,7 +19,7 @@ from stepcreds.scope.postgresql.statistics import BY, LONGEST, WHERE, Counted, T
 _SHAPELESS: Final = re.compile(
     r"'(?:[^']|'')*'|/\*.*?\*/|\$\d+|\b(?:\d+|true|false|TRUE|FALSE|null|NULL)\b|::[\w\"\[\]]+|[\s,-]+", re.DOTALL
 )
-_OWN_PASSWORD: Final = "ALTER ROLE SESSION_USER PASSWORD 'SCRAM-SHA-256$"  # noqa: S105 - a statement
+_OWN_PASSWORD: Final = re.compile(r"ALTER ROLE SESSION_USER PASSWORD 'SCRAM-SHA-256\$[^']*'")
 
 
 def told(counted: Counted, username: str, named: frozenset[str]) -> Used:
@@ -43,8 +43,10 @@ class _Tally:
 
     def add(self, role: str, texts: Iterable[Text]) -> None:
         for each in texts:
+            if each.text is not None and self._is_ours(each.text):
+                continue
             kind = OTHER if each.text is None else kind_of(each.text, self._unsure)
-            if kind == NOTHING or (each.text is not None and self._is_ours(each.text)):
+            if kind == NOTHING:
                 continue
             if each.text is not None and len(each.text) == LONGEST and kind.level == "read":
                 kind = OTHER
@@ -57,7 +59,7 @@ class _Tally:
 
     def _is_ours(self, text: str) -> bool:
         # A command that sets its own password so is found by the lock, which is refused then.
-        return text.startswith(_OWN_PASSWORD) or _shape(text) in self._ours
+        return _OWN_PASSWORD.fullmatch(text) is not None or _shape(text) in self._ours
 
 
 def _ours(counted: Counted, username: str, named: frozenset[str]) -> frozenset[str]:
