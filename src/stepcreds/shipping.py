@@ -12,12 +12,16 @@ from stepcreds.config.store_url import StoreURL
 from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.push import FolderSink, Shipment, is_pushed, note_pushed, push, shipment
 
+PATIENCE = 60.0  # seconds
 
-def ship(file: Path, settings: LedgerSettings, environment: Mapping[str, str], clock: Clock) -> str:
+
+def ship(
+    file: Path, settings: LedgerSettings, environment: Mapping[str, str], clock: Clock, seconds: float = PATIENCE
+) -> str:
     """Copy the chain in `file`, and its checkpoints; where it went, in words, "" where it was there already.
 
-    A minute at most. Raises `LedgerError`, and `UsageError` where the configuration names no place, or one whose
-    library is not installed.
+    `seconds`: how long an object store is waited for. Raises `LedgerError`, and `UsageError` where the configuration
+    names no place, or one whose library is not installed.
     """
     if settings.push is None:
         raise UsageError(
@@ -34,7 +38,7 @@ def ship(file: Path, settings: LedgerSettings, environment: Mapping[str, str], c
         elif isinstance(settings.push, StoreURL):
             from stepcreds.storage.push import push_to_store
 
-            place = push_to_store(goods, settings.push)
+            place = push_to_store(goods, settings.push, seconds)
         else:
             place = f"the artifact {_upload(goods, environment, clock)}"
     except LedgerError as error:

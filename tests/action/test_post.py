@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 ENDED = "::group::stepcreds: what steps left\nstepcreds: {}: proven dead (lease lookup and a witness)\n::endgroup::\n"
 WITH_RUNNER = (
     "stepcreds: warning: the ledger of this job ends with its runner, because nothing says where to copy it. Set "
-    "ledger.push in stepcreds.yml: to artifact, or to a folder\n"
+    "ledger.push in stepcreds.yml: to artifact, to a folder, or to an object store\n"
 )
 BEGUN = "stepcreds_begun=true\n"
 OVER = "stepcreds: the job is over, and nothing of it is alive\n"

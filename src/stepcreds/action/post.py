@@ -30,7 +30,7 @@ from stepcreds.review.sources import local
 from stepcreds.review.verification import verify
 from stepcreds.session import words
 from stepcreds.session.step import Surroundings, Voice
-from stepcreds.shipping import ship
+from stepcreds.shipping import PATIENCE, ship
 
 FAILED = 1
 
@@ -143,13 +143,15 @@ def _copy(report: recovery.Report, around: Surroundings) -> tuple[list[str], int
         if report.closed and _is_temporary(settings, around.environment):
             voice.warn(
                 "the ledger of this job ends with its runner, because nothing says where to copy it. Set ledger.push "
-                "in stepcreds.yml: to artifact, or to a folder"
+                "in stepcreds.yml: to artifact, to a folder, or to an object store"
             )
         return [], 0
     places, failures = [], 0
+    until = around.clock.monotonic() + PATIENCE  # for all of them: a store that hangs holds no job for longer
     for file in report.chains:
         try:
-            place = ship(file, settings, around.environment, around.clock)
+            left = max(until - around.clock.monotonic(), 1.0)
+            place = ship(file, settings, around.environment, around.clock, left)
         except StepcredsError as error:
             if settings.on_push_failure == "fail":
                 failures += 1

@@ -12,13 +12,12 @@ from stepcreds.storage.bounded import Beat, within
 from stepcreds.storage.fault import StoreFault, ledger_error
 from stepcreds.storage.store import Store, open_store
 
-PATIENCE = 60.0  # seconds for all of it
 TRIES = 3  # where somebody else writes there at the same moment
 
 T = TypeVar("T")
 
 
-def push_to_store(goods: Shipment, url: StoreURL, seconds: float = PATIENCE) -> str:
+def push_to_store(goods: Shipment, url: StoreURL, seconds: float) -> str:
     """Copy `goods` to `url` within `seconds`; where its chain is now. As `push` has it, and raises `UsageError`."""
 
     def work(_: Beat) -> str:
@@ -27,7 +26,7 @@ def push_to_store(goods: Shipment, url: StoreURL, seconds: float = PATIENCE) -> 
     return within(seconds, url, work)
 
 
-def offer_to_store(name: str, data: bytes, url: StoreURL, seconds: float = PATIENCE) -> Offered:
+def offer_to_store(name: str, data: bytes, url: StoreURL, seconds: float) -> Offered:
     """Make one new object `name` in `url` within `seconds`, as `Sink.offer` has it; and raises `UsageError`."""
 
     def work(_: Beat) -> Offered:
