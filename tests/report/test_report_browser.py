@@ -161,7 +161,7 @@ def test_a_heading_sorts_both_ways(browser: Browser, report: Report, heading: st
             assert page.evaluate("document.activeElement.textContent") == heading
         expected = ["ascending", "descending"]
         assert orders == (expected[::-1] if falling else expected)
-        first = page.evaluate("sorted(matching()).map((row) => [row.step, row.time, row.verdict, row.alive])")
+        first = page.evaluate("matching().map((row) => [row.step, row.time, row.verdict, row.alive])")
         key = {"Step": 0, "On record": 1, "How it ended": 2, "Alive": 3}[heading]
         values = [row[key] for row in first if row[key] is not None and row[0] in PROFILES]
         assert values == sorted(values, reverse=not falling)
@@ -277,6 +277,19 @@ def test_what_nobody_measured_is_never_called_unused(browser: Browser, report: R
         row = page.locator("#list tbody tr")
         assert row.locator("td").nth(2).inner_text() == "read-only → not measured\nused: not measured"
         assert "unused" not in page.content().partition("<script")[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("excess", "Its command never ran: it could do more than its profile declares."),
+        ("warned", "Its command ran with more than its profile declares."),
+    ],
+)
+def test_an_excess_says_whether_a_command_had_it(browser: Browser, report: Report, kind: str, told: str) -> None:
+    with opened(browser, report.file, f"#open={report.site.kinds[kind][0]}") as page:
+        assert told in page.locator("#list tr.detail").inner_text()
+        assert "drop the schema app with all that is in it" in page.locator("#list tr.detail").inner_text()
 
 
 def test_a_copied_identifier_is_the_one_that_is_seen(browser: Browser, report: Report) -> None:

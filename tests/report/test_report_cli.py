@@ -62,7 +62,7 @@ def test_it_ends_with_0_where_nothing_needs_attention(clean: Site, tmp_path: Pat
     text = (tmp_path / "ledger-report.html").read_text()
     assert "<h3>Signed</h3>" in text
     assert re.search(r"Nothing of this was found in \d credentials: leaked, open, not proven dead, overlapping,", text)
-    assert "Nothing was found in the ledgers that could be read." in text
+    assert "<p>Nothing was found.</p>" in text
 
 
 def test_without_a_trust_file_no_signature_counts(site: Site, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _findings(contents: Contents) -> dict[str, Any]:
         for finding in contents.findings
     ]
     return {
-        "findings_title": found if contents.findings else "Nothing was found in the ledgers that could be read.",
+        "findings_title": found if contents.findings else "Nothing was found.",
         "findings": listed,
         "first": FIRST,
         "most": MOST,

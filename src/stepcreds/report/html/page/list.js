@@ -84,7 +84,9 @@ function detail(row) {
   const [declared, measured, used] = access(row);
   const id = (text) => (text ? copyable(text) : "");
   const findings = FINDINGS.filter((finding) => finding.place === row.place);
+  const statements = Array.isArray(privileges.used?.statements) ? privileges.used.statements : [];
   const notes = [
+    row.excess ? [row.command[0] !== null ? "Its command ran with more than its profile declares." : row.delivery === "exec" && row.exit === null ? "Its command never ran: it could do more than its profile declares." : "It could do more than its profile declares, and no command is on record for it."] : null,
     ...row.overlaps.map(([place, from, to, certain]) => [certain ? "It lived while " : "It may have lived while ", toOther(place), ` ran its command${to === null ? ", and nobody knows until when" : `, for ${certain ? "" : "at most "}${duration(to - from)} from ${moment(from)}`}.`]),
     row.more_overlaps ? [`And while ${counted(row.more_overlaps, "other command")} ran.`] : null,
     ...row.lived_in.slice(0, 50).map(([place, from, to, certain]) => ["The credential of ", toOther(place), ` ${certain ? "lived" : "may have lived"} while this one's command ran${to === null ? "" : `, for ${certain ? "" : "at most "}${duration(to - from)}`}.`]),
@@ -117,6 +119,9 @@ function detail(row) {
         ["Digest", id(textOf(privileges, "granted", "digest"))]])),
     granted.length ? [el("h3", {}, "What it could do"), table("What it could do", ["Standing", "Level", "It can", "Through", "Finding"], granted.map((each) =>
       el("tr", {}, el("td", {}, shown(textOf(each, "standing"))), el("td", {}, shown(textOf(each, "level"))), el("td", {}, shown(textOf(each, "what"), 400), textOf(each, "because") ? el("span", { class: "sub" }, shown(textOf(each, "because"), 400)) : ""), el("td", {}, shown(textOf(each, "via"), 300)), el("td", {}, el("code", {}, shown(`${textOf(each, "code")} ${textOf(each, "subject")}`, 300))))))] : "",
+    statements.length ? [el("h3", {}, "What it used, at least"), table("What it used", ["Statements", "Calls", "Rows", "As"], statements.map((each) =>
+      el("tr", {}, el("td", {}, shown(textOf(each, "kind"))), el("td", {}, shown(textOf(each, "calls"))), el("td", {}, shown(textOf(each, "rows"))), el("td", {}, shown(textOf(each, "role")) || "its own user"))))] : "",
+    textOf(privileges, "used", "gaps") ? el("p", {}, `Not counted: ${shown(textOf(privileges, "used", "gaps"), 1000)}.`) : "",
     el("h3", {}, "Records"), records.map((record) => recordOf(record, chain)),
   ];
   return el("tr", { class: "detail", id: `detail-${row.place}` }, el("td", { colspan: HEADS.length }, el("div", { role: "group", "aria-label": `Details of ${shown(row.step)}` }, body)));

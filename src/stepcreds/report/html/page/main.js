@@ -4,13 +4,12 @@ const FIELDS = ["q", "need", "repo", "profile", "record", "from", "to"];
 
 function render() {
   const rows = matching();
-  const ordered = sorted(rows);
   const alarms = rows.filter((row) => row.alarms).length;
   const status = rows.length === ROWS.length ? counted(rows.length, "credential") : `${rows.length.toLocaleString("en")} of ${counted(ROWS.length, "credential")}`;
   byId("status").textContent = `${status}, ${alarms.toLocaleString("en")} that ${alarms === 1 ? "needs" : "need"} attention${state.run ? "; one run only" : ""}.`;
   byId("repositories").replaceChildren(...(state.run ? [] : repositories(rows)).filter(Boolean));
   byId("runs").replaceChildren(...runs(rows).filter(Boolean));
-  byId("list").replaceChildren(...list(ordered).filter(Boolean));
+  byId("list").replaceChildren(...list(rows).filter(Boolean));
   for (const name of FIELDS) if (byId(name).value !== state[name]) byId(name).value = state[name];
 }
 
@@ -28,12 +27,12 @@ function go(changes, section = null, focus = null) {
 /** Turns to the page that has the credential last opened, and goes there. */
 function reveal() {
   const uid = state.open.split(",").at(-1);
-  const shownRows = sorted(matching());
+  const shownRows = matching();
   let place = shownRows.findIndex((row) => row.uid === uid);
   if (place < 0) { // hidden by a filter
     if (!ROWS.some((row) => row.uid === uid)) return;
     Object.assign(state, { ...EMPTY, open: state.open });
-    place = sorted(matching()).findIndex((row) => row.uid === uid);
+    place = matching().findIndex((row) => row.uid === uid);
   }
   state.page = String(Math.floor(place / PAGE) + 1);
   remember("replaceState");

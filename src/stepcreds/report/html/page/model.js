@@ -27,6 +27,7 @@ for (const [place, row] of ROWS.entries()) {
     ...row.kinds.map((key) => KIND.get(key).title),
   ].join("\n").toLowerCase());
 }
+const RUNS_IN_ORDER = [...RUNS.values()].sort((one, other) => (other.alarms > 0) - (one.alarms > 0) || other.time - one.time);
 for (const row of ROWS) {
   for (const [place, start, end, certain] of row.overlaps) ROWS[place].lived_in.push([row.place, start, end, certain]);
 }
@@ -56,10 +57,11 @@ function utc(text) {
   return text && Number.isFinite(time) ? time / 1000 : null;
 }
 
+/** What is asked for, in the order that is asked for. */
 function matching() {
   const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
   const [from, to] = [utc(state.from), utc(state.to)];
-  return ROWS.filter((row) =>
+  return everyRow().filter((row) =>
     (!state.need || (state.need === "any" ? row.alarms > 0 : row.kinds.includes(state.need))) &&
     (!state.repo || CHAINS[row.chain].repository === state.repo) &&
     (!state.run || row.run === state.run) &&
@@ -76,6 +78,13 @@ const SORTS = {
   alive: (row) => (row.how === "never" || row.how === "unknown" ? Infinity : row.alive), after: (row) => row.after,
   end: (row) => row.verdict, record: (row) => row.record,
 };
+
+const orders = new Map(); // by `state.sort`: ten thousand rows are sorted once, not with every key that is pressed
+
+function everyRow() {
+  if (!orders.has(state.sort)) orders.set(state.sort, sorted(ROWS));
+  return orders.get(state.sort);
+}
 
 /** Without a wish: what needs attention first, of these the newest. */
 function sorted(rows) {

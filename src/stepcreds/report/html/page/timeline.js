@@ -170,7 +170,7 @@ function marks(axis, group) {
 
 function runs(rows) {
   const wanted = new Set(rows.map((row) => row.run));
-  const found = [...wanted].map((key) => RUNS.get(key)).sort((one, other) => (other.alarms > 0) - (one.alarms > 0) || other.time - one.time);
+  const found = RUNS_IN_ORDER.filter((run) => wanted.has(run.key));
   if (found.length === 1) {
     const [run] = found;
     const back = RUNS.size > 1 ? el("button", { type: "button", onclick: () => go({ run: "", page: "1" }, "runs") }, "All runs") : null;
