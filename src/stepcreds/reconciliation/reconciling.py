@@ -124,7 +124,7 @@ def _require_what_fits(ledgers: LedgerSide, log: AuditLog) -> None:
     if _is_known(ledgers, log):
         return
     times = [each.time for each in ledgers.held if each.time is not None]
-    if times and not any(map(log.coverage.has, times)):
+    if times and not any(map(log.coverage.touches, times)):
         first, last = log.coverage.periods[0].start, log.coverage.periods[-1].end
         raise UsageError(
             f"The audit log covers {at(first)} to {at(last)}, and the credentials on record are of {at(min(times))} to "
@@ -154,7 +154,7 @@ def _is_known(ledgers: LedgerSide, log: AuditLog) -> bool:
         held.view.lease_id in leases
         or held.request_id in vault.answered
         or held.view.step_uid in steps
-        or held.view.token_accessor in vault.steps
+        or held.view.token_accessor in vault.issuers - {""}
         or text_of(held.view.issued, "entity_id") in vault.entities - {""}
         for held in ledgers.held
     )
