@@ -335,6 +335,38 @@ def test_nothing_is_excluded_by_less_than_clocks_may_differ(tmp_path: Path) -> N
     )
 
 
+def test_a_ledger_that_was_tampered_with_excludes_nobody(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=0)
+    path = job.save(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"exit_code":0', b'"exit_code":1'))
+    found = taken_apart([path], 300)
+    assert standings(found) == [
+        (
+            "may",
+            "migrate",
+            [
+                "Its ledger was tampered with: what that says excludes nobody.",
+                "It was proven dead 4 min 50 s before (lease lookup and refused logins), at 2026-10-24T00:00:10.232Z.",
+            ],
+        )
+    ]
+    assert "The ledgers of this run have " in markdown(found)
+
+
+def test_what_no_signature_covers_is_said_to_be_without_one(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=0)
+    job.scribe._signer = None
+    job.step("migrate", "after", at=60)
+    found = taken_apart([job.save(tmp_path)], 300)
+    told = {name: reasons[1:] for _, name, reasons in standings(found)}
+    assert told == {
+        "migrate": [],
+        "after": ["No signature covers that record, though others of its ledger are signed."],
+    }
+
+
 def test_what_would_have_been_is_marked_as_that(tmp_path: Path) -> None:
     job = Job()
     handed_out = job.life("migrate", "outputs", at=0)

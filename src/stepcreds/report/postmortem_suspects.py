@@ -15,6 +15,7 @@ from stepcreds.report.postmortem_held import objects
 from stepcreds.report.postmortem_words import Said, lasting, listed, quoted, rests_on, when
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import command_times, lifetime
+from stepcreds.review.selection import is_tampered
 
 MARGIN: Final = 5.0  # seconds by which clocks may differ
 EXAMPLES: Final = 3
@@ -51,11 +52,22 @@ def suspects(credentials: Iterable[tuple[Chapter, CredentialView]], at: float, n
 def _suspect(chapter: Chapter, credential: CredentialView, at: float, needs: Level) -> Suspect:
     alive, able = _alive(chapter, credential, at), _able(chapter, credential, needs)
     if proofs := tuple(each.said for each in (alive, able) if each.yes is False):
-        return Suspect("excluded", 0, chapter, credential, proofs)
+        return _excluded(chapter, credential, proofs)
     traces = list(_traces(chapter, credential, at, needs))
     standing: Standing = "could" if alive.yes and able.yes else "may"
     weight = 2 * len(traces) + _is_running(credential, at)
     return Suspect(standing, weight, chapter, credential, (*traces, alive.said, able.said))
+
+
+def _excluded(chapter: Chapter, credential: CredentialView, proofs: tuple[Said, ...]) -> Suspect:
+    """Unless its ledger was changed: whoever did that would have wanted just this."""
+    if is_tampered(chapter):
+        doubt = Said("unknown", "Its ledger was tampered with: what that says excludes nobody.")
+        return Suspect("may", 0, chapter, credential, (doubt, *proofs))
+    signing = chapter.verified.signing
+    if signing.state == "partly signed" and not any(each.signed for said in proofs for each in said.evidence):
+        proofs = (*proofs, Said("unknown", "No signature covers that record, though others of its ledger are signed."))
+    return Suspect("excluded", 0, chapter, credential, proofs)
 
 
 def _alive(chapter: Chapter, each: CredentialView, at: float) -> _Found:
