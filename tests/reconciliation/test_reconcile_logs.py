@@ -245,7 +245,7 @@ def test_a_record_that_borrows_a_request(site: Copy) -> None:
     )
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     None,
     True,
     0,
