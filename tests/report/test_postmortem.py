@@ -57,7 +57,7 @@ class Job:
     """A job whose steps are written one after the other; times are seconds from `START`."""
 
     def __init__(self, number: int = 0, run: int = 1, *, signer: Signer | None = KEY, name: str = "deploy") -> None:
-        self.chance = random.Random(run)  # noqa: S311 - the same ledger each time
+        self.chance = random.Random(f"{number} {run} {name}")  # noqa: S311 - the same ledger each time
         self.number = number
         self.scribe = Scribe(job_of(number, run, name, START), self.chance, signer, START)
 
@@ -333,6 +333,18 @@ def test_nothing_is_excluded_by_less_than_clocks_may_differ(tmp_path: Path) -> N
     assert standings(taken_apart([path], 114))[0][2][0] == (
         "It lived from 2026-10-24T00:01:40.110Z to 2026-10-24T00:01:50.232Z: too near to tell, by clocks that may differ."
     )
+
+
+def test_a_copy_of_a_ledger_makes_no_step_more(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=0)
+    path, copy = job.save(tmp_path / "1"), job.save(tmp_path / "2")
+    assert path.read_bytes() != copy.read_bytes()  # it was closed once more
+    copy.write_bytes(path.read_bytes())
+    found = taken_apart([path, copy], 300)
+    assert len(found.steps) == len(found.suspects) == 1
+    assert [len(each.runs) for each in found.radius] == [1]
+    assert answer(found, 0, 5)[-1][1].startswith("migrate: no other step on record had its lease")
 
 
 def test_a_ledger_that_was_tampered_with_excludes_nobody(tmp_path: Path) -> None:

@@ -100,7 +100,13 @@ def blast_radius(credentials: Iterable[CredentialView], least: int = LEAST) -> l
     Credentials that were not issued, and those that no command was to get (`doctor`, `scope`, a witness), are no runs.
     """
     profiles: dict[tuple[str, str], list[Run]] = {}
+    # A copy of a ledger, or an older state of it, makes no run more.
+    latest: dict[str, CredentialView] = {}
     for each in credentials:
+        known = latest.get(each.credential_uid)
+        if known is None or len(known.closings) < len(each.closings):
+            latest[each.credential_uid] = each
+    for each in latest.values():
         if each.issued and each.delivery not in _NO_STEP:
             profiles.setdefault((each.job.get("repository_id", ""), each.profile), []).append(run_of(each))
     found = []

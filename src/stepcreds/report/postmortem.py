@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from stepcreds.errors import UsageError
 from stepcreds.ledger.chain import Finding
-from stepcreds.ledger.view import CredentialView
+from stepcreds.ledger.view import CredentialView, text_of
 from stepcreds.measurement import Level
 from stepcreds.printable import one_line
 from stepcreds.report.blast_radius import ProfileRadius, blast_radius
@@ -84,7 +84,8 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
 
     Raises `UsageError` where no record is of such a run, or records of several repositories are.
     """
-    mine = [(chapter, each) for chapter, each in dossier.credentials if chosen.takes(chapter, each)]
+    everybody = _once(dossier)
+    mine = [(chapter, each) for chapter, each in everybody if chosen.takes(chapter, each)]
     if not mine:
         raise UsageError(
             f"No credential of run {one_line(chosen.run or '?')} is on record here",
@@ -101,18 +102,18 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
             docs="ledger-postmortem",
         )
     ((uid, name),) = repositories.items()
-    others = [pair for pair in dossier.credentials if not chosen.takes(*pair)]
+    others = [pair for pair in everybody if not chosen.takes(*pair)]
     found = suspects(mine, at, needs) if at is not None else []
     elsewhere = suspects(others, at, needs) if at is not None else []
     profiles = {each.profile for _, each in mine}
-    radius = blast_radius(each for _, each in dossier.credentials if each.job.get("repository_id", "") == uid)
+    radius = blast_radius(each for _, each in everybody if each.job.get("repository_id", "") == uid)
     return Postmortem(
         chosen.run or "",
         name or uid,
         at,
         needs,
         tuple(map(_state, {chapter.source.name: chapter for chapter, _ in mine}.values())),
-        _steps(mine, [each for _, each in dossier.credentials], at),
+        _steps(mine, [each for _, each in everybody], at),
         tuple(found),
         tuple(each for each in elsewhere if each.standing != "excluded"),
         sum(each.standing == "excluded" for each in elsewhere),
@@ -120,6 +121,15 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
         LIMITS,
         tuple(error.what for error in dossier.errors),
     )
+
+
+def _once(dossier: Dossier) -> list[tuple[Chapter, CredentialView]]:
+    """Every credential; of copies that say the same of it the first alone."""
+    found: dict[tuple[str, ...], tuple[Chapter, CredentialView]] = {}
+    for chapter, each in dossier.credentials:
+        records = (each.requested, each.issued, *each.closings, *each.leaks, each.left, each.measured, *each.tokens)
+        found.setdefault(tuple(text_of(record, "event_uid") for record in records), (chapter, each))
+    return list(found.values())
 
 
 def _steps(
