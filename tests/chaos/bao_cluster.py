@@ -295,8 +295,12 @@ class ClusterStack(Stack):
             provision.create_database(connection)
         for script in ("shop.sql", "staging.sql"):
             self.load(script)
+        self.set_up()
+        self.cluster.mend()
+
+    def set_up(self, ledger_key: str | None = None) -> None:
         bound = {name: self.issuer.claims[name] for name in ("repository_id", "environment")}
-        configuration = config.configuration(self.address, self.profiles, self.folder)
+        configuration = config.configuration(self.address, self.profiles, self.folder, ledger_key)
         settings = configuration.vault._replace(addresses=self.cluster.addresses, ca_cert=self.cluster.ca_cert)
         provision.provision(
             configuration._replace(vault=settings),
@@ -305,7 +309,6 @@ class ClusterStack(Stack):
             self.openbao.root_token,
             SystemClock(),
         )
-        self.cluster.mend()
 
     def __enter__(self) -> ClusterStack:
         self.start()

@@ -14,10 +14,11 @@ import pytest
 from bao_cluster import ClusterStack
 from chaos_table import Tell
 from cluster_runs import MEMBERS, ROLES, ClusterStep, jam
-from step_runs import of_kind, until
+from step_runs import of_kind, reconfigure, records, until
 from sweep_runs import DEAD, REVOKED, RUNS
 from wrapper_runs import Alone
 
+from signatures import KEY, checkpoints
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
 from stepcreds.errors import VaultError
@@ -71,6 +72,29 @@ def test_the_leader_is_killed_while_the_command_runs(cluster: ClusterStack, step
     step.tell(row, "cluster: leader killed", RUNS, run, killed)
     cluster.cluster.mend()
     step.is_over()
+
+
+def test_the_leader_that_follows_signs(cluster: ClusterStack, step: ClusterStep) -> None:
+    """Asked through a standby first, and after the leader's death: the same key, in the storage of all."""
+    reconfigure(step.config_file, lambda document: document["ledger"].update(key=KEY))
+    cluster.set_up(KEY)
+    try:
+        leader = cluster.cluster.leader()
+        step.asks_first(*(node for node in cluster.cluster.nodes if node is not leader))
+        with step.start() as running:
+            step.runs()
+            leader.kill()
+            step.ends()
+            run = running.wait()
+        step.check(run, 7, DEAD)
+        assert "not signed" not in run.stderr
+        (chain,) = (step.folder / ".stepcreds").glob("*.jsonl")
+        kinds = [record["kind"] for record in records(step.config_file)]
+        signed = [kinds[each.size - 1] for each in checkpoints(cluster, chain)]
+        assert signed == ["credential.issued", "credential.closed"]
+    finally:
+        cluster.cluster.mend()
+        cluster.set_up()
 
 
 @pytest.mark.chaos
