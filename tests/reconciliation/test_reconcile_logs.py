@@ -245,6 +245,20 @@ def test_a_record_that_borrows_a_request(site: Copy) -> None:
     )
 
 
+def test_a_revocation_that_was_only_queued(site: Copy) -> None:
+    lease = next(str(record["lease_id"]) for record in site.records() if record["kind"] == "credential.issued").encode()
+    lines = [line.replace(b'"sync":true', b'"sync":false') if lease in line else line for line in site.lines]
+    assert lines != site.lines
+    site.write("queued.log", lines)
+    (finding,) = site.found(audit="queued.log")
+    assert (finding["code"], finding["certainty"], normalised(finding["meaning"])) == (
+        "no-revocation",
+        "tampered",
+        f"the ledger says that {CREDS}/LEASE was revoked at TIME, and the audit log, which covers that time, has no such "
+        "revocation; at TIME it was asked to do so some time (sync=false)",
+    )
+
+
 ODD: tuple[Any, ...] = (
     None,
     True,

@@ -65,7 +65,8 @@ class _Ending:
     def disputed(self, said: float, method: str) -> Iterator[Finding]:
         """What the log has against a revocation that a ledger says there was."""
         lease_id = self.issue.lease_id
-        fitting = [each for each in self.revoked if each.how != "token" or method != "lease"]
+        # What stepcreds calls revoked is done, and not only asked for.
+        fitting = [each for each in self.revoked if not each.queued and (each.how != "token" or method != "lease")]
         if not fitting:
             hidden = self.revocations.is_hidden(self.issue.time, said + SLACK)
             is_certain = self.coverage.covers(self.issue.time, said) and not hidden
@@ -129,6 +130,9 @@ class _Ending:
 
     def otherwise(self) -> str:
         """What the log has instead."""
+        queued = next((each for each in self.revoked if each.queued), None)
+        if queued is not None:
+            return f"; at {at(queued.time)} it was asked to do so some time (sync=false)"
         token = next((each for each in self.revoked if each.how == "token"), None)
         return f"; its token was revoked at {at(token.time)}, with which Vault ends it" if token is not None else ""
 

@@ -120,8 +120,9 @@ class VaultSide:
             self._lease(entry, rest.removeprefix("leases/"))
         elif entry.path.startswith("auth/token/revoke"):
             self._token(entry)
-        elif entry.answer.get("auth"):
-            self._login(entry)
+        elif entry.answer.get("auth"):  # of a renewal as well
+            if entry.path.endswith("/login"):
+                self._login(entry)
         elif "/sign/" in entry.path:
             self._signature(entry)
         else:
