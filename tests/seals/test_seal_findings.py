@@ -266,6 +266,7 @@ def test_what_was_signed_as_something_else_is_no_seal(copy: Copy, kind: str) -> 
     [
         lambda data: b"",
         lambda data: data[:-1],
+        lambda data: data[:-1] + b"\r",
         lambda data: data[:-1] + b" \n",
         lambda data: data + data,
         lambda data: b'{"payload":""}\n',
