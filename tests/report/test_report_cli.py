@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_site import Site, make_site
+from ledger_site import SEAL_KEY, Signer, Site, make_site
 
+from manual_clock import ManualClock
 from stepcreds.errors import UnsupportedError, UsageError
 from stepcreds.report.html.sealed import rendered
 from stepcreds.report.html.writing import write
+from stepcreds.review.sources import local
+from stepcreds.sealing.making import Order, make
+from stepcreds.seals.place import Folder
+from stepcreds.trust.file import load_trust
 
 DOCS = "https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md"
 
@@ -192,6 +197,25 @@ def test_a_chain_that_is_gone_is_told_of_by_its_checkpoints(site: Site, tmp_path
     assert "1 ledger could not be read" in text
     assert "the chain is not here, with " in text
     assert "<code>checkpoint/orphan</code>" in text
+
+
+def test_a_ledger_that_was_removed_as_a_whole_is_missed_by_the_seals(tmp_path: Path) -> None:
+    site = make_site(tmp_path, 2, 1)
+    seals, trust = tmp_path / "seals", load_trust(site.trust)
+    seals.mkdir()
+    order = Order(local(site.chains), Folder(seals), trust, False)
+    [made] = make(order, Signer(SEAL_KEY, 1).envelope, ManualClock(site.end))
+    for each in (site.chains[0], site.chains[0].with_suffix(".checkpoints")):
+        each.unlink()
+    before = report(tmp_path, "--trust", site.trust, site.ledgers)
+    assert "; 0 findings of verify; 1 ledger: 1 signed\n" in before.stdout
+    assert "No seals were given (--seals): " in (tmp_path / "ledger-report.html").read_text()
+    done = report(tmp_path, "--trust", site.trust, "--seals", seals, site.ledgers)
+    assert done.returncode == 1
+    assert "; 1 finding of verify; 1 ledger: 1 signed\n" in done.stdout
+    text = (tmp_path / "ledger-report.html").read_text()
+    assert f"Held against the seals in {seals}: the newest that counts is of {made.seal.time}." in text
+    assert "<code>seal/deleted</code>" in text
 
 
 def test_a_changed_line_is_named_with_its_credential(site: Site, tmp_path: Path) -> None:

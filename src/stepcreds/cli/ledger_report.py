@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from stepcreds.cli.ledger_options import ledgers, places_argument, trust_option, trusted
+from stepcreds.cli.ledger_seals import sealed, seals_option
 from stepcreds.cli.ledger_selection import selection_options
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option
@@ -46,6 +47,7 @@ the same), 2 for wrong usage or configuration.
 @click.option("--title", default="Credentials of CI steps", show_default=True, metavar="TEXT", help="Of the page.")
 @config_option
 @trust_option
+@seals_option
 @selection_options
 def command(
     *,
@@ -55,6 +57,7 @@ def command(
     title: str,
     config_path: Path | None,
     trust_path: Path | None,
+    seals_place: str | None,
     selection: Selection,
 ) -> int:
     """Write one HTML file for a reviewer: what needs attention first, time lines, and each credential to its records.
@@ -76,10 +79,13 @@ def command(
                 fix="Name the files or folders: stepcreds ledger report PLACES",
                 docs="ledger",
             )
+        trust = trusted(trust_path, places)
+        seals = sealed(seals_place, trust) if seals_place is not None else None
         with progress("Reading ledgers") as tell:
-            dossier = read(sources, trusted(trust_path, places), tell)
+            dossier = read(sources, trust, tell, seals=seals)
     said = contents(dossier, selection.takes)
-    pieces = page(said, trust=dossier.trust, now=SystemClock().now(), title=title, selection=_words(selection))
+    now = SystemClock().now()
+    pieces = page(said, trust=trust, now=now, title=title, seals=seals, selection=_words(selection))
     if output == STDOUT:
         for piece in pieces:
             click.echo(piece, nl=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
+from stepcreds.cli.ledger_seals import sealed, seals_option
 from stepcreds.cli.ledger_verify_text import (
     MOST_LINES,
     Tally,
@@ -22,12 +23,9 @@ from stepcreds.cli.ledger_verify_text import (
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.options import config_option
 from stepcreds.errors import UsageError
-from stepcreds.printable import json_text, one_line
+from stepcreds.printable import json_text
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
-from stepcreds.seals.log import Log, changed_tables, read_log
-from stepcreds.seals.place import opened
-from stepcreds.trust.keys import Trust
 
 
 @click.command(
@@ -45,12 +43,7 @@ Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or config
 @places_argument
 @config_option
 @trust_option
-@click.option(
-    "--seals",
-    "seals_place",
-    metavar="PLACE",
-    help="Hold the ledgers against the seals in this folder or URL: what was sealed is there, and as it was.",
-)
+@seals_option
 @click.option("--require-signed", is_flag=True, help="A chain that is not signed, or not checked, is a finding.")
 @click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
@@ -80,7 +73,7 @@ def command(
                 fix="Name the files or folders: stepcreds ledger verify PLACES",
                 docs="ledger",
             )
-        seals = _seals(seals_place, trust) if seals_place is not None else None
+        seals = sealed(seals_place, trust) if seals_place is not None else None
         tally = Tally(trust)
         results, seen = [], set()
         with _progress(sources) as (tick, later):
@@ -101,21 +94,6 @@ def command(
         lines = seals_lines(seals, wrong, coloured(sys.stdout)) if seals is not None else []
         click.echo("\n".join([*lines, *tally.lines()]))
     return 1 if tally.with_findings or wrong else 0
-
-
-def _seals(place: str, trust: Trust | None) -> Log:
-    """What the seals say. Raises `UsageError` where there are none."""
-    with opened(place, tables=True) as there:
-        log = read_log(there, trust)
-        log.findings += changed_tables(log, there)
-    if log.state == "empty":
-        raise UsageError(
-            f"There is no seal at {one_line(place)}",
-            cause="No job has sealed yet, or the seals are elsewhere, or all of them were removed.",
-            fix="Name the folder or the URL that `stepcreds ledger seal` writes to (ledger.seal.to).",
-            docs="ledger-seal",
-        )
-    return log
 
 
 def _print(result: Verified, later: list[str] | None) -> None:

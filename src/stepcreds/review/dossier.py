@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from stepcreds.errors import LedgerError
+from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.view import ChainView, CredentialView
 from stepcreds.printable import one_line
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import Verified, verify
+from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust
 
 
@@ -31,6 +33,8 @@ class Dossier:
     errors: tuple[LedgerError, ...]
     trust: Trust | None  # None: nobody looked at signatures
     lost: tuple[Verified, ...] = ()  # what was found of chains that cannot be read: their checkpoints, their store
+    seals: Log | None = None  # that the chains were held against
+    sealing: tuple[Finding, ...] = ()  # about the seals themselves, and about chains that only they know of
 
     @property
     def credentials(self) -> Iterator[tuple[Chapter, CredentialView]]:
@@ -42,18 +46,23 @@ def read(
     sources: Iterable[Source],
     trust: Trust | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    seals: Log | None = None,
 ) -> Dossier:
     """All of it, verified. One bad file does not hide the rest. `tell` is told how many files are done, of how many."""
     chapters, errors, lost = [], [], []
-    listed = list(sources)
-    for done, (source, verified) in enumerate(zip(listed, verify(listed, trust, keep=True), strict=True), start=1):
+    listed, seen = list(sources), set()
+    checked = verify(listed, trust, seals=seals, keep=True)
+    for done, (source, verified) in enumerate(zip(listed, checked, strict=True), start=1):
+        seen.add(verified.chain_uid)
         try:
             chapters.append(Chapter(source, read_chain(source.path), verified))
         except LedgerError as error:
             errors.append(_not_had(source) or error)
             lost.append(verified)
         tell(done, len(listed))
-    return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost))
+    sealing = (*seals.findings, *seals.missing(seen)) if seals is not None else ()
+    return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost), seals, sealing)
 
 
 def _not_had(source: Source) -> LedgerError | None:

@@ -25,7 +25,6 @@ from stepcreds.review.dossier import Chapter, Dossier
 from stepcreds.review.lifetimes import Overlap, overlaps
 from stepcreds.review.selection import is_tampered
 from stepcreds.review.sharing import shared
-from stepcreds.review.verification import Verified
 
 _SURENESS = {"tampered": 0, "unknown": 1, "incomplete": 2}
 # The place of its chain, the finding, the place of the credential that it is about; None: there is none.
@@ -70,7 +69,7 @@ def contents(dossier: Dossier, takes: Callable[[Chapter, CredentialView], bool])
     for chapter in chapters:
         for overlap in overlaps(chapter.view.credentials):
             over.setdefault(places[id(overlap.credential)], []).append(overlap)
-    found = _findings(chapters, pairs, dossier.lost)
+    found = _findings(chapters, pairs, dossier)
     about: dict[int, list[Finding]] = {}
     for _, finding, place in found:
         if place is not None:
@@ -108,14 +107,15 @@ def contents(dossier: Dossier, takes: Callable[[Chapter, CredentialView], bool])
 
 
 def _findings(
-    chapters: Sequence[Chapter], pairs: Sequence[tuple[int, CredentialView]], lost: Sequence[Verified]
+    chapters: Sequence[Chapter], pairs: Sequence[tuple[int, CredentialView]], dossier: Dossier
 ) -> list[_Placed]:
     line_to_place = {
         (chain, line_of(record)): place
         for place, (chain, credential) in enumerate(pairs)
         for record in records_of(credential)
     }
-    found: list[_Placed] = [(None, finding, None) for verified in lost for finding in verified.findings]
+    elsewhere = [*dossier.sealing, *(finding for verified in dossier.lost for finding in verified.findings)]
+    found: list[_Placed] = [(None, finding, None) for finding in elsewhere]
     found += [
         # A checkpoint's file has lines of its own.
         (chain, finding, line_to_place.get((chain, finding.line)) if finding.file == chapter.source.name else None)

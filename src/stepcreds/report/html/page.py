@@ -17,6 +17,7 @@ from stepcreds.report.html.rows import Row
 from stepcreds.report.html.sealed import file_text, json_block, policy, rendered
 from stepcreds.report.html.signatures import statement
 from stepcreds.review.dossier import Chapter
+from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust
 
 SCRIPTS = ("dom.js", "model.js", "timeline.js", "list.js", "main.js")
@@ -40,7 +41,15 @@ _LEGEND = (
 )  # fmt: skip
 
 
-def page(contents: Contents, *, trust: Trust | None, now: float, title: str, selection: str = "") -> Iterator[str]:
+def page(
+    contents: Contents,
+    *,
+    trust: Trust | None,
+    now: float,
+    title: str,
+    seals: Log | None = None,
+    selection: str = "",
+) -> Iterator[str]:
     """The file, piece by piece. `now` is epoch seconds; `selection` says in words what was left out."""
     style, script = file_text("report.css"), "".join(map(file_text, SCRIPTS))
     rows, chains = contents.rows, contents.chains
@@ -63,7 +72,7 @@ def page(contents: Contents, *, trust: Trust | None, now: float, title: str, sel
                 "repositories": counted(len(repositories), "repository", "repositories"),
                 "ledgers": counted(len(chains), "ledger"),
             },
-            "signing": statement([chapter.verified for chapter in contents.chapters], trust),
+            "signing": statement([chapter.verified for chapter in contents.chapters], trust, seals),
             "errors": contents.errors,
             "errors_title": f"{counted(len(contents.errors), 'ledger')} could not be read",
             **_attention(contents),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stepcreds.review.verification import Verified
+from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust, TrustedKey, of_purpose
 
 _REWRITTEN = (
@@ -19,6 +20,9 @@ _NOT_PINNED = (
 )
 
 
+_NOT_SEALED = "No seals were given (--seals): a ledger that was removed as a whole is missing without a trace."
+
+
 class Statement(NamedTuple):
     """What the head of the page says of signatures."""
 
@@ -29,7 +33,7 @@ class Statement(NamedTuple):
     keys_title: str
 
 
-def statement(verified: Sequence[Verified], trust: Trust | None) -> Statement:
+def statement(verified: Sequence[Verified], trust: Trust | None, seals: Log | None = None) -> Statement:
     """About all of these ledgers."""
     states = Counter[str](each.signing.state for each in verified)
     total = len(verified)
@@ -43,6 +47,7 @@ def statement(verified: Sequence[Verified], trust: Trust | None) -> Statement:
         sentences.append(_REWRITTEN)
     if trust is None:
         sentences.append(_NOT_PINNED)
+    sentences.append(_NOT_SEALED if seals is None else _sealed(seals))
     tone = "good" if states["signed"] == total else "bad"
     return Statement(tone, _headline(states, total), tuple(sentences), keys, title)
 
@@ -71,3 +76,10 @@ def _counts(states: Counter[str], total: int, trust: Trust | None) -> str:
     against = f" Checked against {trust.source}." if trust is not None else ""
     told = "; ".join(f"{states[state]:,} {text}" for state, text in words.items() if states[state])
     return f"Of {total:,} {'ledger' if total == 1 else 'ledgers'}: {told}.{against}"
+
+
+def _sealed(seals: Log) -> str:
+    last = seals.last
+    newest = f"the newest that counts is of {last.seal.time}" if last is not None else "none of them counts"
+    signed = {"signed": "", "partly signed": ", of which not all are signed", "not checked": ", not checked"}
+    return f"Held against the seals in {seals.place}{signed.get(seals.state, '')}: {newest}."
