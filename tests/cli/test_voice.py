@@ -70,6 +70,12 @@ def test_a_warning_too() -> None:
     )
 
 
+def test_the_same_warning_is_said_once() -> None:
+    """As that a ledger is not signed, which each credential of a step would say twice."""
+    said = speak("voice.warn('a'); voice.warn('b'); voice.warn('a')", "NONE")
+    assert said == "stepcreds: warning: a\nstepcreds: warning: b\n"
+
+
 @pytest.mark.parametrize("mark", [":", ";"])
 def test_the_title_of_a_warning_is_its_first_part(mark: str) -> None:
     said = f"it is old{mark} it ended at 12:00; mend it"

@@ -241,7 +241,7 @@ def test_a_defect_of_ours_on_the_way_there_keeps_nothing_alive(stack: Stack, con
         "  cause: Something killed it (the end of the job, the out-of-memory killer), or it met an error of its own.\n"
         "  fix: What it held is ended by the process that is left, which says below how that went.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#worker-lost\n"
-        + 2 * failed
+        + failed  # of two things, with one text
         + DEAD
     )
     assert_dead(stack, reported(tmp_path / "report"), config_file)
