@@ -46,20 +46,16 @@ def loaded(sources: Iterable[Source], trust: Trust | None, question: str) -> Ite
     duckdb = _duckdb()
     with TemporaryDirectory(prefix="stepcreds-query-") as folder:
         file = Path(folder) / "ledger.duckdb"
-        with duckdb.connect(str(file), config=_CLOSED) as connection:
+        bounded = {
+            **_CLOSED,
+            "memory_limit": MEMORY,
+            "temp_directory": str(Path(folder) / "spill"),
+            "max_temp_directory_size": SPILL,
+        }
+        with duckdb.connect(str(file), config=bounded) as connection:
             loader = Loader(Path(folder), sources, trust, question)
             loader.load(connection)
-        connection = duckdb.connect(
-            str(file),
-            read_only=True,
-            config={
-                **_CLOSED,
-                "enable_external_access": False,
-                "memory_limit": MEMORY,
-                "temp_directory": str(Path(folder) / "spill"),
-                "max_temp_directory_size": SPILL,
-            },
-        )
+        connection = duckdb.connect(str(file), read_only=True, config={**bounded, "enable_external_access": False})
         connection.execute("SET lock_configuration = true")
         try:
             yield Loaded(connection, tuple(loader.errors))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stepcreds.errors import LedgerError
-from stepcreds.ledger.canonical import fitted
+from stepcreds.ledger.canonical import fitted, valid
 from stepcreds.ledger.link import MAX_LINE
 from stepcreds.ledger.reading import read_chain, stored_lines
 from stepcreds.ledger.view import ChainView, CredentialView
@@ -31,31 +31,30 @@ LONGEST = 1_000_000  # bytes of a line as DuckDB is given it: link.MAX_LINE, whe
 # A canonical line has no control character; a line that has one is garbage, and gets "?" there.
 _CONTROLS = bytes(ord("?") if code < 32 and code != ord("\n") else code for code in range(256))
 _FIELDS = ("kind", "chain_uid", "step_uid", "credential_uid", "event_uid", "prev", "schema", "seq", "time")
-_LINES = "source INTEGER, line BIGINT, sound BOOLEAN, raw VARCHAR"
 # A tab cannot stand in `raw`, so there is nothing to quote.
 _READ_LINES = f"""
-    INSERT INTO lines SELECT * FROM read_csv(?, delim = '\t', quote = '', escape = '', comment = '', header = false,
+    SELECT * FROM read_csv(?, delim = '\t', quote = '', escape = '', comment = '', header = false,
         auto_detect = false, new_line = '\\n', max_line_size = {LONGEST}, null_padding = false,
-        columns = {{'source': 'INTEGER', 'line': 'BIGINT', 'sound': 'BOOLEAN', 'raw': 'VARCHAR'}})
+        columns = {{'file': 'VARCHAR', 'line': 'BIGINT', 'sound': 'BOOLEAN', 'raw': 'VARCHAR'}})
 """  # noqa: S608 - of names of ours, as are those below
 _TEXTS = ", ".join(
     f"CASE WHEN json_type(field[{place}]) = 'VARCHAR' THEN field[{place}] ->> '$' END AS \"{name}\""
     for place, name in enumerate(_FIELDS, 1)
     if name != "seq"
 )
-_MAKE_RECORDS = f"""
-    CREATE TABLE records AS
-    WITH parsed AS (
+_MAKE_LINES = f"""
+    CREATE TABLE lines AS
+    WITH lines AS ({_READ_LINES}), parsed AS (
         SELECT *, CASE WHEN sound AND json_valid(raw) THEN raw END AS json FROM lines
     ), taken AS (
         SELECT *, json_extract(json, {[f"$.{name}" for name in _FIELDS]}) AS field FROM parsed
     ), named AS (
-        SELECT source, line, raw, json, TRY_CAST(field[8] AS BIGINT) AS seq, {_TEXTS} FROM taken
+        SELECT file, line, raw, TRY_CAST(field[8] AS BIGINT) AS seq, {_TEXTS} FROM taken
     )
     SELECT file, line, CASE WHEN kind IS NOT NULL THEN seq END AS seq,
            try_strptime(time, '%Y-%m-%dT%H:%M:%S.%gZ') AS time, kind, chain_uid, step_uid, credential_uid, event_uid,
-           prev, "schema", CASE WHEN kind IS NOT NULL THEN json::JSON END AS record, raw
-    FROM named JOIN sources USING (source) ORDER BY source, line
+           prev, "schema", raw
+    FROM named
 """  # noqa: S608
 
 
@@ -74,17 +73,12 @@ class Loader:
 
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make all tables, and fill those that the question names."""
-        self._sources = list(self._unpacked(connection))
-        connection.execute(f"CREATE TABLE lines ({_LINES})")
-        connection.execute("CREATE TABLE sources (source INTEGER, file VARCHAR)")
-        if RECORDS.name in self._needed:
-            self._load_records(connection)
-        connection.execute(_MAKE_RECORDS)
-        connection.execute("DROP TABLE lines; DROP TABLE sources")
+        self._sources = [Source(_named(source.name), source.path) for source in self._unpacked(connection)]
+        self._load_records(connection)
         for table in TABLES:
             if table.sql:
                 connection.execute(f"CREATE VIEW {table.name} AS {table.sql}")
-            elif table is not RECORDS:
+            else:
                 connection.execute(f"CREATE TABLE {table.name} ({table.declared})")
         self._load_chains(connection)
 
@@ -99,27 +93,24 @@ class Loader:
                 self.errors.append(error)
 
     def _load_records(self, connection: duckdb.DuckDBPyConnection) -> None:
-        lines, names = self._folder / "lines", self._folder / "sources"
+        lines = self._folder / "lines"
         with lines.open("wb") as stream:
-            for number, source in enumerate(self._sources):
-                self._write(stream, number, source)
-        connection.execute(_READ_LINES, [str(lines)])
+            for source in self._sources if RECORDS.name in self._needed else ():
+                self._write(stream, source)
+        connection.execute(_MAKE_LINES, [str(lines)])
         lines.unlink()
-        with names.open("wb") as text:
-            for number, source in enumerate(self._sources):
-                _write_row(text, {"source": number, "file": source.name})
-        _fill(connection, "sources", {"source": "INTEGER", "file": "VARCHAR"}, names)
 
-    def _write(self, stream: BinaryIO, number: int, source: Source) -> None:
+    def _write(self, stream: BinaryIO, source: Source) -> None:
+        name = source.name.encode()
         try:
             for line, (stored, sound) in enumerate(_whole_lines(source.path), 1):
-                stream.write(b"%d\t%d\t%d\t%b\n" % (number, line, sound, stored))
+                stream.write(b"%b\t%d\t%d\t%b\n" % (name, line, sound, stored))
         except LedgerError as error:
             self.errors.append(error)
 
     def _load_chains(self, connection: duckdb.DuckDBPyConnection) -> None:
         """The tables that are made of credentials, and of what `verify` says."""
-        wanted = [table for table in TABLES if table.name in self._needed and not table.sql and table is not RECORDS]
+        wanted = [table for table in TABLES if table.name in self._needed and not table.sql]
         if not wanted:
             return
         texts = {table.name: (self._folder / table.name).open("wb") for table in wanted}
@@ -176,6 +167,11 @@ def _fill(connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str
         [str(file), dict(columns)],
     )
     file.unlink()
+
+
+def _named(name: str) -> str:
+    """`name` as a text for all tables alike."""
+    return valid(name).translate(str.maketrans(dict.fromkeys(range(32), "?")))
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[bytes, bool]]:

@@ -35,6 +35,12 @@ RECORDS = Table(
         *((name, _TEXT) for name in ("chain_uid", "step_uid", "credential_uid", "event_uid", "prev", "schema")),
         *(("record", "JSON"), ("raw", _TEXT)),
     ),
+    # A record's JSON is not stored beside its text: a gigabyte twice.
+    """
+    SELECT file, line, seq, time, kind, chain_uid, step_uid, credential_uid, event_uid, prev, "schema",
+           CASE WHEN kind IS NOT NULL THEN raw::JSON END AS record, raw
+    FROM lines
+    """,
 )
 CREDENTIALS = Table(
     "credentials",
