@@ -10,9 +10,7 @@ from stepcreds.clock import Clock
 from stepcreds.config.model import LedgerSettings
 from stepcreds.config.store_url import StoreURL
 from stepcreds.errors import LedgerError, UsageError
-from stepcreds.ledger.push import FolderSink, Shipment, is_pushed, note_pushed, push, shipment
-
-PATIENCE = 60.0  # seconds
+from stepcreds.ledger.push import PATIENCE, FolderSink, Shipment, is_pushed, note_pushed, push, shipment
 
 
 def ship(

@@ -169,6 +169,9 @@ class GoogleHandler(BaseHTTPRequestHandler):
             self._answer(404, error(404, f"No such object: {name}"))
             return
         first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+        if int(first) >= len(found[0].data):
+            self._answer(416, error(416, "The requested range cannot be satisfied."))
+            return
         self._send(206, found[0].data[int(first) : int(last) + 1])
 
     def _rights(self, path: str) -> set[str] | None:

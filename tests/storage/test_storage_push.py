@@ -96,8 +96,9 @@ def test_a_ledger_and_its_checkpoints(place: Place, job: Job) -> None:
     assert (run.returncode, run.stdout) == (0, f"{job.chain.name}: copied to {place.url}/{job.chain.name}\n")
 
 
-def test_something_else_has_its_name(place: Place, job: Job) -> None:
-    place.put(job.chain.name, b"somebody else's\n")
+@pytest.mark.parametrize("theirs", [b"somebody else's\n", b""], ids=["bytes", "empty"])
+def test_something_else_has_its_name(place: Place, job: Job, theirs: bytes) -> None:
+    place.put(job.chain.name, theirs)
     job.configure(place.url)
     run = job("ledger", "push", variables=place.environment)
     assert run.returncode == 1
@@ -110,7 +111,7 @@ def test_something_else_has_its_name(place: Place, job: Job) -> None:
         "  fix: Compare the two: stepcreds ledger verify names what was changed.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-push\n"
     )
-    assert place.get(job.chain.name) == b"somebody else's\n"
+    assert place.get(job.chain.name) == theirs
     assert place.get(other) == job.chain.read_bytes()
     assert place.get(other.replace(".jsonl", ".checkpoints")) == job.signed.read_bytes()
 

@@ -20,6 +20,7 @@ from stepcreds.clock import Clock
 from stepcreds.config.model import LedgerSettings
 from stepcreds.errors import ConfigError, LedgerError, StepcredsError
 from stepcreds.ledger.journal import Journal
+from stepcreds.ledger.push import PATIENCE
 from stepcreds.ledger.reading import chains_of, unclosed
 from stepcreds.ledger.record import new_uid
 from stepcreds.model import Job
@@ -30,7 +31,7 @@ from stepcreds.review.sources import local
 from stepcreds.review.verification import verify
 from stepcreds.session import words
 from stepcreds.session.step import Surroundings, Voice
-from stepcreds.shipping import PATIENCE, ship
+from stepcreds.shipping import ship
 
 FAILED = 1
 

@@ -33,7 +33,9 @@ wrong usage or configuration.
 @paths_argument
 @config_option
 def command(paths: tuple[Path, ...], config_path: Path | None) -> int:
-    """Copy ledgers to where the configuration says (ledger.push). Nothing there is ever overwritten.
+    """Copy ledgers, with their checkpoints, to where the configuration says (ledger.push): a folder or an object store.
+
+    Nothing there is ever overwritten. The credentials of an object store are those that its own tools would take.
 
     A chain that is not closed is left for later: `stepcreds revoke --all` closes it. What was copied already, and has
     not changed since, is not copied again.

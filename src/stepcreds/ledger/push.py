@@ -21,6 +21,7 @@ from stepcreds.ledger.checkpoint import beside
 from stepcreds.ledger.faults import ledger_error, not_a_file
 from stepcreds.ledger.folder import make_folder, sync_folder
 
+PATIENCE = 60.0  # seconds that a place which is no disk is waited for
 LONGEST = 64 * 1024 * 1024  # bytes; a record is about 1,000
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _NAME = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9_.=+-]{0,200}")

@@ -30,6 +30,7 @@ _CODES: dict[str, Kind] = {
     "AuthenticationFailed": "credentials",
     "NoAuthenticationInformation": "credentials",
     "InvalidAuthenticationInfo": "credentials",
+    "InvalidRange": "empty",
     "ServerBusy": "busy",
 }
 

@@ -18,6 +18,7 @@ Kind = Literal[
     "exists",  # of a create: there is one of that name
     "busy",  # somebody else writes there right now, or it asks to slow down
     "gone",  # of a read: there is no such object any more
+    "empty",  # of a read: there is nothing in it
     "denied",
     "no-bucket",
     "credentials",
@@ -92,6 +93,7 @@ _WORDS: dict[Kind, tuple[str, str, str]] = {
     ),
     "busy": ("it is busy", "", "Run the same command again, which does nothing twice."),
     "gone": ("it is not there any more", "Somebody removed it since it was listed.", "Look at the store's own log."),
+    "empty": ("there is nothing in it", "", "Look at the store's own log."),
     "unsupported": (
         "this store, or the library for it, cannot write only where nothing is yet",
         "Without that a second writer could replace what is there.",

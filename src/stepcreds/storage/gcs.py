@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import AsyncIterator
@@ -110,6 +109,6 @@ def _fault(error: BaseException) -> StoreFault:
             return StoreFault(kind, "" if kind in ("exists", "no-bucket", "denied", "gone") else named)
     if isinstance(error, HttpError):
         status = str(error.code or "")
-        kind = "credentials" if status == "401" else "busy" if re.match("5|429", status) else "refused"
-        return StoreFault(kind, f"HTTP_{status}")
+        kinds_of: dict[str, Kind] = {"401": "credentials", "416": "empty", "429": "busy"}
+        return StoreFault(kinds_of.get(status) or ("busy" if status.startswith("5") else "refused"), f"HTTP_{status}")
     return StoreFault("refused", named)

@@ -33,7 +33,7 @@ from stepcreds.storage.store import Store, Version, open_store
 PATIENCE = 90.0  # seconds in which nothing at all gets further
 AT_ONCE = 16
 PIECE = 8 * 1024 * 1024  # bytes in memory for each of them
-MOST = 2_000_000  # versions
+MOST = 1_000_000  # versions
 UNFINISHED = ".stepcreds-pull"  # a folder in the folder
 
 Tell = Callable[[int, int], None]  # done, of how many
@@ -81,7 +81,8 @@ def pull(url: StoreURL, folder: Path, *, suffixes: tuple[str, ...] = (), tell: T
             fetching = _Fetching(store, folder, place, beat, tell)
             files = run(fetching.all(objects))
         seen = [each for one in objects for each in history(one)]
-        return Pulled(tuple(files), (*findings, *seen, *fetching.findings), any(_is_kept(each) for each in versions))
+        found = sorted((*findings, *seen, *fetching.findings), key=lambda each: each.file)
+        return Pulled(tuple(files), tuple(found), any(_is_kept(each) for each in versions))
 
     return within(PATIENCE, url, work)
 
@@ -168,7 +169,9 @@ class _Fetching:
             self.findings.append(finding(one.url, "unreadable", said.what.removeprefix(f"{one.url} ")))
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
-                raise file_error(error, target) from None
+                said = file_error(error, target)
+                fix = "Make room there, or name another folder. What is there already is not fetched again."
+                raise LedgerError(said.what, cause=said.cause, fix=fix, docs="store") from None
             self.findings.append(finding(one.url, "refused", "not fetched: a part of its name is a file here"))
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from stepcreds.config.store_url import StoreURL
-from stepcreds.ledger.push import Offered, Shipment, push
+from stepcreds.ledger.push import PATIENCE, Offered, Shipment, push
 from stepcreds.storage.bounded import Beat, within
 from stepcreds.storage.fault import StoreFault, ledger_error
 from stepcreds.storage.store import Store, open_store
@@ -17,7 +17,7 @@ TRIES = 3  # where somebody else writes there at the same moment
 T = TypeVar("T")
 
 
-def push_to_store(goods: Shipment, url: StoreURL, seconds: float) -> str:
+def push_to_store(goods: Shipment, url: StoreURL, seconds: float = PATIENCE) -> str:
     """Copy `goods` to `url` within `seconds`; where its chain is now. As `push` has it, and raises `UsageError`."""
 
     def work(_: Beat) -> str:
@@ -26,7 +26,7 @@ def push_to_store(goods: Shipment, url: StoreURL, seconds: float) -> str:
     return within(seconds, url, work)
 
 
-def offer_to_store(name: str, data: bytes, url: StoreURL, seconds: float) -> Offered:
+def offer_to_store(name: str, data: bytes, url: StoreURL, seconds: float = PATIENCE) -> Offered:
     """Make one new object `name` in `url` within `seconds`, as `Sink.offer` has it; and raises `UsageError`."""
 
     def work(_: Beat) -> Offered:
@@ -75,8 +75,10 @@ class _StoreSink:
         self._denied = maybe_there
         try:
             held = await self._store.read(key, "", 0, len(data) + 1)
-        except StoreFault:
-            return "unknown"
+        except StoreFault as reading:
+            if reading.kind != "empty":
+                return "unknown"
+            held = b""
         return "there" if held == data else "another"
 
     async def _create(self, key: str, data: bytes) -> StoreFault | None:
