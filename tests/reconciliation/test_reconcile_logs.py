@@ -259,6 +259,26 @@ def test_a_revocation_that_was_only_queued(site: Copy) -> None:
     )
 
 
+@pytest.mark.parametrize("increment", [60, 10**30, -(10**30), True, "x", None])
+def test_a_renewal_for_as_long_as_somebody_liked(site: Copy, increment: object) -> None:
+    """What a request asks for anybody may make up; Vault gives what it gives."""
+    number, answer = next(
+        each for each in enumerate(site.lines) if b'"secret":{"lease_id":"database/creds/app-verify' in each[1]
+    )
+    renewal = json.loads(answer)
+    lease = renewal["response"]["secret"]["lease_id"]
+    renewal["request"] |= {"id": "eeeeeeee-0000-4000-8000-000000000001", "path": "sys/leases/renew"}
+    renewal["request"]["data"] = {"lease_id": lease, "increment": increment}
+    site.write("renewed.log", [*site.lines[: number + 1], json.dumps(renewal, separators=(",", ":")).encode()])
+    (chain,) = site.chains()
+    site.rewrite(chain, [record for record in site.records()[:4] if record["kind"] != "credential.closed"])
+    (finding,) = [each for each in site.found(audit="renewed.log") if each["code"] == "never-revoked"]
+    assert finding["certainty"] == "unknown"
+    assert normalised(finding["meaning"]) == (
+        f"nobody revoked {CREDS}/LEASE by TIME, where this part of the audit log ends; by its TTL it ends at TIME"
+    )
+
+
 ODD: tuple[Any, ...] = (
     None,
     True,
