@@ -190,6 +190,20 @@ def test_what_was_changed_is_not_sealed_and_the_rest_is(site: SealingSite) -> No
     assert site.log().findings == []
 
 
+def test_chains_that_are_not_here_are_counted(site: SealingSite) -> None:
+    """A job may seal what came since yesterday alone; and a folder that is not there must not look like a quiet night."""
+    gone = [site.life(), site.life()]
+    assert site.seal().returncode == 0
+    for path in gone:
+        path.unlink()
+        checkpoint.beside(path).unlink()
+    made = site.seal()
+    assert made.returncode == 0
+    assert made.stdout.splitlines()[1] == "not here: 2 chains that earlier seals have (ledger verify --seals)"
+    (told,) = json.loads(site.seal("--json").stdout)
+    assert (told["missing"], told["findings"]) == (2, [])
+
+
 def test_nothing_is_built_upon_seals_that_do_not_fit(site: SealingSite) -> None:
     site.life()
     assert site.seal().returncode == 0

@@ -75,3 +75,15 @@ def test_seals_in_a_bucket(site: SealingSite, s3: S3) -> None:
     # The next seal is the third all the same.
     assert site.seal(LEDGERS, "--to", SEALS, **s3.environment()).returncode == 0
     assert "sealing/seals/seal-000003.json" in s3.keys()  # noqa: SIM118 - a list
+
+
+def test_a_chain_that_was_written_over_is_sealed_as_it_was(site: SealingSite, s3: S3) -> None:
+    chain, other = site.life(), site.life()
+    upload(s3, chain)
+    put(s3, f"chains/{chain.name}", other.read_bytes())
+    made = site.seal(LEDGERS, "--to", SEALS, "--json", **s3.environment())
+    assert made.returncode == 0, made.stderr
+    (told,) = json.loads(made.stdout)
+    assert [(leaf["name"], leaf["size"]) for leaf in told["leaves"]] == [
+        (chain.name, len(chain.read_bytes().splitlines()))
+    ]

@@ -130,6 +130,8 @@ def _text(made: Made) -> str:
     if made.wrong:
         lines.append(f"not sealed: {_number(len(made.wrong), 'ledger')}, because of what was found")
     lines += [finding_line(finding) for each in made.wrong for finding in each.wrong]
+    if made.missing:
+        lines.append(f"not here: {_number(made.missing, 'chain')} that earlier seals have (ledger verify --seals)")
     if seal.parquet is not None:
         lines.append(f"{_number(seal.parquet.rows, 'record')} in {one_line(seal.parquet.name)}")
     return "\n".join([*lines, f"written to {one_line(made.file)}, SHA-256 {made.digest}"])
@@ -152,6 +154,7 @@ def _json(made: Made) -> dict[str, object]:
         "sha256": made.digest,
         **content(made.seal),
         "unsigned": [each.leaf.name for each in made.added if each.signing == "unsigned"],
+        "missing": made.missing,
         "findings": _findings(made.wrong),
     }
 

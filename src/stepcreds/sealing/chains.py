@@ -47,7 +47,8 @@ def look(
 
 
 def _seen(source: Source, verified: Verified, log: Log) -> Seen:
-    wrong = [each for each in verified.findings if each.certainty == "tampered"]
+    # What was written over in a store counts for nothing: the oldest version is what was read.
+    wrong = [each for each in verified.findings if each.certainty == "tampered" and each.layer != "store"]
     if not verified.chain_uid and not wrong:
         wrong = list(verified.findings[:1])  # not to be read, or without a first line
     leaf = Leaf(

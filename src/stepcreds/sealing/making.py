@@ -58,6 +58,7 @@ class Made(NamedTuple):
     digest: str  # of its bytes: the next one's `prev`
     added: tuple[Seen, ...]
     wrong: tuple[Seen, ...]  # that could not be sealed
+    missing: int  # chains that are sealed, and not among these; `verify` names them
 
 
 def make(order: Order, sign: Sign, clock: Clock, tick: Tick = lambda done: None) -> Iterator[Made]:
@@ -124,7 +125,8 @@ def _made(order: Order, log: Log, chains: Sequence[Seen], clock: Clock) -> Made:
         refused=tuple(Refused(each.leaf.name, each.leaf.chain_uid, each.wrong[0].code) for each in wrong),
         parquet=_compacted(order.place, seq, added) if order.compact and added else None,
     )
-    return Made(f"{order.place.name}/{name_of(seq)}", seal, "", added, wrong)
+    missing = len(log.chains - {each.leaf.chain_uid for each in chains})
+    return Made(f"{order.place.name}/{name_of(seq)}", seal, "", added, wrong, missing)
 
 
 def _compacted(place: Place, seq: int, added: Sequence[Seen]) -> Table:

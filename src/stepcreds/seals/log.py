@@ -3,7 +3,7 @@ chains that they speak of are looked at elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Literal, NamedTuple
 
 from stepcreds.errors import LedgerError
@@ -53,6 +53,11 @@ class Log:
     def of(self, chain_uid: str) -> list[Sealed]:
         """The leaves of one chain, in the order in which they were sealed."""
         return self._sealed.get(chain_uid, [])
+
+    @property
+    def chains(self) -> Set[str]:
+        """The chain_uid of each chain that is sealed."""
+        return self._sealed.keys()
 
     @property
     def last(self) -> Stored | None:
