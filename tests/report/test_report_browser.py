@@ -392,6 +392,7 @@ def test_on_paper_is_every_credential_that_is_asked_for_and_every_finding(
     ).stdout
     assert 10 < text.count("\f") < 40
     assert "Unsigned: 12 of 72 ledgers" in text
+    assert "transit/keys/stepcreds-ledger-9000000:1" in text  # though nobody had unfolded the keys
     assert text.count("order/unproven") == 4
     # One line for each credential, to its last column.
     assert len(re.findall(r"(?m)^.*\b20\d\d-\d\d-\d\d\b.*→.* (?:signed|unsigned)$", text)) == report.site.steps

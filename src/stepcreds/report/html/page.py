@@ -26,7 +26,7 @@ FIRST, MOST = 20, 200  # findings of verify that are seen at once, and that are 
 _DECLARED = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _LEGEND = (
     ("proven", "Proven dead", "Solid from its issue to the proof of its death; inside it, darker, its step's command."),
-    ("most", "Not proven dead", "Fades to its expiry: it was dead then at the latest, and nobody knows when."),
+    ("most", "Not proven dead", "Fades to the expiry that is on record: nothing proves that it was dead before."),
     ("unknown", "End unknown", "Dashed: it has no expiry, none is on record, or it was renewed past the one that is."),
     ("overlap", "Overlap", "Hatched: it lived while another step ran its command. Below that step's bar is a line."),
     ("maybe", "Possible overlap", "Dotted: it may have lived then; nothing proves that it was dead."),

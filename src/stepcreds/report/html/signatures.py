@@ -20,7 +20,7 @@ _NOT_PINNED = (
 )
 
 
-_NOT_SEALED = "No seals were given (--seals): a ledger that was removed as a whole is missing without a trace."
+_NOT_SEALED = "No seals were given (--seals): a ledger that was removed with its checkpoints leaves no trace here."
 
 
 class Statement(NamedTuple):

@@ -63,7 +63,7 @@ function begin() {
   byId("clear").addEventListener("click", () => go({ ...EMPTY }));
   addEventListener("hashchange", arrive);
   addEventListener("popstate", arrive);
-  addEventListener("beforeprint", () => { printing = true; for (const fold of document.querySelectorAll("details.more")) fold.open = true; render(); });
+  addEventListener("beforeprint", () => { printing = true; for (const fold of document.querySelectorAll("#attention details, #findings details")) fold.open = true; render(); });
   addEventListener("afterprint", () => { printing = false; render(); });
   const themes = { "": ["light", "light"], light: ["dark", "dark"], dark: ["", "as the system"] };
   byId("theme").addEventListener("click", () => {

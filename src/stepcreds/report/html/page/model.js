@@ -89,7 +89,8 @@ function everyRow() {
 /** Without a wish: what needs attention first, of these the newest. */
 function sorted(rows) {
   const falling = state.sort.startsWith("-");
-  const key = SORTS[state.sort.replace("-", "")];
+  const name = state.sort.replace("-", "");
+  const key = Object.hasOwn(SORTS, name) ? SORTS[name] : null; // the address may name anything
   const compare = (one, other) => {
     if (one === null || other === null) return (one === null) - (other === null);
     const order = typeof one === "string" ? TEXTS.compare(one, other) : one - other;
