@@ -178,6 +178,21 @@ def test_whether_it_is_signed_stands_beside_each(site: Site) -> None:
         (folder / "elsewhere.json").rename(folder / "stepcreds-trust.json")
 
 
+def test_a_file_that_was_changed_is_called_so(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path / "ledger", lives=2)
+    assert path.read_bytes().count(b'"v-app-migrate-1"') == 2
+    path.write_bytes(path.read_bytes().replace(b'"v-app-migrate-1"', b'"v-app-migrate-2"', 1))
+    code, out, err = show(tmp_path, "ledger")
+    assert (code, err) == (0, "")
+    assert [line.split()[-2:] for line in out.splitlines()[:3]] == [
+        ["DB", "USER"],
+        ["TAMPERED", "v-app-migrate-2"],
+        ["TAMPERED", "v-app-migrate-1"],
+    ]
+    assert out.splitlines()[-1] == "TAMPERED: 1 file. What is wrong: stepcreds ledger verify"
+    assert {each["tampered"] for each in json.loads(show(tmp_path, "--json", "ledger")[1])} == {True}
+
+
 def test_the_newest_come_last_and_the_limit_keeps_them(site: Site) -> None:
     everything = shown(site)
     times = [(each["requested"] or each["closed"][0])["time"] for each in everything]

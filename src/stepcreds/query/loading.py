@@ -171,7 +171,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str
 
 def _named(name: str) -> str:
     """`name` as a text for all tables alike."""
-    return valid(name).translate(str.maketrans(dict.fromkeys(range(32), "?")))
+    return "".join("?" if character < " " else character for character in valid(name))
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[bytes, bool]]:
