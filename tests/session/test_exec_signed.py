@@ -214,7 +214,7 @@ def test_a_leak_that_the_scan_finds_comes_after_the_last_checkpoint(stack: Stack
 REFUSED = """\
 The ledger is not signed: Vault at http://HOST answered 403 to POST transit/sign/stepcreds-71717171: permission denied
 {indent}The token's policy does not allow transit/sign/stepcreds-71717171.
-{fix}Let `stepcreds setup` write the policy anew, or add to it:
+{fix}Let `stepcreds setup` write policy and role anew; or add, where no other repository has it:
     path "transit/sign/stepcreds-71717171" {{
       capabilities = ["update"]
       allowed_parameters = {{ "input" = [] }}

@@ -60,7 +60,8 @@ def _explained(error: VaultError, path: str, key: str) -> VaultError:
     if error.status == 403 and docs != "vault-token-gone":
         cause = f"The token's policy does not allow {path}."
         rule = f'path "{path}" {{\n  capabilities = ["update"]\n  allowed_parameters = {{ "input" = [] }}\n}}'
-        fix = f"Let `stepcreds setup` write the policy anew, or add to it:\n{rule}"
+        # Another repository that has the policy would sign with this key as well.
+        fix = f"Let `stepcreds setup` write policy and role anew; or add, where no other repository has it:\n{rule}"
         docs = "ledger-key"
     elif error.status == 404 or re.search(r"key not found|no handler for route", text):
         cause = "There is no such key, or no Transit engine, at Vault."
