@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -180,6 +181,27 @@ def test_names_that_lead_elsewhere(s3: S3, job: Job) -> None:
         "deep/here/taken",
     }
     assert taken == "/taken/one.jsonl"
+    again = job("ledger", "pull", URL, "deep/here", "--json", variables=s3.environment())
+    assert again.stderr == ""
+    assert json.loads(again.stdout)["findings"] == json.loads(run.stdout)["findings"]
+
+
+def test_a_folder_that_another_process_fetches_into(s3: S3, job: Job) -> None:
+    put(s3, "shop/one.jsonl", b"1\n")
+    here = job.folder / "here"
+    here.mkdir(0o700)
+    fd = os.open(here, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        run = job("ledger", "pull", URL, "here", variables=s3.environment())
+    finally:
+        os.close(fd)
+    assert run.returncode == 1
+    assert run.stderr == (
+        "stepcreds: error: Another process is fetching into here\n"
+        "  fix: Wait for it, or name another folder.\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#store\n"
+    )
 
 
 def test_a_name_that_steers_a_terminal(google: GoogleServer, job: Job) -> None:

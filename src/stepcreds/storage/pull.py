@@ -151,6 +151,11 @@ class _Fetching:
         finally:
             for each in workers:
                 each.cancel()
+        for place in {each.file.parent for each in fetched if each.new}:
+            try:
+                sync_folder(place)
+            except OSError as error:
+                raise file_error(error, place) from None
         return sorted(fetched, key=lambda each: each.held.path)
 
     async def _one(self, one: Held) -> Fetched | None:
@@ -194,7 +199,6 @@ class _Fetching:
         new = _size(target) is None
         if new:
             os.rename(part, target)  # noqa: PTH104 - nobody else has the folder's lock
-            sync_folder(target.parent)
             return Fetched(one, target, new=True)
         same = target.is_file() and not target.is_symlink() and _sha256(target) == _sha256(part)
         part.unlink()
@@ -209,7 +213,10 @@ class _Fetching:
 def _unfinished(folder: Path) -> Iterator[Path]:
     """An empty folder in `folder` for what is not whole yet; one process at a time has it. Raises `LedgerError`."""
     place = folder / UNFINISHED
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise file_error(error, folder) from None
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -234,7 +241,7 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 
 def _make_sure_of_room(objects: list[Held], folder: Path) -> None:
-    needed = sum(one.first.size for one in objects if _size(folder / one.path) is None)
+    needed = sum(one.first.size for one in objects if not os.path.lexists(folder / one.path))
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise LedgerError(
