@@ -87,7 +87,7 @@ class Attestation:
             self._lost(size, line)
         if self._last:
             self._find_unsigned()
-        elif not self._file.lines and self._demand.count:
+        elif not self._file.length and self._demand.count:
             self._find_nothing()
 
     @property

@@ -1,0 +1,215 @@
+"""Checkpoints in the order in which steps that run side by side write them; files that are made to be read for ever."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ledger_samples import UIDS, leaked, open_journal, records
+from ledger_site import Life, Scribe, Signer, job_of, profiles, proven
+from signed_chains import found, live, review
+
+from signatures import KEY
+from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import checkpoint
+from stepcreds.ledger.canonical import canonical
+from stepcreds.ledger.link import line_hash
+from stepcreds.review.attestation import WINDOW
+from stepcreds.review.demand import MOST
+from stepcreds.trust.file import dumps
+from stepcreds.trust.keys import Trust
+from stepcreds.trust.vault_keys import Asked, read_keys
+
+NAME = "transit/keys/stepcreds-ledger-9000000"
+
+
+class Job:
+    """A chain in memory, and a key that is made here: the order of things is what these tests are about."""
+
+    def __init__(self) -> None:
+        self.signer = Signer(NAME)
+        self.trust = Trust("", (self.signer.trusted("checkpoint", "9000000"),))
+        self.chance = random.Random(1)  # noqa: S311 - the same chain each time
+        self.scribe = Scribe(job_of(0, 0, "deploy", 0.0), self.chance, self.signer, 1_793_000_000.0)
+
+    def life(self) -> Life:
+        return Life(self.scribe, profiles(0)["migrate"], "migrate", self.chance)
+
+
+def test_steps_that_run_side_by_side_are_signed_side_by_side(stack: Stack, signed: Path) -> None:
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "stepcreds", "exec", "verify", "--", "sleep", "0.2"],
+            cwd=signed.parent,
+            env=stack.environment(),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    steps = [start() for _ in range(8)]
+    for step in steps:
+        said = step.communicate(timeout=120)[1]
+        assert step.returncode == 0, said
+    with live(stack) as vault:
+        trust = Trust("", read_keys(vault, stack.address, [Asked.parse(KEY, "checkpoint")]).keys)
+    (result,) = review(signed.parent / ".stepcreds", trust, require_signed=True)
+    assert found([result]) == []
+    assert (result.entries, result.signing.state, result.signing.checkpoints) == (25, "signed", 16)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lives_interleaved_in_any_order_are_no_finding(seed: int, tmp_path: Path) -> None:
+    """Each step signs its own records, and the checkpoints come in any order near that of the records."""
+    job = Job()
+    chance = random.Random(seed)  # noqa: S311 - the same order for the same seed
+    waiting: list[list[str]] = [["request", "issue", "end"] for _ in range(12)]
+    lives = [job.life() for _ in waiting]
+    while any(waiting):
+        number = chance.choice(
+            [index for index, steps in enumerate(waiting[:8] if any(waiting[:8]) else waiting) if steps]
+        )
+        action = waiting[number].pop(0)
+        if action == "end":
+            lives[number].end(proven)
+        else:
+            getattr(lives[number], action)()
+    for index in range(len(job.scribe.envelopes) - 3):
+        part = job.scribe.envelopes[index : index + 3]
+        chance.shuffle(part)
+        job.scribe.envelopes[index : index + 3] = part
+    job.scribe.close()
+    job.scribe.save(tmp_path)
+    (result,) = review(tmp_path, job.trust, require_signed=True)
+    assert (found([result]), result.signing.state) == ([], "signed")
+
+
+def test_a_checkpoint_that_stands_far_too_late(tmp_path: Path) -> None:
+    """It is not compared, because nothing as far back is kept; that it stands there is what somebody did."""
+    journal = open_journal(tmp_path / "a")
+    journal.append(leaked(UIDS[0]))
+    first, second = records(journal.path)
+    lines = [canonical(first)]
+    for seq in range(1, WINDOW + 3):
+        lines.append(canonical({**second, "seq": seq, "prev": line_hash(lines[-1])}))
+    journal.path.write_bytes(b"".join(line + b"\n" for line in lines))
+    told = {name: first["job"][name] for name in ("repository_id", "run_id", "run_attempt")}
+    signer = Signer(NAME)
+
+    def of(size: int) -> bytes:
+        said = checkpoint.Checkpoint(
+            first["chain_uid"], **told, size=size, head=line_hash(lines[size - 1]), time=first["time"]
+        )
+        return signer.envelope(checkpoint.PAYLOAD_TYPE, checkpoint.dumps(said)) + b"\n"
+
+    trust = Trust("", (signer.trusted("checkpoint"),))
+    for early, expected in ((4, []), (3, [("checkpoint", "late", 2, "tampered")])):
+        checkpoint.beside(journal.path).write_bytes(of(len(lines)) + of(early))
+        results = review(tmp_path / "a", trust)
+        assert [each for each in found(results) if each[1] != "vault"] == expected
+
+
+def test_records_that_nobody_signed_are_counted_and_not_kept(tmp_path: Path) -> None:
+    job = Job()
+    for number in range(MOST + 200):
+        life = job.life()
+        life.request()
+        life.issue()
+        life.end(proven)
+        if number:
+            del job.scribe.envelopes[-2:]
+    last = job.life()
+    last.request()
+    last.issue()
+    job.scribe.save(tmp_path)
+    (result,) = review(tmp_path, job.trust)
+    assert len(result.findings) == 102
+    assert {(each.layer, each.code) for each in result.findings} == {
+        ("order", "unclosed"),
+        ("checkpoint", "missing"),
+        ("file", "more"),
+    }
+
+
+def test_what_stands_in_the_place_of_checkpoints(tmp_path: Path) -> None:
+    """A folder, a FIFO, a link to what never ends, a file of holes: none of them is waited for."""
+    job = Job()
+    life = job.life()
+    life.request()
+    life.issue()
+    life.end(proven)
+    path = job.scribe.save(tmp_path)
+    beside = checkpoint.beside(path)
+    beside.unlink()
+    beside.mkdir()
+    assert found(review(tmp_path, job.trust)) == [("checkpoint", "unreadable", 0, "unknown")]
+    beside.rmdir()
+    os.mkfifo(beside)
+    assert found(review(tmp_path, job.trust)) == [("checkpoint", "none", 1, "incomplete")]
+    beside.unlink()
+    beside.symlink_to("/dev/zero")
+    assert found(review(tmp_path, job.trust)) == [("checkpoint", "none", 1, "incomplete")]
+    beside.unlink()
+    with beside.open("wb") as file:
+        file.truncate(1 << 40)
+    assert found(review(tmp_path, job.trust)) == [("checkpoint", "too-long", 1, "tampered")]
+
+
+def work_for_a_while(folder: Path) -> list[str]:
+    """The command that verifies enough ledgers for several processes."""
+    job = Job()
+    for _ in range(1000):
+        life = job.life()
+        life.request()
+        life.issue()
+        life.end(proven)
+    path = job.scribe.save(folder / "ledgers")
+    for number in range(10):
+        shutil.copy(path, folder / "ledgers" / f"{number}.jsonl")
+        shutil.copy(checkpoint.beside(path), folder / "ledgers" / f"{number}.checkpoints")
+    (folder / "trust.json").write_text(dumps(job.trust))
+    return [sys.executable, "-m", "stepcreds", "ledger", "verify", "--trust", "trust.json", "ledgers"]
+
+
+def started(command: list[str], folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
+    """The process, and those that it has begun."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={"HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not children.read_text().split():
+        time.sleep(0.02)
+    return process, [int(pid) for pid in children.read_text().split()]
+
+
+def test_an_interrupt_ends_all_processes_without_a_word_of_them(tmp_path: Path) -> None:
+    process, workers = started(work_for_a_while(tmp_path), tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert workers
+    assert (process.returncode, err.strip()) == (130, "")
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+
+
+def test_a_process_that_is_killed_leaves_its_work_to_the_other(tmp_path: Path) -> None:
+    process, workers = started(work_for_a_while(tmp_path), tmp_path)
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=250)
+    assert (process.returncode, err) == (1, "")
+    assert out.count(" 3001 records, open, signed\n") == 11
+    assert "11 files, 33011 records: 10 findings in 10 files (10 unknown).\n" in out
