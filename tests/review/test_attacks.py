@@ -1,6 +1,7 @@
 """Each attack of the table in docs/ledger.md, on chains that a real OpenBao signed: which check finds it, and which does not.
 
-What `verify` cannot find is asserted, too: the seal and the audit log are to find that.
+What `verify` cannot find is asserted, too. That a tail was cut with its checkpoints, and that a chain is gone, the seal
+finds (tests/seals/test_seal_findings.py); what never was on record, and what was invented, the audit log alone.
 """
 
 from __future__ import annotations
