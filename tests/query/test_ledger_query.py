@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -417,6 +419,40 @@ def test_forms_of_an_answer(tmp_path: Path) -> None:
         1 + 1000 + 1,
         "And 234 more rows: --csv and --json print all of them.",
     )
+
+
+def test_ctrl_c_ends_a_query_that_would_take_years(tmp_path: Path) -> None:
+    write_ledger(tmp_path / "ledger", lives=1)
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "stepcreds",
+            "ledger",
+            "query",
+            "SELECT sum(hash(i) % 7) FROM range(1000000000000000) t(i)",
+            "ledger",
+        ],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        # It has used more than loading could take: it is in the query.
+        while int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11]) < 500:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_what_a_wrong_query_is_told(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ What is loaded is opened again read-only, without a file system, a network or ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from stepcreds.errors import LedgerError, UnsupportedError, UsageError
 from stepcreds.printable import printable
@@ -20,6 +21,8 @@ from stepcreds.trust.keys import Trust
 
 if TYPE_CHECKING:
     import duckdb
+
+Result = TypeVar("Result")
 
 MEMORY = "2GB"  # for a question; beyond it DuckDB writes into our temporary folder
 SPILL = "20GB"  # of it
@@ -54,7 +57,12 @@ def loaded(sources: Iterable[Source], trust: Trust | None, question: str) -> Ite
         }
         with duckdb.connect(str(file), config=bounded) as connection:
             loader = Loader(Path(folder), sources, trust, question)
-            loader.load(connection)
+            try:
+                loader.load(connection)
+            except RuntimeError as error:
+                if str(error) != "Query interrupted":  # what DuckDB makes of Ctrl-C in the main thread
+                    raise
+                raise KeyboardInterrupt from None
         connection = duckdb.connect(str(file), read_only=True, config={**bounded, "enable_external_access": False})
         connection.execute("SET lock_configuration = true")
         try:
@@ -82,7 +90,7 @@ def answer(loaded: Loaded, question: str) -> Answer:
                 fix="Begin with SELECT, WITH, FROM, DESCRIBE or SUMMARIZE.",
                 docs="ledger-query",
             )
-        result = connection.execute(statements[0])
+        result = _interruptible(connection, lambda: connection.execute(statements[0]))
         described = result.description or []
         names = tuple(str(each[0]) for each in described)
         return Answer(names, tuple(str(each[1]) for each in described), _fetched(result))
@@ -93,10 +101,21 @@ def answer(loaded: Loaded, question: str) -> Answer:
 def _fetched(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     duckdb = _duckdb()
     try:
-        while some := result.fetchmany(1000):
+        while some := _interruptible(result, lambda: result.fetchmany(1000)):
             yield from some
     except duckdb.Error as error:
         raise _refused(error) from None
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:
+    """`work`, which Ctrl-C ends: by itself DuckDB does not hear of it while one operator runs."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _refused(error: Exception) -> UsageError:
