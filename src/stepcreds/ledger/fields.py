@@ -178,20 +178,43 @@ KINDS: Mapping[str, Shape] = {
 
 def misfit(record: Mapping[str, object], shape: Shape) -> str:
     """The dotted name of the first field of `record` that is missing or cannot be what it says; "" when all fit."""
-    for name, rule in shape.items():
-        value = record.get(name, _MISSING)
-        if isinstance(rule, Rule):
-            if rule.later and value is _MISSING:
+    get = record.get
+    for name, types, passes, later, inner in _rows_of(shape):
+        value = get(name, _MISSING)
+        if type(value) not in types:
+            if later and value is _MISSING:
                 continue
-            if type(value) not in rule.types:
-                return name
-            if rule.passes is not None and value is not None and not rule.passes(value):
-                return name
-        elif not isinstance(value, dict):
             return name
-        elif inner := misfit(value, rule):
-            return f"{name}.{inner}"
+        if inner is not None:
+            if deeper := misfit(value, inner):  # type: ignore[arg-type]  # a dict, by its type
+                return f"{name}.{deeper}"
+        elif passes is not None and value is not None and not passes(value):
+            return name
     return ""
 
 
+class _Row(NamedTuple):
+    """A field as `misfit` reads it: plain values, because a review checks millions of them."""
+
+    name: str
+    types: tuple[type, ...]
+    passes: Callable[[Any], object] | None
+    later: bool
+    inner: Shape | None
+
+
+def _rows_of(shape: Shape) -> list[_Row]:
+    known = _ROWS.get(id(shape))
+    if known is None:
+        rows = [
+            _Row(name, rule.types, rule.passes, rule.later, None)
+            if isinstance(rule, Rule)
+            else _Row(name, (dict,), None, False, rule)
+            for name, rule in shape.items()
+        ]
+        known = _ROWS[id(shape)] = (shape, rows)  # with the shape, so that no other gets its id
+    return known[1]
+
+
+_ROWS: dict[int, tuple[Shape, list[_Row]]] = {}
 _MISSING = object()
