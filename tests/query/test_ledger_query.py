@@ -227,6 +227,23 @@ def test_odd_lines_break_nothing(tmp_path: Path) -> None:
         assert list(answer(database, "SELECT entries FROM chains").rows) != []
 
 
+# A text where a time stands, and a year that strftime(3) writes with one digit.
+TIMES = ["0", "yesterday", "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"]
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_what_is_no_time_breaks_no_load(tmp_path: Path, time: str) -> None:
+    path = write_ledger(tmp_path / "ledger", lives=1)
+    text = re.sub(rb"20[0-9]{2}-[0-9T:.-]+Z", time.encode(), path.read_bytes())
+    path.write_bytes(text)
+    whether = [time.startswith("9")]
+    names = [name for name, kind in CREDENTIALS.columns if kind == "TIMESTAMP"]
+    known = ", ".join(f"{name} IS NOT NULL" for name in names)
+    assert [*rows_of(local([path]), f"SELECT {known} FROM credentials")[0]] == whether * len(names)  # noqa: S608
+    assert rows_of(local([path]), "SELECT opened_time IS NOT NULL FROM chains") == [tuple(whether)]
+    assert rows_of(local([path]), "SELECT count(*) FROM records") == [(5,)]
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text(max_size=6) | st.sampled_from(
         ["never", "proven dead", "2026-11-22T08:26:40.000Z", "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"]

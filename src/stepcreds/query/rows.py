@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from stepcreds.clock import rfc3339
 from stepcreds.ledger.record import Record
-from stepcreds.ledger.view import ChainView, CredentialView, text_of
+from stepcreds.ledger.view import ChainView, CredentialView, epoch_of, text_of
 from stepcreds.review.lifetimes import command_times, lifetime, overlaps
 from stepcreds.review.sharing import shared
 from stepcreds.review.verification import Verified
+
+_YEAR_1000 = -30_610_224_000  # epoch seconds
 
 Row = dict[str, object]  # a column that is not in it is NULL; times are texts as records have them
 
@@ -63,7 +65,8 @@ def credential_row(chain: ChainView, credential: CredentialView, name: str) -> R
         "cancelled_by": text_of(step, "cancelled_by") or None,
         "lock_status": text_of(closed, "lock", "status") or None,
         "sessions_ended": _whole(_at(closed, "lock", "sessions_ended")),
-        **{f"revoke_{field}": text_of(closed, "revoke", field) or None for field in ("time", "method", "status")},
+        "revoke_time": _time(epoch_of(text_of(closed, "revoke", "time"))),
+        **{f"revoke_{field}": text_of(closed, "revoke", field) or None for field in ("method", "status")},
         **{field: text_of(closed, "verified", field) or None for field in ("lookup", "db_login", "witness")},
         "proof_method": text_of(closed, "verified", "method") or None,
         "proven_time": _time(credential.proven_time),
@@ -85,7 +88,7 @@ def chain_row(chain: ChainView, verified: Verified) -> Row:
         "file": verified.file,
         "chain_uid": verified.chain_uid or None,
         **_job(chain),
-        "opened_time": text_of(opened, "time") or None,
+        "opened_time": _time(epoch_of(text_of(opened, "time"))),
         "closed": verified.closed,
         "entries": verified.entries,
         "unreadable": chain.unreadable,
@@ -179,4 +182,5 @@ def _texts(value: object) -> list[str] | None:
 
 
 def _time(epoch: float | None) -> str | None:
-    return None if epoch is None or epoch == math.inf else rfc3339(epoch)
+    # A year before 1000 would have fewer digits, and is nobody's.
+    return None if epoch is None or not _YEAR_1000 <= epoch < math.inf else rfc3339(epoch)
