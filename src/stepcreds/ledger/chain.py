@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from stepcreds.ledger.canonical import CanonicalError, parse
+from stepcreds.ledger.canonical import CanonicalError
 from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import MAX_LINE, ZERO, chain_uid, line_hash
+from stepcreds.ledger.quick_canonical import quick_parse
 from stepcreds.ledger.record import Record
 
 Layer = Literal["file", "line", "chain", "record", "order", "checkpoint", "trust", "folder", "seal", "store"]
@@ -63,6 +64,7 @@ class Chain:
         self.record: Record = {}
         self._seq = 0
         self._alive: dict[object, tuple[int, State]] = {}  # credential_uid -> (line of its last record, state)
+        self._parse = quick_parse()
         self._found: list[Finding] = []
 
     def check(self, lines: Iterable[bytes]) -> Iterator[Finding]:
@@ -92,7 +94,7 @@ class Chain:
     def _record(self, line: bytes) -> None:
         self.record = {}
         try:
-            record = parse(line)
+            record = self._parse(line)
         except CanonicalError as error:
             return self._find("line", "not-canonical", f"not a line that stepcreds writes: {error}", "tampered")
         if not isinstance(record, dict):
