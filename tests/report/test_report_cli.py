@@ -15,7 +15,7 @@ import pytest
 from ledger_site import SEAL_KEY, Signer, Site, make_site
 
 from manual_clock import ManualClock
-from stepcreds.errors import UnsupportedError, UsageError
+from stepcreds.errors import UsageError
 from stepcreds.report.html.sealed import rendered
 from stepcreds.report.html.writing import write
 from stepcreds.review.sources import local
@@ -248,11 +248,11 @@ def test_only_its_own_style_and_script_are_let_run(site: Site, tmp_path: Path) -
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)  # an import of it raises ImportError
-    with pytest.raises(UnsupportedError) as told:
+    with pytest.raises(UsageError) as told:
         rendered("report.html.j2", {})
     assert (told.value.what, told.value.cause, told.value.fix, told.value.docs) == (
-        "jinja2 is not installed: the report cannot be written",
-        "stepcreds was installed without its `ledger` extra.",
+        "A page of HTML cannot be written: jinja2 is not installed",
+        "stepcreds was installed without its `ledger` extra, which a step does not need.",
         "pip install 'stepcreds[ledger]'",
         "ledger-extra",
     )

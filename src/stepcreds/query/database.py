@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from stepcreds.errors import LedgerError, UnsupportedError, UsageError
+from stepcreds.errors import LedgerError, UsageError
+from stepcreds.extras import missing
 from stepcreds.printable import printable
 from stepcreds.query.loading import Loader
 from stepcreds.review.sources import Source
@@ -138,10 +139,5 @@ def _duckdb() -> ModuleType:
     try:
         import duckdb
     except ImportError:
-        raise UnsupportedError(
-            "duckdb is not installed: the ledger cannot be queried",
-            cause="stepcreds was installed without its `ledger` extra.",
-            fix="pip install 'stepcreds[ledger]'",
-            docs="ledger-extra",
-        ) from None
+        raise missing("duckdb", "The ledger cannot be queried") from None
     return duckdb

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stepcreds.errors import UsageError
+from stepcreds.extras import missing
 from stepcreds.ledger.reading import stored_lines
 from stepcreds.sealing.chains import Seen
 
@@ -30,12 +30,7 @@ def parquet(chains: Iterable[Seen]) -> tuple[bytes, int]:
     try:
         import duckdb
     except ImportError:
-        raise UsageError(
-            "Parquet cannot be written: duckdb is not installed",
-            cause="stepcreds was installed without the parts that read ledgers.",
-            fix="Run: pip install 'stepcreds[ledger]'",
-            docs="ledger-extra",
-        ) from None
+        raise missing("duckdb", "Parquet cannot be written") from None
     with TemporaryDirectory(prefix="stepcreds-") as folder:
         source, target = Path(folder, "rows.json"), Path(folder, "rows.parquet")
         rows = 0

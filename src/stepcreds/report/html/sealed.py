@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from stepcreds.errors import UnsupportedError
+from stepcreds.extras import missing
 from stepcreds.printable import one_line
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def json_block(value: object) -> str:
 
 
 def rendered(template: str, values: Mapping[str, object]) -> Iterator[str]:
-    """The page, piece by piece. Raises `UnsupportedError` without the extra `ledger`."""
+    """The page, piece by piece. Raises `UsageError` without the extra `ledger`."""
     return _environment().from_string(file_text(template)).generate(values)
 
 
@@ -56,12 +56,7 @@ def _environment() -> Environment:
         from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup
     except ImportError:
-        raise UnsupportedError(
-            "jinja2 is not installed: the report cannot be written",
-            cause="stepcreds was installed without its `ledger` extra.",
-            fix="pip install 'stepcreds[ledger]'",
-            docs="ledger-extra",
-        ) from None
+        raise missing("jinja2", "A page of HTML cannot be written") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = lambda text: one_line(str(text), CELL)
     environment.filters["block"] = lambda value: Markup(json_block(value))  # noqa: S704 - see `json_block`
