@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 from ledger_samples import UIDS, leaked, open_journal, records
-from ledger_site import Life, Scribe, Signer, job_of, profiles, proven
+from ledger_site import CHANGE, Life, Scribe, Signer, job_of, profiles, proven, refused
 from signed_chains import found, live, review
 
 from signatures import KEY
 from stepcreds.devstack.stack import Stack
-from stepcreds.ledger import checkpoint
+from stepcreds.ledger import checkpoint, credential
 from stepcreds.ledger.canonical import canonical
 from stepcreds.ledger.link import line_hash
+from stepcreds.model import Leak
 from stepcreds.review.attestation import WINDOW
 from stepcreds.review.demand import MOST
 from stepcreds.trust.file import dumps
@@ -213,3 +214,70 @@ def test_a_process_that_is_killed_leaves_its_work_to_the_other(tmp_path: Path) -
     assert (process.returncode, err) == (1, "")
     assert out.count(" 3001 records, open, signed\n") == 11
     assert "11 files, 33011 records: 10 findings in 10 files (10 unknown).\n" in out
+
+
+def test_what_was_asked_for_and_is_said_to_be_refused_needs_a_signature(tmp_path: Path) -> None:
+    """Whoever cuts the tail with its checkpoints and writes that nothing was issued has no token to have it signed."""
+    job = Job()
+    first, second = job.life(), job.life()
+    first.request()
+    first.issue()
+    first.end(proven)
+    second.request()
+    second.end(refused, exit_code=None)
+    signed, lines = list(job.scribe.envelopes), list(job.scribe.lines)
+    job.scribe.close()
+    job.scribe.save(tmp_path / "honest")
+    (honest,) = review(tmp_path / "honest", job.trust, require_signed=True)
+    assert (found([honest]), honest.signing.state, len(lines), len(signed)) == ([], "signed", 6, 3)
+    del job.scribe.envelopes[-1]
+    job.scribe.save(tmp_path / "forged")
+    (result,) = review(tmp_path / "forged", job.trust, require_signed=True)
+    assert (result.signing.state, result.signing.entries) == ("partly signed", 4)
+    assert [(each.code, each.line, each.certainty, each.meaning) for each in result.findings] == [
+        (
+            "tail",
+            6,
+            "incomplete",
+            "3 records after the last checkpoint, among them credential.closed: signed by nobody",
+        ),
+        ("required", 0, "unknown", "signed up to record 4 of 7"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["credential.leaked", "credential.left", "credential.measured", "credential.closed"])
+def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind: str, tmp_path: Path) -> None:
+    job = Job()
+    before = job.life()
+    before.request()
+    before.issue()
+    before.end(proven)
+    step, uid, name = before.step_uid, before.uid, before.profile.name
+    if kind == "credential.leaked":
+        job.scribe.add(credential.leaked(step, uid, name, [Leak(uid, name, "GITHUB_ENV", 3, "DATABASE_URL", True)]))
+    elif kind == "credential.left":
+        job.scribe.add(credential.left(step, uid, name, [CHANGE], ""))
+    elif kind == "credential.measured":
+        job.scribe.add(credential.measured(step, uid, name, before.measurement))
+    else:
+        job.life().end(refused, exit_code=None)
+        del job.scribe.envelopes[-1]
+    job.scribe.save(tmp_path / "open")
+    job.scribe.close()
+    job.scribe.save(tmp_path / "closed")
+    for folder, records_after in (("open", "1 record"), ("closed", "2 records")):
+        (result,) = review(tmp_path / folder, job.trust)
+        meaning = (
+            f"{records_after} after the last checkpoint, among them {kind}: signed by nobody, as an honest job leaves "
+            "them; whoever could write to the file could have, too"
+        )
+        assert [(each.layer, each.code, each.line, each.certainty, each.meaning) for each in result.findings] == [
+            ("checkpoint", "after", 5, "unknown", meaning)
+        ]
+    after = job.life()
+    after.request()
+    after.issue()
+    after.end(proven)
+    job.scribe.save(tmp_path / "later")
+    (result,) = review(tmp_path / "later", job.trust)
+    assert [each.code for each in result.findings if each.layer == "checkpoint"] == []

@@ -162,7 +162,7 @@ class Attestation:
 
     def _lost(self, size: int, line: int) -> None:
         count = size - self._chain.entries
-        records = "1 record" if count == 1 else f"{count} records"
+        records = _records(count)
         by_whom = "that Vault signed for" if self._trust is not None else "that a checkpoint counts"
         if self._chain.uid:
             meaning = f"the tail was cut: {records} {by_whom} {'is' if count == 1 else 'are'} missing"
@@ -173,7 +173,7 @@ class Attestation:
 
     def _find_unsigned(self) -> None:
         """Records that ask for a signature, and have none, or not in time."""
-        name, entries = self._chain.file, self._chain.entries
+        name, after = self._chain.file, f"{_records(self._chain.entries - self._last)} after the last checkpoint"
         for size, kind in self._demand.missed(self._last):
             if size in self._disputed:
                 continue  # said already, and of the record itself
@@ -181,10 +181,13 @@ class Attestation:
             self.findings.append(Finding("checkpoint", name, size, "missing", meaning, "incomplete"))
         if tail := self._demand.after(self._last):
             kinds = ", ".join(sorted(set(tail.values())))
-            count = entries - self._last
-            records = "1 record" if count == 1 else f"{count} records"
-            meaning = f"{records} after the last checkpoint, among them {kinds}: signed by nobody"
+            meaning = f"{after}, among them {kinds}: signed by nobody"
             self.findings.append(Finding("checkpoint", name, min(tail), "tail", meaning, "incomplete"))
+        elif loose := self._demand.loose(self._last):
+            kinds = ", ".join(sorted(set(loose.values())))
+            meaning = f"{after}, among them {kinds}: signed by nobody"
+            meaning += ", as an honest job leaves them; whoever could write to the file could have, too"
+            self.findings.append(Finding("checkpoint", name, min(loose), "after", meaning, "unknown"))
 
     def _find_nothing(self) -> None:
         opened, name = self._chain.opened, self._chain.file
@@ -203,3 +206,7 @@ class Attestation:
 
     def _find(self, read: Read, code: str, meaning: str, certainty: Certainty) -> None:
         self._file.find(code, meaning, certainty, line=read.line)
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"

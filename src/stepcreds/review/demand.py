@@ -7,8 +7,9 @@ the truth: so each of these records needs one that was signed before somebody el
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import text_of
@@ -24,7 +25,9 @@ class Demand:
         self._waiting: OrderedDict[int, str] = OrderedDict()  # size at the record -> its kind; any later one will do
         self._late: OrderedDict[int, tuple[int, str]] = OrderedDict()  # size -> the last size that would do, and kind
         self._given_up: list[tuple[int, str]] = []
+        self._requested: set[object] = set()  # credential_uid, while it is not closed
         self._issued: dict[object, int] = {}  # credential_uid -> size, while it is not closed
+        self._loose: deque[tuple[int, str]] = deque(maxlen=MOST)  # size and kind of those that do not ask
         self._closed: dict[int, object] = {}  # size -> step_uid, while no other step has asked for anything
 
     def see(self, record: Record, size: int) -> None:
@@ -36,7 +39,8 @@ class Demand:
             self._issued[uid] = size
             self._ask(size, kind)
         elif kind == "credential.closed":
-            asks = _asks(record) or uid in self._issued
+            asks = _asks(record, is_requested=uid in self._requested) or uid in self._issued
+            self._requested.discard(uid)
             # Its own command ran by now, if it ran.
             self._expire(self._issued.pop(uid, 0), size - 1)
             if asks:
@@ -45,14 +49,19 @@ class Demand:
                 if len(self._closed) > MOST:
                     self._expire(first := next(iter(self._closed)), size)
                     del self._closed[first]
+            else:
+                self._loose.append((size, kind))
         elif kind == "credential.requested":
+            self._requested.add(uid)
             for before in [each for each, step in self._closed.items() if step != record.get("step_uid")]:
                 del self._closed[before]
                 self._expire(before, size - 1)
+        elif isinstance(kind, str):
+            self._loose.append((size, kind))
 
     def meet(self, size: int, *, on_time: bool) -> None:
         """There is a checkpoint of `size` records that counts; `on_time`: the chain has no more by now."""
-        for before in [each for each in self._waiting if each <= size]:
+        for before in list(takewhile(size.__ge__, self._waiting)):
             del self._waiting[before]
             self._closed.pop(before, None)
         if not on_time:
@@ -69,6 +78,10 @@ class Demand:
         left = {size: kind for size, (_, kind) in self._late.items() if size > last}
         return {**left, **self._waiting}
 
+    def loose(self, last: int) -> Mapping[int, str]:
+        """Those after the last checkpoint that say something of a credential, and could not be signed in time."""
+        return {size: kind for size, kind in self._loose if size > last}
+
     def _ask(self, size: int, kind: str) -> None:
         self.count += 1
         self._waiting[size] = kind
@@ -84,9 +97,11 @@ class Demand:
                 self._given_up.append((first, its_kind))
 
 
-def _asks(record: Record) -> bool:
-    """Not where nothing was issued, or its token, with which it ended, was all there was to sign with. Not believed of
-    a credential that is on record as issued."""
+def _asks(record: Record, *, is_requested: bool) -> bool:
+    """Not where the login was refused, or its token, with which it ended, was all there was to sign with. Not believed
+    of a credential that is on record as issued; and one that is on record as requested had a login."""
     if text_of(record, "verified", "time"):
         return True
-    return text_of(record, "revoke", "status") != "not_issued" and text_of(record, "revoke", "method") != "token"
+    if text_of(record, "revoke", "status") == "not_issued":
+        return is_requested
+    return text_of(record, "revoke", "method") != "token"
