@@ -44,6 +44,7 @@ from stepcreds.trust.keys import Trust
 KEY = Signer("transit/keys/stepcreds-ledger-9000000")
 TRUST = Trust("trust.json", (KEY.trusted("checkpoint", "9000000"),))
 RUN = "50000001"
+DOUBT = "It cannot be excluded: no signature that counts covers the record that would do so."
 DROPPED = Used(
     "ddl",
     (Statements("drop table", 1, 0, "app_owner"),),
@@ -290,6 +291,7 @@ def test_what_is_not_proven_is_not_excluded(tmp_path: Path) -> None:
     lost.issue()
     asked = job.life("migrate", "asked", at=1101)
     asked.request()
+    job.scribe.sign()
     found = taken_apart([job.scribe.save(tmp_path)], 600)
     assert {standing for standing, *_ in standings(found)} == {"may", "excluded"}
     told = {plain(each.reasons[0].text): each.credential.step_name for each in found.suspects}
@@ -366,17 +368,57 @@ def test_a_ledger_that_was_tampered_with_excludes_nobody(tmp_path: Path) -> None
     assert "The ledgers of this run have " in markdown(found)
 
 
-def test_what_no_signature_covers_is_said_to_be_without_one(tmp_path: Path) -> None:
+def test_what_no_signature_covers_excludes_nobody(tmp_path: Path) -> None:
     job = Job()
     job.step("migrate", at=0)
     job.scribe._signer = None
     job.step("migrate", "after", at=60)
-    found = taken_apart([job.save(tmp_path)], 300)
-    told = {name: reasons[1:] for _, name, reasons in standings(found)}
-    assert told == {
-        "migrate": [],
-        "after": ["No signature covers that record, though others of its ledger are signed."],
-    }
+    path = job.save(tmp_path)
+    proof = "It was proven dead 3 min 50 s before (lease lookup and refused logins), at 2026-10-24T00:01:10.232Z."
+    unchecked = "Its ledger's signatures were not checked: what it says excludes nobody. Name a trust file: --trust."
+
+    def told(trust: Trust | None) -> dict[str, tuple[str, list[str]]]:
+        return {
+            name: (standing, reasons) for standing, name, reasons in standings(taken_apart([path], 300, trust=trust))
+        }
+
+    assert told(TRUST)["after"] == ("may", [DOUBT, proof])
+    assert (told(TRUST)["migrate"][0], len(told(TRUST)["migrate"][1])) == ("excluded", 1)
+    assert told(None)["after"] == ("may", [unchecked, proof])
+    assert told(None)["migrate"][0] == "may"
+    path.with_suffix(".checkpoints").unlink()
+    assert told(TRUST)["after"] == ("may", [DOUBT, proof])
+    assert told(None)["after"] == ("excluded", [proof])
+
+
+def test_a_tail_that_was_cut_and_written_anew_clears_nobody(tmp_path: Path) -> None:
+    """The step that did it takes its records and their checkpoints away, and has itself refused."""
+    job = Job()
+    job.step("verify", at=0)
+    guilty = job.life("migrate", "tidy", at=60)
+    guilty.request()
+    job.scribe._signer = None
+    guilty.end(refused, exit_code=None)
+    found = taken_apart([job.save(tmp_path)], 65)
+    assert ("may", "tidy", [DOUBT, "It was refused: nothing was issued."]) in standings(found)
+
+
+def test_what_it_could_do_is_said_by_the_record_that_knows_it(tmp_path: Path) -> None:
+    """The end that counts is signed and measured nothing; one that is added behind it says that it could only read."""
+    job = Job()
+    life = job.life("migrate", "tidy", at=0)
+    life.measurement = NotMeasured("the profile says measure: off")
+    life.request()
+    life.issue()
+    job.scribe.now += 10
+    life.end(proven)
+    job.scribe._signer = None
+    life.measurement = measured(profiles(0)["verify"], START)
+    life.end(unproven)
+    found = taken_apart([job.save(tmp_path)], 5)
+    ((standing, _, reasons),) = standings(found)
+    assert (standing, reasons[0]) == ("may", DOUBT)
+    assert reasons[1].startswith("It could do no more than read, as ")
 
 
 def test_what_would_have_been_is_marked_as_that(tmp_path: Path) -> None:
@@ -475,8 +517,14 @@ def test_other_runs_are_held_against_the_same_moment(tmp_path: Path) -> None:
     mine.step("migrate", at=0)
     other.step("migrate", "elsewhere", at=100)
     other.step("verify", "reads", at=100)
-    found = taken_apart([mine.save(tmp_path / "1"), other.save(tmp_path / "2")], 105)
-    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [("could", "elsewhere")]
+    third = Job(run=3)
+    third.step("verify", "signed", at=100)
+    found = taken_apart([each.save(tmp_path / str(number)) for number, each in enumerate((mine, other, third))], 105)
+    # Of what nobody signed nothing is excluded.
+    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [
+        ("could", "elsewhere"),
+        ("may", "reads"),
+    ]
     assert found.elsewhere_excluded == 1
     assert "of run `50000002`" in markdown(found)
     assert "1 credential of another run in these ledgers is excluded in the same way." in markdown(found)

@@ -103,8 +103,9 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
         )
     ((uid, name),) = repositories.items()
     others = [pair for pair in everybody if not chosen.takes(*pair)]
-    found = suspects(mine, at, needs) if at is not None else []
-    elsewhere = suspects(others, at, needs) if at is not None else []
+    trusted = dossier.trust is not None
+    found = suspects(mine, at, needs, trusted=trusted) if at is not None else []
+    elsewhere = suspects(others, at, needs, trusted=trusted) if at is not None else []
     profiles = {each.profile for _, each in mine}
     radius = blast_radius(each for _, each in everybody if each.job.get("repository_id", "") == uid)
     return Postmortem(

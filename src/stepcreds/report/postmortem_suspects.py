@@ -42,32 +42,49 @@ class _Found(NamedTuple):
     said: Said
 
 
-def suspects(credentials: Iterable[tuple[Chapter, CredentialView]], at: float, needs: Level) -> list[Suspect]:
-    """All of them, those first for which most speaks. `needs` is the least level that the damage takes."""
-    found = [_suspect(chapter, credential, at, needs) for chapter, credential in credentials]
+def suspects(
+    credentials: Iterable[tuple[Chapter, CredentialView]], at: float, needs: Level, *, trusted: bool
+) -> list[Suspect]:
+    """All of them, those first for which most speaks. `needs` is the least level that the damage takes.
+
+    `trusted`: somebody said whose signatures count.
+    """
+    found = [_suspect(chapter, credential, at, needs, trusted) for chapter, credential in credentials]
     found.sort(key=lambda each: (ORDER.index(each.standing), -each.weight, each.credential.time or 0.0))
     return found
 
 
-def _suspect(chapter: Chapter, credential: CredentialView, at: float, needs: Level) -> Suspect:
+def _suspect(chapter: Chapter, credential: CredentialView, at: float, needs: Level, trusted: bool) -> Suspect:
     alive, able = _alive(chapter, credential, at), _able(chapter, credential, needs)
     if proofs := tuple(each.said for each in (alive, able) if each.yes is False):
-        return _excluded(chapter, credential, proofs)
+        return _excluded(chapter, credential, proofs, trusted)
     traces = list(_traces(chapter, credential, at, needs))
     standing: Standing = "could" if alive.yes and able.yes else "may"
     weight = 2 * len(traces) + _is_running(credential, at)
     return Suspect(standing, weight, chapter, credential, (*traces, alive.said, able.said))
 
 
-def _excluded(chapter: Chapter, credential: CredentialView, proofs: tuple[Said, ...]) -> Suspect:
-    """Unless its ledger was changed: whoever did that would have wanted just this."""
-    if is_tampered(chapter):
-        doubt = Said("unknown", "Its ledger was tampered with: what that says excludes nobody.")
-        return Suspect("may", 0, chapter, credential, (doubt, *proofs))
+def _excluded(chapter: Chapter, credential: CredentialView, proofs: tuple[Said, ...], trusted: bool) -> Suspect:
+    """Unless its ledger was changed, or could have been: whoever did that would have wanted just this.
+
+    Of a ledger that nobody was to sign, and where nobody asks for signatures, the word is taken.
+    """
     signing = chapter.verified.signing
-    if signing.state == "partly signed" and not any(each.signed for said in proofs for each in said.evidence):
-        proofs = (*proofs, Said("unknown", "No signature covers that record, though others of its ledger are signed."))
+    text = ""
+    if is_tampered(chapter):
+        text = "Its ledger was tampered with: what that says excludes nobody."
+    elif signing.state == "not checked":
+        text = "Its ledger's signatures were not checked: what it says excludes nobody. Name a trust file: --trust."
+    elif (trusted or signing.checkpoints) and not any(map(_is_signed, proofs)):
+        text = "It cannot be excluded: no signature that counts covers the record that would do so."
+    if text:
+        return Suspect("may", 0, chapter, credential, (Said("unknown", text), *proofs))
     return Suspect("excluded", 0, chapter, credential, proofs)
+
+
+def _is_signed(said: Said) -> bool:
+    """Whether all that it rests on is."""
+    return bool(said.evidence) and all(each.signed for each in said.evidence)
 
 
 def _alive(chapter: Chapter, each: CredentialView, at: float) -> _Found:
@@ -130,7 +147,9 @@ def _is_running(each: CredentialView, at: float) -> bool:
 
 
 def _able(chapter: Chapter, each: CredentialView, needs: Level) -> _Found:
-    evidence = rests_on(chapter, each.closed or each.measured)
+    records = (each.closed, *each.closings, each.measured)
+    says = next((record for record in records if record and record.get("privileges") is each.privileges), {})
+    evidence = rests_on(chapter, says or each.closed or each.measured)
     level = next((known for known in LEVELS if known == each.level), "admin" if each.level else None)
     if level is None:
         return _Found(None, Said("unknown", "What it could do is not measured.", evidence))
