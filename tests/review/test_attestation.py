@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,28 @@ def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind:
     job.scribe.save(tmp_path / "later")
     (result,) = review(tmp_path / "later", job.trust)
     assert [each.code for each in result.findings if each.layer == "checkpoint"] == []
+
+
+def test_a_file_of_garbage_in_the_place_of_checkpoints_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A line of it is a byte, and a finding some hundreds."""
+    job = Job()
+    life = job.life()
+    life.request()
+    life.issue()
+    life.end(proven)
+    path = job.scribe.save(tmp_path)
+    beside = checkpoint.beside(path)
+    beside.write_bytes(b"\n" * 1_000_000 + beside.read_bytes())
+    tracemalloc.start()
+    try:
+        (result,) = review(tmp_path, job.trust, require_signed=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
+    assert (result.signing.state, result.signing.checkpoints) == ("not checked", 101)
+    assert [(each.layer, each.code) for each in result.findings] == [
+        *[("checkpoint", "envelope")] * 100,
+        ("file", "more"),
+        ("trust", "required"),
+    ]

@@ -20,7 +20,8 @@ from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at
 
 WINDOW = 16_384  # records; a signature takes seconds at most, and the steps of a job write some dozens a second
 
-# "not checked": there are checkpoints, and nobody said whose signatures count; or the chain was not read to its end.
+# "not checked": there are checkpoints, and nobody said whose signatures count; or not all of them, or of the chain, was
+# read.
 SigningState = Literal["signed", "partly signed", "unsigned", "not checked"]
 
 
@@ -85,6 +86,8 @@ class Attestation:
             self._next = None
         for size, line in self._beyond:
             self._lost(size, line)
+        if self._file.is_given_up:
+            return
         if self._last:
             self._find_unsigned()
         elif not self._file.length and self._demand.count:
@@ -95,7 +98,7 @@ class Attestation:
         state: SigningState = "signed"
         if not self._file.length:
             state = "unsigned"
-        elif self._trust is None or not self._is_finished:
+        elif self._trust is None or not self._is_finished or self._file.is_given_up:
             state = "not checked"
         elif not self._last:
             state = "unsigned"

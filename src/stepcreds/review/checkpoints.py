@@ -16,6 +16,8 @@ from stepcreds.ledger.view import epoch_of
 from stepcreds.review.signature import Doubt, judge
 from stepcreds.trust.keys import Trust
 
+MAX_FINDINGS = 100  # a file that is nothing but garbage is neither listed nor read line by line
+
 
 class Read(NamedTuple):
     """One checkpoint that can be held against a chain."""
@@ -28,15 +30,18 @@ class Read(NamedTuple):
 class CheckpointFile:
     """The file beside a chain, as long as it was when this was made: what is signed later may be of later records.
 
-    `read` is exhausted once; `lines` is how many were read by then. What is wrong goes to `tell`.
+    `read` is exhausted once; `lines` is how many were read by then. What is wrong goes to `tell`; `is_given_up` says
+    whether there was so much of it that the rest was not read.
     """
 
     def __init__(self, name: str, path: Path, trust: Trust | None, tell: Callable[[Finding], None]) -> None:
         self.name = name
         self.lines = 0
+        self.is_given_up = False
         self._path = path
         self._trust = trust
         self._tell = tell
+        self._count = 0  # of findings
         self._told: set[tuple[str, str]] = set()
         try:
             self.length = path.stat().st_size
@@ -50,6 +55,9 @@ class CheckpointFile:
         offset = 0
         try:
             for stored in stored_lines(self._path):
+                if self._count > MAX_FINDINGS:
+                    self.is_given_up = True
+                    return
                 offset += len(stored)
                 if offset > self.length and stored.endswith(b"\n"):
                     return
@@ -66,6 +74,7 @@ class CheckpointFile:
         self, code: str, meaning: str, certainty: Certainty, *, line: int = 0, layer: Layer = "checkpoint"
     ) -> None:
         """Something is wrong with a line, by default with the one that was read last."""
+        self._count += 1
         self._tell(Finding(layer, self.name, line or self.lines, code, meaning, certainty))
 
     def _unfinished(self, stored: bytes) -> None:

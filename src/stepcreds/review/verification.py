@@ -18,6 +18,7 @@ from stepcreds.ledger import checkpoint
 from stepcreds.ledger.chain import Chain, Finding
 from stepcreds.ledger.reading import stored_lines
 from stepcreds.review.attestation import Attestation, Signing, SigningState
+from stepcreds.review.checkpoints import MAX_FINDINGS
 from stepcreds.review.family import Family, Member
 from stepcreds.review.sources import Source
 from stepcreds.seals.log import Log
@@ -26,7 +27,6 @@ from stepcreds.trust.keys import Trust, require_cryptography
 
 __all__ = ["Signing", "SigningState", "Verified", "verify", "weight"]
 
-MAX_FINDINGS = 100  # for one file: one that is nothing but garbage is not listed line by line
 IDENTITY = ("iss", "repository_id", "run_id", "run_attempt", "job")
 SIGNATURE = 4  # times what it takes to check a record of the same length
 # What is checked in less time than it takes to start processes for it.
