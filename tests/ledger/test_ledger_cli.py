@@ -382,3 +382,27 @@ def test_a_leak_is_seen_in_the_table_and_in_json(tmp_path: Path) -> None:
     (shown,) = json.loads(ledger(tmp_path, "show", "--json", "ledger")[1])
     assert shown["leaked"] == [records(journal.path)[4]]
     assert ledger(tmp_path, "verify", "ledger")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("show",), ("export", "--format", "ocsf"), ("postmortem", "--run", "1"), ("query", "FROM chains")]
+)
+def test_a_trust_file_among_what_is_reviewed_is_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Whoever wrote the ledgers could have written it, too."""
+    journal = open_journal(tmp_path)
+    (tmp_path / "stepcreds-trust.json").write_text('{"keys": [], "schema": "stepcreds.trust/1"}\n')
+    code, out, err = ledger(tmp_path, *command, ".")
+    assert (code, out) == (2, "")
+    assert "--trust stepcreds-trust.json" in err
+    assert journal.path.exists()
+
+
+def test_an_export_of_nothing_is_wrong_usage(tmp_path: Path) -> None:
+    assert ledger(tmp_path, "export", "--format", "otel", ".") == (
+        2,
+        "",
+        "stepcreds: error: There is no ledger here\n"
+        "  cause: No step has written one yet, or it was removed, or the place is another.\n"
+        "  fix: Name files, folders, or the URL of an object store: stepcreds ledger export PLACES\n"
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n",
+    )

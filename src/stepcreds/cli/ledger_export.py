@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from stepcreds.cli.ledger_options import ledgers, places_argument, trust_option, trusted
+from stepcreds.cli.ledger_options import ledgers, places_argument, require_some, trust_option, trusted
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option
 from stepcreds.clock import SystemClock
@@ -55,7 +55,8 @@ def command(
     first = None if since is None else moment(since, now)
     code = 0
     with ledgers(places, config_path) as sources:
-        for each in entries(sources, trusted(trust_path)):
+        require_some(sources, "export")
+        for each in entries(sources, trusted(trust_path, places)):
             if isinstance(each, LedgerError):
                 click.echo(render_error(each, coloured(sys.stderr)), err=True)
                 code = 1

@@ -80,8 +80,8 @@ def command(
     from stepcreds.report.postmortem import postmortem
 
     damage = None if at is None else moment(at, SystemClock().now())
-    with ledgers(places, config_path) as sources, progress("Reading ledgers:") as tell:
-        dossier = read(sources, trusted(trust_path), tell)
+    with ledgers(places, config_path) as sources, progress("Reading ledgers") as tell:
+        dossier = read(sources, trusted(trust_path, places), tell)
     found = postmortem(dossier, Selection(repository=repository, run=run, attempt=attempt), damage, needs)
     pieces: Iterable[str]
     if form == "html":

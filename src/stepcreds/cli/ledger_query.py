@@ -73,7 +73,7 @@ def command(
         )
     from stepcreds.query.database import answer, loaded
 
-    with ledgers(places, config_path) as sources, loaded(sources, trusted(trust_path), sql) as database:
+    with ledgers(places, config_path) as sources, loaded(sources, trusted(trust_path, places), sql) as database:
         said = answer(database, sql)
         if json_output:
             _print_json(_distinct(said.columns), said.types, said.rows)

@@ -13,6 +13,7 @@ from stepcreds.cli.ledger_selection import selection_options
 from stepcreds.cli.ledger_text import credential_json, signed_footer, table
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option
+from stepcreds.cli.progress import progress
 from stepcreds.errors import UsageError
 from stepcreds.ledger.view import CredentialView
 from stepcreds.printable import json_text, one_line
@@ -59,8 +60,8 @@ def command(
     """
     if json_output and csv_output:
         raise UsageError("--json and --csv ask for two forms at once", fix="Name one of them.", docs="ledger-filters")
-    with ledgers(places, config_path) as sources:
-        dossier = read(sources, trusted(trust_path))
+    with ledgers(places, config_path) as sources, progress("Reading ledgers") as tell:
+        dossier = read(sources, trusted(trust_path, places), tell)
     chosen = [(chapter, each) for chapter, each in dossier.credentials if selection.takes(chapter, each)]
     chosen.sort(key=_time)
     left_out = max(0, len(chosen) - limit) if limit else 0
