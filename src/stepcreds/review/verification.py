@@ -25,7 +25,7 @@ from stepcreds.seals.log import Log
 from stepcreds.seals.watch import Watch
 from stepcreds.trust.keys import Trust, require_cryptography
 
-__all__ = ["Signing", "SigningState", "Verified", "verify", "weight"]
+__all__ = ["MAX_FINDINGS", "Signing", "SigningState", "Verified", "verify", "weight"]
 
 IDENTITY = ("iss", "repository_id", "run_id", "run_attempt", "job")
 SIGNATURE = 4  # times what it takes to check a record of the same length
