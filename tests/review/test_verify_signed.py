@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,9 @@ LESS = "this finds damage and changed lines, but not a chain that was rewritten 
 REQUIRED = "nobody who is trusted signed any of it: whoever could write the file could write all of it"
 
 
-def verify(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+def verify(folder: Path, *arguments: str, command: str = "verify", **variables: str) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "verify", *arguments],
+        [sys.executable, "-m", "stepcreds", "ledger", command, *arguments],
         cwd=folder,
         env={"HOME": str(folder), **variables},
         stdin=subprocess.DEVNULL,
@@ -108,6 +109,17 @@ def test_a_trust_file_among_the_ledgers_is_not_believed(site: Site) -> None:
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-trust\n",
     )
     assert verify(site.ledgers, ".") == expected
+    # A part of it is named, of which the file is no part; but it lies beside a ledger.
+    chain = Path(shutil.copy(site.chains[0], site.ledgers))
+    shutil.copy(chain, site.ledgers / "chain.log")
+    below = site.chains[1].parent.name
+    for place in (chain.name, str(chain), "*.jsonl", "*", below, f"{below}/*.jsonl", "chain.log"):
+        assert verify(site.ledgers, place) == expected, place
+    for place in (".", chain.name, below):
+        assert verify(site.ledgers, place, command="show") == expected
+    chain.unlink()
+    assert verify(site.ledgers, "chain.log") == expected
+    (site.ledgers / "chain.log").unlink()
     assert verify(site.ledgers, "--trust", "stepcreds-trust.json", ".")[0] == 0
 
 
