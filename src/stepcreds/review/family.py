@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import PurePosixPath
@@ -19,8 +20,8 @@ from stepcreds.ledger.link import line_hash
 from stepcreds.ledger.reading import stored_lines
 from stepcreds.review.sources import Source
 
-_NUMBERED = re.compile(r"(.+?)(?:\.([1-9][0-9]{0,8}))?\.jsonl")
-_DIGEST = re.compile(r".*-([0-9a-f]{12})")
+_NUMBERED = re.compile(r"(.+?)(?:\.([1-9][0-9]{0,8}))?\.jsonl", re.DOTALL)
+_DIGEST = re.compile(r".*-([0-9a-f]{12})", re.DOTALL)
 
 
 class Member(NamedTuple):
@@ -39,7 +40,7 @@ class Family:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Member] = {}
-        self._by_job: dict[str, list[Member]] = {}
+        self._by_job: dict[str, _Relatives] = {}
 
     def add(self, member: Member) -> list[Finding]:
         """What is wrong with it beside the others."""
@@ -51,9 +52,7 @@ class Family:
             findings.append(_same_chain(other, member))
             return findings
         if member.job.get("run_id"):
-            relatives = self._by_job.setdefault(repr(sorted(member.job.items())), [])
-            findings += [finding for each in relatives if (finding := _of_two(each, member)) is not None]
-            relatives.append(member)
+            findings += self._by_job.setdefault(repr(sorted(member.job.items())), _Relatives()).add(member)
         return findings
 
     def _of_itself(self, member: Member) -> Iterator[tuple[str, str, Certainty]]:
@@ -65,22 +64,53 @@ class Family:
                 "the name of the file is that of another job attempt: the chain was put in its place",
                 "tampered",
             )
+        if not digest or number < 2:
+            return
         before = member.source.path.with_name(f"{stem}.{number - 1}.jsonl" if number > 2 else f"{stem}.jsonl")
-        if digest and number > 1 and not before.exists():
+        if not before.exists():
             yield "gap", f"the chain before it, {before.name}, is not here: it was removed, or not copied", "unknown"
 
 
-def _of_two(one: Member, other: Member) -> Finding | None:
-    """Two chains of one job attempt: the second is begun when the first is closed, and has the next number."""
-    first, second = sorted((one, other), key=lambda member: _parts(member)[1])
-    (stem, number), (its_stem, its_number) = _parts(first), _parts(second)
-    if stem != its_stem or number == its_number:
-        meaning = f"another chain of the job attempt in {one.source.name}, and by its name not the one after it"
-        return Finding("folder", other.source.name, 0, "second-chain", meaning, "unknown")
-    if its_number == number + 1 and not first.closed:
-        meaning = f"the job attempt went on in {second.source.name}, which nobody begins before this chain is closed"
-        return Finding("folder", first.source.name, 0, "not-closed", meaning, "tampered")
-    return None
+class _Relatives:
+    """The chains of one job attempt: the next is begun when one is closed, and has the next number.
+
+    However many there are, one that is added is held against two of them.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_stem: dict[str, dict[int, Member]] = {}  # by number the first
+        self._sizes: Counter[str] = Counter()  # by stem
+        self._twins: Counter[tuple[str, int]] = Counter()
+
+    def add(self, member: Member) -> list[Finding]:
+        """What is wrong with it beside the others."""
+        stem, number = _parts(member)
+        family = self._by_stem.setdefault(stem, {})
+        twin = family.setdefault(number, member)
+        others = (next(iter(each.values())) for name, each in islice(self._by_stem.items(), 2) if name != stem)
+        stranger = twin if twin is not member else next(others, None)
+        count = self._count - self._sizes[stem] + self._twins[stem, number]
+        findings = [_second(member, stranger, count)] if stranger is not None else []
+        if (before := family.get(number - 1)) is not None and not before.closed:
+            findings.append(_not_closed(before, member))
+        if (after := family.get(number + 1)) is not None and not member.closed:
+            findings.append(_not_closed(member, after))
+        self._sizes[stem] += 1
+        self._twins[stem, number] += 1
+        self._count += 1
+        return findings
+
+
+def _second(member: Member, other: Member, count: int) -> Finding:
+    more = f" and in {count - 1} more" if count > 1 else ""
+    meaning = f"another chain of the job attempt in {other.source.name}{more}, and by its name not the one after it"
+    return Finding("folder", member.source.name, 0, "second-chain", meaning, "unknown")
+
+
+def _not_closed(first: Member, second: Member) -> Finding:
+    meaning = f"the job attempt went on in {second.source.name}, which nobody begins before this chain is closed"
+    return Finding("folder", first.source.name, 0, "not-closed", meaning, "tampered")
 
 
 def _same_chain(one: Member, other: Member) -> Finding:
@@ -108,5 +138,6 @@ def _head_at(member: Member, size: int) -> str:
 
 
 def _parts(member: Member) -> tuple[str, int]:
-    match = _NUMBERED.fullmatch(PurePosixPath(member.source.name).name)
-    return (match[1], int(match[2] or 1)) if match else (member.source.name, 1)
+    name = PurePosixPath(member.source.name).name
+    match = _NUMBERED.fullmatch(name)
+    return (match[1], int(match[2] or 1)) if match else (name, 1)
