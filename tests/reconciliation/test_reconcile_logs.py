@@ -190,6 +190,26 @@ def test_a_window(site: Copy) -> None:
     assert (run.returncode, run.stdout) == (2, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said", "expected"),
+    [
+        (("--role", "app-verify"), {"role": "app-else"}, ("other-job", "tampered")),
+        (("--since", "2026-01-01"), {"issue_time": "2025-01-01T00:00:00.000Z"}, ("other-time", "unknown")),
+    ],
+)
+def test_what_a_ledger_says_takes_nothing_out_of_a_window(
+    site: Copy, arguments: tuple[str, ...], said: dict[str, str], expected: tuple[str, str]
+) -> None:
+    """Vault issued it then, and to that role; nothing of a ledger has to be signed."""
+    (chain,) = site.chains()
+    records = [
+        {**record, **{name: text for name, text in said.items() if name in record and "verify" in json.dumps(record)}}
+        for record in site.records()
+    ]
+    site.rewrite(chain, records)
+    assert expected in codes(site.found(*arguments))
+
+
 def test_a_window_in_which_nothing_is_on_record(site: Copy) -> None:
     """What to look for the ledgers of other times say."""
     answer = next(line for line in site.lines if b'"secret":{"lease_id":"database/creds/app-verify' in line)

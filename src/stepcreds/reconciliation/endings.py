@@ -20,7 +20,7 @@ def endings(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage, late: flo
     credential may be revoked."""
     revocations = Revocations(vault)
     for issue in vault.issues.values():
-        if not issue.lease_id or issue.lease_id in ledgers.unwanted or not vault.scope.wanted.window.has(issue.time):
+        if not issue.lease_id or not vault.scope.wanted.window.has(issue.time):
             continue
         held = ledgers.by_lease.get(issue.lease_id)
         yield from _Ending(issue, held, revocations, vault, coverage).findings(late)

@@ -14,8 +14,7 @@ from stepcreds.reconciliation.vault_side import Issue, VaultSide
 def unrecorded(ledgers: LedgerSide, vault: VaultSide) -> Iterator[Finding]:
     """What Vault issued and no ledger has, or has otherwise."""
     window = vault.scope.wanted.window
-    others = ledgers.unwanted - {""}
-    issues = [each for each in vault.issues.values() if window.has(each.time) and each.lease_id not in others]
+    issues = [each for each in vault.issues.values() if window.has(each.time)]
     known = {each.accessor for each in issues if each.accessor and each.lease_id in ledgers.by_lease}
     for issue in issues:
         held = ledgers.by_lease.get(issue.lease_id)
@@ -86,6 +85,9 @@ def _unrecorded(issue: Issue, ledgers: LedgerSide, is_known: bool) -> Finding:
 
 def _contradicted(issue: Issue, held: Held) -> Iterator[Finding]:
     differing = contradiction(held.chain.claims, issue.metadata)
+    role = issue.metadata.get("role", "")
+    if role and held.view.role and role.lower() != held.view.role.lower():
+        differing = f"{differing} and role {role}, not {held.view.role}".removeprefix(" and ")
     if differing:
         meaning = f"Vault issued {issue.lease_id} to another job than the one whose ledger has it: {differing}"
         yield Finding("other-job", "tampered", meaning, issue.time, issue.lease_id, _both(held, issue))

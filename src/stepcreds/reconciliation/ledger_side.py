@@ -92,26 +92,33 @@ class LedgerSide:
     errors: list[LedgerError] = field(default_factory=list)
     openings: list[Record] = field(default_factory=list)  # the first record of each chain
     steps: dict[str, str] = field(default_factory=dict)  # step_uid -> the name of a chain that has such a step
-    unwanted: set[str] = field(default_factory=set)  # leases of credentials that were not asked for
+    # What the ledgers say is of another time, role or mount than was asked for. Vault's own word decides what is looked
+    # for, so that what Vault issued is held against these as well: a line of a ledger excuses nothing.
+    left_out: list[Held] = field(default_factory=list)
+
+    @cached_property
+    def _last_first(self) -> list[Held]:
+        """All of them, so that in a mapping what was asked for goes before the rest, and the first before others."""
+        return [*reversed(self.left_out), *reversed(self.held)]
 
     @cached_property
     def by_lease(self) -> dict[str, Held]:
-        return {each.view.lease_id: each for each in reversed(self.held) if each.view.lease_id}
+        return {each.view.lease_id: each for each in self._last_first if each.view.lease_id}
 
     @cached_property
     def by_request(self) -> dict[str, Held]:
-        return {each.request_id: each for each in reversed(self.held) if each.request_id}
+        return {each.request_id: each for each in self._last_first if each.request_id}
 
     @cached_property
     def by_accessor(self) -> dict[str, Held]:
-        return {each.view.token_accessor: each for each in reversed(self.held) if each.view.token_accessor}
+        return {each.view.token_accessor: each for each in self._last_first if each.view.token_accessor}
 
     @cached_property
     def unanswered(self) -> dict[tuple[str, str], Held]:
         """By step and path those that were requested, and whose issue is on no record."""
         return {
             (each.view.step_uid, each.view.creds): each
-            for each in reversed(self.held)
+            for each in self._last_first
             if each.view.requested and not each.view.issued
         }
 
@@ -162,7 +169,7 @@ def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
             if is_wanted and wanted.window.has(held.time):
                 side.held.append(held)
                 continue
-            side.unwanted.add(credential.lease_id)
+            side.left_out.append(held)
             if is_wanted:
                 side.others.append(held)
     return side
