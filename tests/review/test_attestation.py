@@ -25,6 +25,9 @@ from stepcreds.ledger.link import line_hash
 from stepcreds.model import Leak
 from stepcreds.review.attestation import WINDOW
 from stepcreds.review.demand import MOST
+from stepcreds.review.dossier import read
+from stepcreds.review.selection import is_signed
+from stepcreds.review.sources import local
 from stepcreds.trust.file import dumps
 from stepcreds.trust.keys import Trust
 from stepcreds.trust.vault_keys import Asked, read_keys
@@ -246,7 +249,31 @@ def test_what_was_asked_for_and_is_said_to_be_refused_needs_a_signature(tmp_path
     ]
 
 
-@pytest.mark.parametrize("kind", ["credential.leaked", "credential.left", "credential.measured", "credential.closed"])
+@pytest.mark.parametrize("kind", ["credential.measured", "credential.left"])
+def test_what_was_measured_or_left_behind_an_end_was_put_there(kind: str, tmp_path: Path) -> None:
+    job = Job()
+    life = job.life()
+    life.request()
+    life.issue()
+    life.end(proven)
+    step, uid, name = life.step_uid, life.uid, life.profile.name
+    if kind == "credential.left":
+        job.scribe.add(credential.left(step, uid, name, [CHANGE], ""))
+    else:
+        job.scribe.add(credential.measured(step, uid, name, life.measurement))
+    job.scribe.close()
+    path = job.scribe.save(tmp_path)
+    (result,) = review(tmp_path, job.trust, require_signed=True)
+    assert (result.signing.state, result.signing.entries) == ("partly signed", 4)
+    assert [(each.code, each.line, each.meaning) for each in result.findings] == [
+        ("tail", 5, f"2 records after the last checkpoint, among them {kind}: signed by nobody"),
+        ("required", 0, "signed up to record 4 of 6"),
+    ]
+    ((chapter, shown),) = read(local([path]), job.trust).credentials
+    assert is_signed(chapter, shown) is False
+
+
+@pytest.mark.parametrize("kind", ["credential.leaked", "credential.closed"])
 def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind: str, tmp_path: Path) -> None:
     job = Job()
     before = job.life()
@@ -256,10 +283,6 @@ def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind:
     step, uid, name = before.step_uid, before.uid, before.profile.name
     if kind == "credential.leaked":
         job.scribe.add(credential.leaked(step, uid, name, [Leak(uid, name, "GITHUB_ENV", 3, "DATABASE_URL", True)]))
-    elif kind == "credential.left":
-        job.scribe.add(credential.left(step, uid, name, [CHANGE], ""))
-    elif kind == "credential.measured":
-        job.scribe.add(credential.measured(step, uid, name, before.measurement))
     else:
         job.life().end(refused, exit_code=None)
         del job.scribe.envelopes[-1]

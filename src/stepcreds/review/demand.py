@@ -56,6 +56,8 @@ class Demand:
             for before in [each for each, step in self._closed.items() if step != record.get("step_uid")]:
                 del self._closed[before]
                 self._expire(before, size - 1)
+        elif kind in ("credential.measured", "credential.left"):  # stand before an end, or an issue that is handed out
+            self._ask(size, kind)
         elif isinstance(kind, str):
             self._loose.append((size, kind))
 

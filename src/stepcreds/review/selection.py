@@ -87,7 +87,7 @@ def is_signed(chapter: Chapter, credential: CredentialView) -> bool | None:
     signing = chapter.verified.signing
     if signing.state == "not checked":
         return None
-    life = (credential.requested, credential.issued, credential.measured, *credential.closings)
+    life = (credential.requested, credential.issued, credential.measured, credential.left, *credential.closings)
     seqs = [record.get("seq") for record in life if record]
     return bool(seqs) and all(isinstance(seq, int) and seq < signing.entries for seq in seqs)
 
