@@ -33,7 +33,7 @@ from ledger_samples import (
 
 from manual_clock import ManualClock
 from stepcreds.errors import LedgerError
-from stepcreds.ledger import credential
+from stepcreds.ledger import checkpoint, credential
 from stepcreds.ledger.chain import check
 from stepcreds.ledger.faults import ledger_error
 from stepcreds.ledger.file import LOCK_WAIT
@@ -303,6 +303,19 @@ def test_a_lock_that_is_held_is_waited_for_and_not_for_ever(tmp_path: Path) -> N
     assert sum(clock.slept) == pytest.approx(LOCK_WAIT, abs=0.02)
     journal.append(requested())
     assert codes(journal.path) == ["2 order/unclosed"]
+
+
+def test_the_checkpoints_are_not_waited_for_as_long(tmp_path: Path) -> None:
+    """A neighbour who holds their lock would keep the step's token alive."""
+    journal, clock = open_journal(tmp_path), ManualClock(NOW)
+    checkpoint.keep(b"{}", journal.path, clock)
+    there = checkpoint.beside(journal.path)
+    with there.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        said = refused(lambda: checkpoint.keep(b"{}", journal.path, clock))
+    assert said[0] == f"The ledger file {there} was locked by process {os.getpid()} for 5 s"
+    assert sum(clock.slept) == pytest.approx(5, abs=0.02)
+    assert there.read_bytes() == b"{}\n"
 
 
 def test_a_file_that_is_removed_while_its_lock_is_waited_for(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from stepcreds.ledger.record import Record
 PAYLOAD_TYPE = "application/vnd.stepcreds.checkpoint+json"
 SCHEMA = "stepcreds.checkpoint/1"
 SUFFIX = ".checkpoints"
+# Seconds. Nobody has this lock for longer than a write takes, and the token that may sign lives on meanwhile.
+LOCK_WAIT = 5.0
 REPOSITORY = "{repository_id}"  # in `ledger.key`: the repository's own
 # framework.GenericNameRegex of Vault's SDK: what can be the name of a key.
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -119,5 +121,5 @@ def keep(line: bytes, chain: Path, clock: Clock) -> None:
 
     What a writer that was killed left there without its end was never acknowledged, and is overwritten.
     """
-    with LedgerFile(beside(chain), clock, create=True) as file:
+    with LedgerFile(beside(chain), clock, create=True, wait=LOCK_WAIT) as file:
         file.append(line + b"\n", file.tail())

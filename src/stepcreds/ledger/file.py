@@ -40,12 +40,13 @@ class LedgerFile:
     """A ledger file, locked between `__enter__` and `__exit__`.
 
     Raises `LedgerError` where it is not a regular file of this user, where the lock is not to be had within
-    `LOCK_WAIT`, and where the file was removed meanwhile. `create` makes a missing file, 0600.
+    `wait` seconds, and where the file was removed meanwhile. `create` makes a missing file, 0600.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, create: bool = False) -> None:
+    def __init__(self, path: Path, clock: Clock, *, create: bool = False, wait: float = LOCK_WAIT) -> None:
         self.path = path
         self._clock = clock
+        self._wait = wait
         self._flags = os.O_RDWR | os.O_APPEND | _SAFELY | (os.O_CREAT if create else 0)
         self._fd = -1
 
@@ -176,11 +177,11 @@ class LedgerFile:
             raise ledger_error(FileNotFoundError(errno.ENOENT, ""), self.path)
 
     def _lock(self) -> None:
-        deadline = self._clock.monotonic() + LOCK_WAIT
+        deadline = self._clock.monotonic() + self._wait
         while not self._locked():
             if self._clock.monotonic() >= deadline:
                 raise LedgerError(
-                    f"The ledger file {self.path} was locked by {_holder(self._fd)} for {LOCK_WAIT:.0f} s",
+                    f"The ledger file {self.path} was locked by {_holder(self._fd)} for {self._wait:.0f} s",
                     cause="Another step of the same job writes to it, or was stopped while it did.",
                     fix="End or resume that process, and run the step again.",
                     docs="ledger",
