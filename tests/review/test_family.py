@@ -77,3 +77,13 @@ def test_a_file_of_any_name_is_reviewed(name: str, tmp_path: Path) -> None:
     path.rename(folder / name)
     results = review(folder / name if name.endswith(".log") else folder, None)
     assert [result.closed for result in results] == [True]
+
+
+def test_a_link_does_not_stand_for_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    """Its checkpoints are beside that, and nothing is beside the link."""
+    (path,) = chains(tmp_path, 1)
+    path.with_suffix(".checkpoints").write_bytes(b"garbage\n")
+    (path.parent / "0.jsonl").symlink_to(path.name)
+    (result,) = review(path.parent, None)
+    assert result.file == str(path)
+    assert found([result]) == [("checkpoint", "envelope", 1, "tampered")]

@@ -95,5 +95,8 @@ def _once(sources: Iterable[Source]) -> list[Source]:
     """Each file once, by however many names it was asked for."""
     found: dict[str, Source] = {}
     for source in sources:
-        found.setdefault(str(source.path.resolve()) if source.path.exists() else source.name, source)
+        key = str(source.path.resolve()) if source.path.exists() else source.name
+        # Its checkpoints are beside the file itself: a link would hide them.
+        if key not in found or (found[key].path.is_symlink() and not source.path.is_symlink()):
+            found[key] = source
     return list(found.values())
