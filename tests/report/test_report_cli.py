@@ -224,6 +224,8 @@ def test_a_changed_line_is_named_with_its_credential(site: Site, tmp_path: Path)
     chain.with_suffix(".checkpoints").write_bytes(site.chains[1].with_suffix(".checkpoints").read_bytes())
     report(tmp_path, "--trust", site.trust, chain)
     text = (tmp_path / "ledger-report.html").read_text()
+    assert "<h3>Tampered with</h3>" in text  # whatever was signed before
+    assert "The findings of verify say what was changed. A signature stands for what it was made over" in text
     assert "Record in doubt" in text
     assert re.search(r"<code>chain/prev</code></td><td><code>[^<]*/chain\.jsonl:5</code></td><td><a href=", text)
 

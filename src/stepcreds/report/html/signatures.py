@@ -14,6 +14,10 @@ _REWRITTEN = (
     "Whoever could write to a ledger without a signature that counts could write it anew as a whole, and nothing in it "
     "would show that: what stands in this report about it is only as good as the disk that it was on."
 )
+_ALTERED = (
+    "The findings of verify say what was changed. A signature stands for what it was made over, and not for what is "
+    "there now."
+)
 _NOT_PINNED = (
     "No trust file was given, so no signature counts. Write one from Vault with `stepcreds ledger trust export`, keep "
     "it where no job can write, and name it with --trust."
@@ -42,17 +46,21 @@ def statement(verified: Sequence[Verified], trust: Trust | None, seals: Log | No
     title = f"Keys of {trust.source} that may sign ledgers: {len(keys):,}" if trust is not None else ""
     if not total:
         return Statement("", "No ledger here", ("No step has written one yet, or it is elsewhere.",), keys, title)
-    sentences = [_counts(states, total, trust)]
+    altered = sum(any(found.certainty == "tampered" for found in each.findings) for each in verified)
+    sentences = [_ALTERED] if altered else []
+    sentences.append(_counts(states, total, trust))
     if states["signed"] < total:
         sentences.append(_REWRITTEN)
     if trust is None:
         sentences.append(_NOT_PINNED)
     sentences.append(_NOT_SEALED if seals is None else _sealed(seals))
-    tone = "good" if states["signed"] == total else "bad"
-    return Statement(tone, _headline(states, total), tuple(sentences), keys, title)
+    tone = "good" if states["signed"] == total and not altered else "bad"
+    return Statement(tone, _headline(states, total, altered), tuple(sentences), keys, title)
 
 
-def _headline(states: Counter[str], total: int) -> str:
+def _headline(states: Counter[str], total: int, altered: int) -> str:
+    if altered:
+        return "Tampered with" if total == 1 else f"Tampered with: {altered:,} of {total:,} ledgers"
     if states["signed"] == total:
         return "Signed" if total == 1 else f"All {total:,} ledgers are signed"
     if states["not checked"] == total:
