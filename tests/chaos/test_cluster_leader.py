@@ -74,6 +74,7 @@ def test_the_leader_is_killed_while_the_command_runs(cluster: ClusterStack, step
     step.is_over()
 
 
+@pytest.mark.chaos
 def test_the_leader_that_follows_signs(cluster: ClusterStack, step: ClusterStep) -> None:
     """Asked through a standby first, and after the leader's death: the same key, in the storage of all."""
     reconfigure(step.config_file, lambda document: document["ledger"].update(key=KEY))

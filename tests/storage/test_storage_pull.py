@@ -174,13 +174,15 @@ def test_names_that_lead_elsewhere(s3: S3, job: Job) -> None:
         ("/a\\b.jsonl", "refused", characters),
         (f"/{'n' * 300}.jsonl", "refused", "not fetched: its name is longer than that of a file may be"),
     ]
-    ((taken, code, meaning),) = sorted(findings)[5:]
-    assert (code, meaning) == ("refused", "not fetched: a part of its name is a file here")
+    # Many are fetched at once: whichever of the two comes first is there, and the other is told of.
+    refused = ("/taken/one.jsonl", "refused", "not fetched: a part of its name is a file here")
+    conflict = "not fetched: deep/here/taken holds something else, and nothing is overwritten"
+    (told,) = sorted(findings)[5:]
+    assert told in (refused, ("/taken", "conflict", conflict))
     assert {name for name in contents(job.folder) if not name.startswith(".stepcreds/")} == {
         "deep/here/good.jsonl",
-        "deep/here/taken",
+        "deep/here/taken" if told == refused else "deep/here/taken/one.jsonl",
     }
-    assert taken == "/taken/one.jsonl"
     again = job("ledger", "pull", URL, "deep/here", "--json", variables=s3.environment())
     assert again.stderr == ""
     assert json.loads(again.stdout)["findings"] == json.loads(run.stdout)["findings"]
