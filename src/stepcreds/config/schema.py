@@ -26,10 +26,6 @@ _ADDRESS = Key(
 )
 
 
-def _within(name: str, summary: str, *, default: str, example: str) -> Key:
-    return Key(name, "list", summary, needs=("database",), default=default, example=example, keys=(_TEXT,))
-
-
 _AUTH = (
     Key(
         "mount",
