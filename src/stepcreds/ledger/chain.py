@@ -17,6 +17,7 @@ from stepcreds.ledger.record import Record
 
 Layer = Literal["file", "line", "chain", "record", "order", "checkpoint", "trust", "folder", "seal", "store"]
 Certainty = Literal["tampered", "incomplete", "unknown"]
+CERTAINTIES: tuple[Certainty, ...] = ("tampered", "incomplete", "unknown")  # the surest first, wherever they are listed
 State = Literal["unknown", "requested", "issued", "unproven", "accepted"]
 
 _LEFT: Mapping[State, tuple[str, str, Certainty]] = {
