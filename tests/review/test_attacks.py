@@ -22,6 +22,9 @@ from signatures import KEY, OURS
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.canonical import canonical
+from stepcreds.review.dossier import read
+from stepcreds.review.selection import is_signed
+from stepcreds.review.sources import local
 from stepcreds.trust.file import load_trust
 from stepcreds.trust.keys import Trust
 
@@ -225,6 +228,10 @@ def shuffle(copy: Copy) -> None:
     copy.envelopes.reverse()
 
 
+def repeat_a_checkpoint(copy: Copy) -> None:
+    copy.envelopes.append(copy.envelopes[1])
+
+
 def tear_the_checkpoints(copy: Copy) -> None:
     copy.envelopes[3] = copy.envelopes[3][:-40]
 
@@ -285,6 +292,7 @@ WITHOUT_A_KEY: dict[Callable[[Copy], None], list[Found]] = {
     ],
     drop_a_life_with_its_checkpoints: [("checkpoint", "beyond", 2, TAMPERED)],
     cut: [("checkpoint", "beyond", 4, TAMPERED)],
+    repeat_a_checkpoint: [("checkpoint", "repeated", 5, TAMPERED)],
     cut_all: [("file", "empty", 0, INCOMPLETE), ("checkpoint", "orphan", 4, UNKNOWN)],
     # As a runner that was lost leaves it: the audit log and the seal know better.
     cut_within_a_life_with_checkpoints: [("order", "unclosed", 6, INCOMPLETE)],
@@ -309,14 +317,49 @@ WITHOUT_A_KEY: dict[Callable[[Copy], None], list[Found]] = {
 }
 
 
+# Up to which record the chain is signed then; of the others it is the whole of it. A key signed the lines behind a
+# break as well, and not what stands in front of it now.
+SIGNED_UP_TO: dict[Callable[[Copy], None], int] = {
+    edit: 0,
+    edit_and_relink: 0,
+    swap: 3,
+    swap_and_relink: 3,
+    repeat: 3,
+    repeat_and_relink: 4,
+    key_twice: 3,
+    white_space: 0,
+    drop_a_life: 0,
+    drop_a_life_with_its_checkpoints: 0,
+    cut: 4,
+    cut_all: 0,
+    add_after_the_last_checkpoint: 7,
+    no_checkpoints: 0,
+    no_key_and_no_checkpoints: 0,
+    no_checkpoint_at_the_end: 6,
+    tear_the_checkpoints: 6,
+}
+
+
 @pytest.mark.parametrize("attack", WITHOUT_A_KEY, ids=lambda attack: attack.__name__)
 def test_by_who_can_write_and_not_sign(attack: Callable[[Copy], None], scene: Scene, tmp_path: Path) -> None:
     copy = Copy(tmp_path, scene.chain)
     before = (list(copy.lines), list(copy.envelopes))
     attack(copy)
     assert (copy.lines, copy.envelopes) != before
-    copy.save()
-    assert found(review(tmp_path, scene.trust)) == WITHOUT_A_KEY[attack]
+    path = copy.save()
+    results = review(tmp_path, scene.trust)
+    assert found(results) == WITHOUT_A_KEY[attack]
+    ((_, *signing),) = [(result.file, result.signing.state, result.signing.entries) for result in results]
+    if attack in SIGNED_UP_TO:
+        entries = SIGNED_UP_TO[attack]
+        assert signing == ["partly signed" if entries else "unsigned", entries]
+    else:
+        assert signing[0] == "signed"
+    ((chapter, *_),) = [read(local([path]), scene.trust).chapters]
+    if any(layer in ("line", "chain") for layer, *_ in WITHOUT_A_KEY[attack]):
+        assert [is_signed(chapter, each) for each in chapter.view.credentials] == [False] * len(
+            chapter.view.credentials
+        )
 
 
 def test_each_finding_says_what_it_means_and_where(scene: Scene, tmp_path: Path) -> None:
@@ -328,10 +371,10 @@ def test_each_finding_says_what_it_means_and_where(scene: Scene, tmp_path: Path)
     beside = checkpoint.beside(path).name
     assert done == (
         1,
-        f"{path}: 2 findings, 4 records, open, signed\n"
+        f"{path}: 2 findings, 4 records, open, signed up to record 4\n"
         f"  {beside} line 2: checkpoint/envelope (tampered): not a checkpoint: not JSON\n"
         f"  {beside} line 5: checkpoint/beyond (tampered): the tail was cut: 3 records that Vault signed for are missing\n"
-        f"Signed: 1 chain, by keys of {scene.trust_file}.\n",
+        f"Partly signed: 1 chain, by keys of {scene.trust_file}.\n",
         "",
     )
 
@@ -489,6 +532,56 @@ def test_history_that_is_rewritten_between_two_steps_and_signed_by_the_second(sc
     copy.envelopes = [copy.envelopes[0], honest(copy, scene.ours, 6), honest(copy, scene.ours, 7)]
     copy.save()
     assert found(review(tmp_path, scene.trust)) == [("checkpoint", "missing", 4, INCOMPLETE)]
+
+
+def test_a_credential_that_was_cut_out_before_the_next_step_signed_is_not_found(scene: Scene, tmp_path: Path) -> None:
+    """With its checkpoints, before the job's next step signed what it found: the audit log knows, and an older seal."""
+    copy = Copy(tmp_path, scene.chain)
+    drop_a_life(copy)
+    copy.envelopes = [honest(copy, scene.ours, size) for size in (3, 4)]
+    copy.save()
+    (result,) = review(tmp_path, scene.trust, require_signed=True)
+    assert (found([result]), result.signing.state, result.signing.entries) == ([], "signed", 4)
+
+
+def test_a_credential_that_was_rewritten_before_the_next_step_signed_is_not_found(scene: Scene, tmp_path: Path) -> None:
+    """As a login that was refused, of which nobody can sign anything: the audit log knows, and an older seal."""
+    copy = Copy(tmp_path, scene.chain)
+
+    def refused(end: dict[str, Any]) -> dict[str, Any]:
+        looked = {"lookup": "not_checked", "db_login": "not_applicable", "witness": "not_checked"}
+        verified = {**looked, "method": "nothing was issued", "time": None}
+        revoke = {"method": "none", "status": "not_issued", "time": None}
+        return {**end, "revoke": revoke, "verified": verified, "verdict": "not issued"}
+
+    rewrite(copy, lambda entries: [entries[0], refused(entries[3]), *entries[4:]])
+    copy.envelopes = [honest(copy, scene.ours, size) for size in (4, 5)]
+    copy.save()
+    (result,) = review(tmp_path, scene.trust, require_signed=True)
+    assert (found([result]), result.signing.state, result.signing.entries) == ([], "signed", 5)
+
+
+def test_a_job_whose_last_step_was_cut_off_and_that_was_closed_anew_is_not_found(scene: Scene, tmp_path: Path) -> None:
+    """Nobody signs `chain.closed`: the audit log knows, and an older seal."""
+    copy = Copy(tmp_path, scene.chain)
+    rewrite(copy, lambda entries: [*entries[:4], {**entries[7], "entries": 5}])
+    copy.drop(6, 7)
+    copy.save()
+    (result,) = review(tmp_path, scene.trust, require_signed=True)
+    assert (found([result]), result.signing.state, result.closed) == ([], "signed", True)
+
+
+def test_a_chain_that_names_no_vault_is_signed_by_none(scene: Scene, tmp_path: Path) -> None:
+    copy = Copy(tmp_path, scene.chain)
+    rewrite(copy, lambda entries: [{**entries[0], "trust": {**entries[0]["trust"], "vault_addr": ""}}, *entries[1:]])
+    copy.envelopes = [honest(copy, scene.ours, size) for size in (3, 4, 6, 7)]
+    copy.save()
+    (result,) = review(tmp_path, scene.trust)
+    assert found([result]) == [("trust", "vault", 1, UNKNOWN)]
+    assert result.findings[0].meaning == (
+        f"the chain names no Vault, as every step does: what {OURS}:1 signed does not count for it"
+    )
+    assert result.signing == ("unsigned", 0, 4, (), ())
 
 
 def test_a_step_that_invents_its_lease_is_not_found(scene: Scene, tmp_path: Path) -> None:

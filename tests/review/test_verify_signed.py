@@ -19,7 +19,7 @@ from stepcreds.review.sources import opened
 from stepcreds.review.verification import SMALL, weight
 
 LESS = "this finds damage and changed lines, but not a chain that was rewritten as a whole."
-REQUIRED = "nobody who is trusted signed any of it: whoever could write the file could write all of it"
+REQUIRED = "no signature that counts covers any of it: whoever could write the file could write all of it"
 
 
 def verify(folder: Path, *arguments: str, command: str = "verify", **variables: str) -> tuple[int, str, str]:

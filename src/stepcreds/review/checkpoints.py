@@ -48,7 +48,7 @@ class CheckpointFile:
         except OSError:
             self.length = 0
 
-    def read(self, vault_addr: Callable[[], str]) -> Iterator[Read]:
+    def read(self, vault_addr: Callable[[], str | None]) -> Iterator[Read]:
         """Those that are checkpoints and not forged. `vault_addr` is asked when there is something to judge."""
         if not self.length:
             return
@@ -83,7 +83,7 @@ class CheckpointFile:
         else:
             self.find("torn", "the last line has no end: its writer was killed, or is writing now", "incomplete")
 
-    def _one(self, line: bytes, vault_addr: Callable[[], str]) -> Read | None:
+    def _one(self, line: bytes, vault_addr: Callable[[], str | None]) -> Read | None:
         try:
             envelope, said = _content(line)
         except _UnfitError as error:

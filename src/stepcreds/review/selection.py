@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from stepcreds.errors import UsageError
+from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import CredentialView, epoch_of, text_of
 from stepcreds.printable import one_line
+from stepcreds.review.attestation import BREAKS
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import lifetime
 
@@ -84,17 +87,27 @@ def is_signed(chapter: Chapter, credential: CredentialView) -> bool | None:
 
     What comes on record after its end (a leak found later, a token that could not be revoked) no step signs any more.
     """
-    signing = chapter.verified.signing
-    if signing.state == "not checked":
-        return None
     life = (credential.requested, credential.issued, credential.measured, credential.left, *credential.closings)
-    seqs = [record.get("seq") for record in life if record]
-    return bool(seqs) and all(isinstance(seq, int) and seq < signing.entries for seq in seqs)
+    return are_signed(chapter, life)
+
+
+def are_signed(chapter: Chapter, records: Iterable[Record]) -> bool | None:
+    """Whether there are such records, and all are within what a trusted key signed; None: nobody looked."""
+    verified = chapter.verified
+    if verified.signing.state == "not checked":
+        return None
+    if any(finding.layer in BREAKS for finding in verified.findings):
+        return False  # behind a break a record may bear any number
+    seqs = [record.get("seq") for record in records if record]
+    return bool(seqs) and all(isinstance(seq, int) and seq < verified.signing.entries for seq in seqs)
 
 
 def is_tampered(chapter: Chapter) -> bool:
-    """Whether something is wrong with its chain that no crash leaves."""
-    return any(finding.certainty == "tampered" for finding in chapter.verified.findings)
+    """Whether something is wrong with its chain that no crash leaves.
+
+    What was written over in a store is no such thing: the oldest version is what was read, and has its own signatures.
+    """
+    return any(found.certainty == "tampered" and found.layer != "store" for found in chapter.verified.findings)
 
 
 def moment(text: str, now: float) -> float:

@@ -28,9 +28,10 @@ class Verdict(NamedTuple):
     doubts: tuple[Doubt, ...]
 
 
-def judge(envelope: Envelope, said: Checkpoint, trust: Trust, vault_addr: str) -> Verdict:
-    """Whose signature of those in `envelope`, which says `said`, counts. `vault_addr` is the chain's Vault, "" for none
-    on record.
+def judge(envelope: Envelope, said: Checkpoint, trust: Trust, vault_addr: str | None) -> Verdict:
+    """Whose signature of those in `envelope`, which says `said`, counts.
+
+    `vault_addr` is the Vault that the chain names, "" for none; None: there is no chain to ask.
 
     Of several signatures one that counts is enough, as DSSE has it.
     """
@@ -53,7 +54,7 @@ def judge(envelope: Envelope, said: Checkpoint, trust: Trust, vault_addr: str) -
     return _entitled(signers, said, vault_addr)
 
 
-def _entitled(signers: Sequence[TrustedKey], said: Checkpoint, vault_addr: str) -> Verdict:
+def _entitled(signers: Sequence[TrustedKey], said: Checkpoint, vault_addr: str | None) -> Verdict:
     """Of those who signed the one that may."""
     of_purpose = [key for key in signers if key.purpose == "checkpoint"]
     if not of_purpose:
@@ -70,9 +71,12 @@ def _entitled(signers: Sequence[TrustedKey], said: Checkpoint, vault_addr: str) 
         window = f"from {key.not_before} to {key.not_after or 'now'}"
         meaning = f"signed by {key.keyid} as of {said.time}, outside of its time, {window}: a clock, or a key kept back"
         return Verdict(None, False, (Doubt("window", meaning, "unknown"),))
-    at_vault = [key for key in in_time if vault_addr in ("", key.vault_addr)]
+    at_vault = [key for key in in_time if vault_addr in (None, key.vault_addr)]
     if at_vault:
         return Verdict(at_vault[0], False, ())
     key = in_time[0]
+    if not vault_addr:
+        meaning = f"the chain names no Vault, as every step does: what {key.keyid} signed does not count for it"
+        return Verdict(None, False, (Doubt("vault", meaning, "unknown", key.keyid),))
     meaning = f"the chain names the Vault at {vault_addr[:120]!a}, and the key is that of {key.vault_addr}"
     return Verdict(key, False, (Doubt("vault", meaning, "unknown", key.keyid),))

@@ -124,7 +124,7 @@ def verify_file(source: Source, asked: Asked, tick: Tick = lambda done: None) ->
     try:
         lines = _ticking(stored_lines(source.path), tick)
         lines = watch.lines(lines) if watch is not None else lines
-        findings += islice(chain.check(attestation.beside(lines)), MAX_FINDINGS)
+        findings += islice(attestation.check(lines), MAX_FINDINGS)
     except LedgerError as error:
         if source.path.exists() or not (source.findings or checkpoint.beside(source.path).exists()):
             findings.append(Finding("file", source.name, 0, "unreadable", error.what, "unknown"))
@@ -161,7 +161,7 @@ def _more(file: str) -> Finding:
 
 def _required(result: Verified) -> list[Finding]:
     meanings: Mapping[SigningState, str] = {
-        "unsigned": "nobody who is trusted signed any of it: whoever could write the file could write all of it",
+        "unsigned": "no signature that counts covers any of it: whoever could write the file could write all of it",
         "not checked": "it is not known whose signatures these are",
         "partly signed": f"signed up to record {result.signing.entries} of {result.entries}",
     }
