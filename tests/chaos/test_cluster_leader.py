@@ -1,4 +1,5 @@
-"""A cluster of OpenBao that loses its leader at each stage of a step: killed, held up, stepping down.
+"""A cluster of OpenBao: what a standby answers, and a leader that is lost at each stage of a step: killed, held up,
+stepping down.
 
 The step goes on with the leader that follows, and its credential is proven dead there. All rows share one cluster, which
 is whole again after each of them.
@@ -6,6 +7,7 @@ is whole again after each of them.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +20,12 @@ from step_runs import of_kind, reconfigure, records, until
 from sweep_runs import DEAD, REVOKED, RUNS
 from wrapper_runs import Alone
 
+from reconcile_runs import Site
 from signatures import KEY, checkpoints
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import VaultSettings
 from stepcreds.errors import VaultError
+from stepcreds.setup.live.operator import Live
 from stepcreds.vault.client import Vault
 
 LOOKUP = "sys/leases/lookup"
@@ -74,7 +78,39 @@ def test_the_leader_is_killed_while_the_command_runs(cluster: ClusterStack, step
     step.is_over()
 
 
-@pytest.mark.chaos
+def test_setup_asks_a_standby_for_what_it_has_just_made(cluster: ClusterStack) -> None:
+    """Which has no route to the new mount yet, and would say that a key or policy in it is not there."""
+    standby = cluster.cluster.others(cluster.cluster.leader())[0]
+    settings = VaultSettings((standby.address,), None, cluster.cluster.ca_cert, None, None, False, "jwt", "")
+    with Live(settings, cluster.openbao.root_token, SystemClock()) as live:
+        for number in range(5):
+            mount = f"transit-{number}"
+            live.write(f"sys/mounts/{mount}", {"type": "transit"})
+            live.write(f"{mount}/keys/ledger", {"type": "ed25519"})
+            live.write(f"sys/policies/acl/{mount}", {"policy": f'path "{mount}" {{\n}}\n'})
+            assert live.mounts("sys/mounts")[mount]["type"] == "transit"
+            assert live.read(f"{mount}/keys/ledger") is not None
+            assert live.read(f"sys/policies/acl/{mount}") is not None
+
+
+def test_what_a_standby_tries_itself_and_hands_on_counts_once_in_the_audit_log(
+    cluster: ClusterStack, tmp_path: Path
+) -> None:
+    leader = cluster.cluster.leader()
+    standby = cluster.cluster.others(leader)[0]
+    site = Site(cluster, tmp_path)
+    addresses = [standby.address, leader.address]
+    reconfigure(site.config, lambda document: document["vault"].update(address=addresses))
+    site.step("exec", "verify", "--", "true")
+    assert b"cannot write to readonly storage" in site.audit().read_bytes()
+    run = site.reconcile("--json")
+    assert (run.returncode, run.stderr) == (0, "")
+    result = json.loads(run.stdout)
+    assert result["audit"]["issued"] == 1
+    assert result["findings"] == []
+    assert result["ledgers"] == {"chains": 1, "credentials": 1, "confirmed": 1}
+
+
 def test_the_leader_that_follows_signs(cluster: ClusterStack, step: ClusterStep) -> None:
     """Asked through a standby first, and after the leader's death: the same key, in the storage of all."""
     reconfigure(step.config_file, lambda document: document["ledger"].update(key=KEY))

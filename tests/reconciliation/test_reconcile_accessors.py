@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reconcile_runs import CREDS, Site, normalised
 from step_runs import until
 
 from processes import descendants
+from reconcile_runs import CREDS, Site, normalised
 from stepcreds.devstack.stack import Stack
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import requests
-from reconcile_runs import CREDS, KEY, Record, Site, codes, normalised
 from step_runs import STAYING, Running, reported, reporting, until
 
+from reconcile_runs import CREDS, KEY, Record, Site, codes, normalised
 from stepcreds.devstack.postgresql import SUPERUSER
 from stepcreds.devstack.stack import Stack
 

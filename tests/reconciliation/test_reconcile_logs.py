@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reconcile_runs import CREDS, KEY, Site, codes, normalised
 
+from reconcile_runs import CREDS, KEY, Site, codes, normalised
 from stepcreds.cli.ledger_reconcile_text import as_json, as_text
 from stepcreds.devstack.stack import Stack
 from stepcreds.reconciliation.reconciling import reconcile

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reconcile_runs import CREDS, KEY, Site, codes, normalised
 
+from reconcile_runs import CREDS, KEY, Site, codes, normalised
 from signatures import checkpoints
 from stepcreds.devstack.stack import Stack
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stepcreds.clock import Clock
-from stepcreds.errors import VaultError
 from stepcreds.setup.live import accessor, permissions
 from stepcreds.setup.live.administrator import Administrator, open_session
 from stepcreds.setup.live.difference import Difference, difference
@@ -84,13 +83,7 @@ def _read(live: Live, setting: Setting) -> Mapping[str, Any] | None:
     if listing:
         mount = live.mounts(listing).get(setting.path.removeprefix(f"{listing}/"))
         return mount if isinstance(mount, dict) else None
-    try:
-        return live.read(setting.path)
-    except VaultError as error:
-        # HashiCorp Vault says so of a path in a mount that is not there yet.
-        if error.status == 400 and any("no handler for route" in text for text in error.errors):
-            return None
-        raise
+    return live.read(setting.path)
 
 
 def _look(database: DatabasePlan, who: Administrator | None, clock: Clock) -> DatabaseState:
