@@ -22,13 +22,16 @@ from signatures import KEY, OURS
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.canonical import canonical
+from stepcreds.ledger.chain import Certainty, Finding
 from stepcreds.review.dossier import read
-from stepcreds.review.selection import is_signed
-from stepcreds.review.sources import local
+from stepcreds.review.selection import is_signed, is_tampered
+from stepcreds.review.sources import Source, absent, local
 from stepcreds.trust.file import load_trust
 from stepcreds.trust.keys import Trust
 
-TAMPERED, INCOMPLETE, UNKNOWN = "tampered", "incomplete", "unknown"
+TAMPERED: Certainty = "tampered"
+INCOMPLETE: Certainty = "incomplete"
+UNKNOWN: Certainty = "unknown"
 
 
 class Scene(NamedTuple):
@@ -618,9 +621,31 @@ def test_a_chain_deleted_and_its_checkpoints_left(scene: Scene, tmp_path: Path) 
     path.unlink()
     (result,) = review(tmp_path, scene.trust)
     assert found([result]) == [("checkpoint", "orphan", 4, UNKNOWN)]
-    assert result.findings[0].meaning == (
-        "the chain is not here, with 7 records that Vault signed for: it was removed, or not copied"
+    meaning = "the chain is not here, with 7 records that Vault signed for: it was removed, or not copied"
+    assert result.findings[0].meaning == meaning
+    other = Copy(tmp_path, scene.other).save()
+    dossier = read(local([path, other]), scene.trust)
+    assert [chapter.source.path for chapter in dossier.chapters] == [other]
+    assert [each.file for each in dossier.gone] == [str(path)]
+    assert [error.what for error in dossier.errors] == [f"{path}: {meaning}"]
+    # Without a trust file nobody knows who signed; without `verify`, what.
+    (error,) = read(local([path])).errors
+    assert error.what == f"{path}: {meaning.replace('that Vault signed for', 'that a checkpoint counts')}"
+    alone = absent(local([path])[0])
+    assert alone is not None
+    assert alone.what == f"{path}: the chain is not here, and its checkpoints are: it was removed, or not copied"
+
+
+def test_what_was_written_over_in_a_store_is_judged_by_its_oldest_version(scene: Scene, tmp_path: Path) -> None:
+    path = Copy(tmp_path, scene.chain).save()
+    said_of_it = Finding("store", str(path), 0, "overwritten", "overwritten; the oldest version is read", TAMPERED)
+    (chapter,) = read([Source(str(path), path, (said_of_it,))], scene.trust).chapters
+    assert (found([chapter.verified]), chapter.verified.signing.state) == (
+        [("store", "overwritten", 0, TAMPERED)],
+        "signed",
     )
+    assert is_tampered(chapter) is False
+    assert [is_signed(chapter, each) for each in chapter.view.credentials] == [True, True]
 
 
 def test_a_chain_in_the_place_of_another(scene: Scene, tmp_path: Path) -> None:

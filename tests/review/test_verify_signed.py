@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,27 @@ def test_a_trust_file_among_the_ledgers_is_not_believed(site: Site) -> None:
     assert verify(site.ledgers, "chain.log") == expected
     (site.ledgers / "chain.log").unlink()
     assert verify(site.ledgers, "--trust", "stepcreds-trust.json", ".")[0] == 0
+
+
+def test_a_chain_that_is_gone_keeps_no_other_from_being_shown(site: Site) -> None:
+    folder = site.trust.parent
+    a, *_ = names(site)
+    (folder / a).unlink()
+    count = len(checkpoint.beside(folder / a).read_bytes().splitlines())
+    assert count
+    code, out, err = verify(folder, "ledgers", command="show", STEPCREDS_TRUST=str(site.trust))
+    assert code == 1
+    assert out.count("\n") > 3
+    lines = err.splitlines()
+    assert re.fullmatch(
+        rf"stepcreds: error: {re.escape(a)}: the chain is not here, with [0-9]+ records that Vault signed for: it was "
+        "removed, or not copied",
+        lines[0],
+    )
+    assert lines[1:] == [
+        "  fix: Look for it where it was copied to (ledger.push). What it held, Vault's audit log knows: ledger reconcile",
+        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-gone",
+    ]
 
 
 def test_the_json_of_a_signed_chain(site: Site) -> None:

@@ -18,7 +18,7 @@ from stepcreds.ledger.chain import Certainty, Chain, Finding, Layer
 from stepcreds.ledger.view import text_of
 from stepcreds.review.checkpoints import CheckpointFile, Read
 from stepcreds.review.demand import Demand
-from stepcreds.review.sources import Source
+from stepcreds.review.sources import ORPHAN, Source
 from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at
 
 WINDOW = 16_384  # records; a signature takes seconds at most, and the steps of a job write some dozens a second
@@ -199,7 +199,7 @@ class Attestation:
             self._file.find("beyond", meaning, "tampered", line=line)
         else:
             meaning = f"the chain is not here, with {records} {by_whom}: it was removed, or not copied"
-            self._file.find("orphan", meaning, "unknown", line=line)
+            self._file.find(ORPHAN, meaning, "unknown", line=line)
 
     def _find_unsigned(self) -> None:
         """Records that ask for a signature, and have none, or not in time."""

@@ -9,8 +9,7 @@ from stepcreds.errors import LedgerError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.view import ChainView, CredentialView
-from stepcreds.printable import one_line
-from stepcreds.review.sources import Source
+from stepcreds.review.sources import Source, absent
 from stepcreds.review.verification import Verified, verify
 from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust
@@ -37,6 +36,11 @@ class Dossier:
     sealing: tuple[Finding, ...] = ()  # about the seals themselves, and about chains that only they know of
 
     @property
+    def gone(self) -> tuple[Verified, ...]:
+        """The chains of which nothing is here but checkpoints: they were removed, or not copied."""
+        return tuple(each for each in (*(chapter.verified for chapter in self.chapters), *self.lost) if each.gone)
+
+    @property
     def credentials(self) -> Iterator[tuple[Chapter, CredentialView]]:
         """Every credential with its chain, in the order of the files."""
         return ((chapter, credential) for chapter in self.chapters for credential in chapter.view.credentials)
@@ -58,15 +62,8 @@ def read(
         try:
             chapters.append(Chapter(source, read_chain(source.path), verified))
         except LedgerError as error:
-            errors.append(_not_had(source) or error)
+            errors.append(absent(source, verified.findings) or error)
             lost.append(verified)
         tell(done, len(listed))
     sealing = (*seals.findings, *seals.missing(seen)) if seals is not None else ()
     return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost), seals, sealing)
-
-
-def _not_had(source: Source) -> LedgerError | None:
-    """Why there is no file of an object in a store; None where there is one."""
-    if not source.findings or source.path.exists():
-        return None
-    return LedgerError(f"{one_line(source.name)}: {source.findings[0].meaning}", docs="store")

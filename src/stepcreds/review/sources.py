@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from stepcreds.config.store_url import StoreURL, is_url, store_url
-from stepcreds.errors import UsageError
+from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.chain import Finding
-from stepcreds.ledger.checkpoint import SUFFIX
+from stepcreds.ledger.checkpoint import SUFFIX, beside
 from stepcreds.printable import one_line
 
 # What stepcreds itself puts beside a chain, and a pattern such as `folder/*` means as well.
 _BESIDE = re.compile(r"\.jsonl\.(pushed|torn-[0-9a-f]{12})\Z")
+ORPHAN = "orphan"  # the code of a finding: checkpoints without their chain
 
 Tell = Callable[[int, int], None]  # done, of how many
 
@@ -33,6 +34,26 @@ class Source(NamedTuple):
 def local(files: Iterable[Path]) -> list[Source]:
     """Files of this machine, each under its own path."""
     return [Source(str(file), file) for file in files]
+
+
+def absent(source: Source, findings: Sequence[Finding] = ()) -> LedgerError | None:
+    """Why there is no chain to read, for somebody who did not write it; None where there is one, or nothing at all.
+
+    `findings`: what `verify` found of it, where that was asked.
+    """
+    if source.path.exists():
+        return None
+    name = one_line(source.name)
+    if source.findings:
+        return LedgerError(f"{name}: {source.findings[0].meaning}", docs="store")
+    if not beside(source.path).exists():
+        return None
+    said = (each.meaning for each in findings if each.code == ORPHAN)
+    return LedgerError(
+        f"{name}: " + next(said, "the chain is not here, and its checkpoints are: it was removed, or not copied"),
+        fix="Look for it where it was copied to (ledger.push). What it held, Vault's audit log knows: ledger reconcile",
+        docs="ledger-gone",
+    )
 
 
 @contextmanager

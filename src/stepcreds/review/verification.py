@@ -20,7 +20,7 @@ from stepcreds.ledger.reading import stored_lines
 from stepcreds.review.attestation import Attestation, Signing, SigningState
 from stepcreds.review.checkpoints import MAX_FINDINGS
 from stepcreds.review.family import Family, Member
-from stepcreds.review.sources import Source
+from stepcreds.review.sources import ORPHAN, Source
 from stepcreds.seals.log import Log
 from stepcreds.seals.watch import Watch
 from stepcreds.trust.keys import Trust, require_cryptography
@@ -56,6 +56,11 @@ class Verified:
     signing: Signing
     findings: tuple[Finding, ...]
     job: Mapping[str, str]  # whose chain it says it is: `IDENTITY`; {} where that is not on record
+
+    @property
+    def gone(self) -> bool:
+        """Whether there are checkpoints, and nothing of their chain."""
+        return any(finding.code == ORPHAN for finding in self.findings)
 
 
 def verify(
