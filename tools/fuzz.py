@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests/fuzz"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "tests/fuzz", "tests/ledger")]
 
 
 def main() -> int:

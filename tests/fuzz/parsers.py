@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
-import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+import ledger_parsers
+from foreign_text import COMMAND, UNSEEN, folder, shown
 
 from stepcreds import foreign_json
 from stepcreds.ci.claims import claims_for_ledger, claims_for_messages
@@ -25,11 +23,6 @@ from stepcreds.ci.endpoint import token_of
 from stepcreds.ci.github import GitHub
 from stepcreds.ci.gitlab import GitLab
 from stepcreds.ci.http import Answer as EndpointAnswer
-from stepcreds.cli.csv_text import csv_line
-from stepcreds.cli.ledger_text import credential_json, finding_line, table
-from stepcreds.cli.ledger_verify_text import as_json, seals_json, seals_lines
-from stepcreds.cli.ledger_verify_text import finding_line as verify_line
-from stepcreds.cli.messages import annotation, render_error
 from stepcreds.clock import SystemClock
 from stepcreds.config.address import AddressError, parse_address
 from stepcreds.config.creds_path import kind_of, path_problem
@@ -42,25 +35,13 @@ from stepcreds.config.template import TemplateError, parse_template
 from stepcreds.databases import messages, scram
 from stepcreds.databases.stream import Deadline, Stream
 from stepcreds.databases.wire import Connection
-from stepcreds.errors import ConfigError, DatabaseError, IdentityError, StepcredsError, UsageError, VaultError
+from stepcreds.errors import ConfigError, DatabaseError, IdentityError, UsageError, VaultError
 from stepcreds.identity import obtain
-from stepcreds.ledger import checkpoint, dsse
-from stepcreds.ledger.canonical import CanonicalError, canonical, fitted, parse
-from stepcreds.ledger.chain import check
-from stepcreds.ledger.link import line_hash
-from stepcreds.printable import json_text, one_line, printable
-from stepcreds.query.rows import credential_row
+from stepcreds.ledger.canonical import canonical, fitted
+from stepcreds.printable import one_line, printable
 from stepcreds.redact import SHORTEST_VALUE, Redactor
-from stepcreds.review import dossier
-from stepcreds.review.sources import local
-from stepcreds.review.verification import verify
-from stepcreds.seals import seal
-from stepcreds.seals.log import changed_tables, read_log
-from stepcreds.seals.place import Folder
 from stepcreds.secret import Secret
 from stepcreds.survey.comparison import Earlier
-from stepcreds.trust.file import dumps, load_trust
-from stepcreds.trust.keys import Purpose, Trust, TrustedKey
 from stepcreds.vault import refusals, values
 from stepcreds.vault.advice import explain_login
 from stepcreds.vault.answer import Answer
@@ -69,25 +50,6 @@ from stepcreds.vault.jwt_role import compare
 from stepcreds.vault.policy_text import PolicyTextError, read_policy
 
 Parser = Callable[[bytes], None]
-
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff]")
-_COMMAND = re.compile(r"(?im)^\s*::|##(\[|vso|teamcity)")
-
-
-@cache
-def folder() -> Path:
-    """A folder of this process alone; it goes with the machine's temporary files."""
-    return Path(tempfile.mkdtemp(prefix="stepcreds-fuzz-"))
-
-
-def shown(error: StepcredsError) -> None:
-    """Every error can be shown, steers no terminal and is no command."""
-    rendered = render_error(error, colour=False)
-    assert not _UNSEEN.search(rendered), rendered
-    assert not _COMMAND.search(rendered), rendered
-    annotated = GitHub().annotate(*annotation(rendered))
-    assert annotated.count("\n") == 1
-    assert len(annotated.split("::")) >= 3
 
 
 def text_of(data: bytes) -> str:
@@ -156,7 +118,7 @@ def claims(data: bytes) -> None:
         canonical(claims_for_ledger(found))
         canonical(fitted(found))
         for value in claims_for_messages(found).values():
-            assert not _UNSEEN.search(value)
+            assert not UNSEEN.search(value)
         environment = {"GITHUB_JOB": text_of(data)}
         for ci in (GitHub(), GitLab()):
             ci.job(found, environment)
@@ -204,69 +166,6 @@ def policy(data: bytes) -> None:
         read_policy(text_of(data))
 
 
-def ledger(data: bytes) -> None:
-    path = folder() / "fuzzed.jsonl"
-    path.write_bytes(data)
-    (chapter,) = dossier.read(local([path])).chapters
-    chosen = [(chapter, each) for each in chapter.view.credentials]
-    printed = table(chosen, colour=False)
-    assert not _UNSEEN.search(printed)
-    assert not _COMMAND.search(printed)
-    assert not _COMMAND.search(json_text([credential_json(each) for _, each in chosen]))
-    for _, each in chosen:
-        line = csv_line(list(credential_row(chapter.view, each, "x").values()))
-        assert not _UNSEEN.search(line)
-        assert not _COMMAND.search(line)
-    for finding in chapter.verified.findings:
-        assert not _UNSEEN.search(finding_line(finding))
-
-
-def record(data: bytes) -> None:
-    """One line of a ledger."""
-    list(check([data + b"\n"]))
-    with suppress(CanonicalError):
-        assert canonical(parse(data)) == data
-
-
-def trust(data: bytes) -> None:
-    path = folder() / "trust.json"
-    path.write_bytes(data)
-    try:
-        keys = load_trust(path).keys
-    except UsageError as error:
-        shown(error)
-    else:
-        again = folder() / "again.json"
-        again.write_text(dumps(Trust("", keys)))
-        assert sorted(load_trust(again).keys, key=repr) == sorted(keys, key=repr)
-
-
-def checkpoints(data: bytes) -> None:
-    """What stands beside a chain of one line, with the key that signed it and without."""
-    path = folder() / "signed.jsonl"
-    path.write_bytes(_RECORD + b"\n")
-    checkpoint.beside(path).write_bytes(data)
-    for pinned in (_TRUST, None):
-        (result,) = verify(local([path]), pinned, keep=True)
-        assert pinned is None or (result.signing.state == "signed") == bool(result.signing.covered)
-        for finding in result.findings:
-            assert not _UNSEEN.search(verify_line(finding, result.file))
-        assert not _COMMAND.search(json_text(as_json([result], pinned)))
-
-
-def seals(data: bytes) -> None:
-    """A seal's file; and what is signed in one, by whoever has the key."""
-    place = folder() / "seals"
-    place.mkdir(exist_ok=True)
-    (place / "seal-000001.json").write_bytes(data)
-    (place / "seal-000002.json").write_bytes(_enveloped(seal.PAYLOAD_TYPE, data) + b"\n")
-    for pinned in (_TRUST, None):
-        log = read_log(Folder(place), pinned)
-        found = [*log.findings, *log.missing(set()), *changed_tables(log, Folder(place))]
-        assert not _UNSEEN.search("".join(seals_lines(log, found, colour=False)))
-        assert not _COMMAND.search(json_text(seals_json(log, found)))
-
-
 def postgresql(data: bytes) -> None:
     """What a server sends after a login was accepted, and as its answer to a statement."""
     ours, theirs = socket.socketpair()
@@ -307,8 +206,8 @@ def text(data: bytes) -> None:
     """Whatever is printed."""
     for decoded in (text_of(data), data.decode("latin-1")):
         for safe in (printable(decoded, 10**6), one_line(decoded, 10**6)):
-            assert not _UNSEEN.search(safe)
-            assert not _COMMAND.search(safe)
+            assert not UNSEEN.search(safe)
+            assert not COMMAND.search(safe)
     value, _, stream = data.partition(b"\0")
     value = value.strip(b"\r\n")
     redacted = Redactor([Secret(text_of(value))]).redacted(stream)
@@ -318,10 +217,10 @@ def text(data: bytes) -> None:
 PARSERS: dict[str, Parser] = {
     function.__name__: function
     for function in (
-        *(config, urls, variables, token, claims, endpoint, vault, policy, ledger, record, trust, checkpoints),
-        *(seals, postgresql, postgresql_parts, report, text),
+        *(config, urls, variables, token, claims, endpoint, vault, policy),
+        *(postgresql, postgresql_parts, report, text),
     )
-}
+} | ledger_parsers.PARSERS
 
 _BIG = b"1" + b"0" * 400
 _DEEP = b"[" * 900 + b"]" * 900
@@ -335,55 +234,8 @@ _LOGIN = b'{"request_id":"r","auth":{"client_token":"hvs.a","accessor":"b","poli
 _LEASE = (
     b'{"lease_id":"database/creds/app/a","lease_duration":60,"data":{"username":"u","password":"p"},"id":"a","ttl":5}'
 )
-_RECORD = b'{"chain_uid":"00","credential_uid":"u","kind":"credential.requested","prev":"00","seq":0,"time":"x"}'
-
-_SIGNER = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
-_PURPOSES: tuple[Purpose, ...] = ("checkpoint", "seal")
-_TRUST = Trust(
-    "pinned",
-    tuple(
-        TrustedKey(
-            purpose,
-            "https://v:8200",
-            "transit/keys/a",
-            1,
-            dsse.to_base64(_SIGNER.public_key().public_bytes_raw()),
-            "2026-11-01T00:00:00.000Z",
-            None,
-        )
-        for purpose in _PURPOSES
-    ),
-)
-
-
-def _signed(**changes: object) -> bytes:
-    """The checkpoint of a chain whose one line is `_RECORD`."""
-    said = checkpoint.Checkpoint("00", "1", "7", "1", 1, line_hash(_RECORD), "2026-11-22T08:26:40.000Z")
-    return _enveloped(checkpoint.PAYLOAD_TYPE, checkpoint.dumps(said._replace(**changes)))  # type: ignore[arg-type]
-
-
-def _enveloped(payload_type: str, payload: bytes) -> bytes:
-    sig = _SIGNER.sign(dsse.pae(payload_type, payload))
-    return dsse.dumps(dsse.Envelope(payload_type, payload, (dsse.Signature("transit/keys/a:1", sig),)))
-
-
-_LEAF = seal.Leaf("00" * 32, "1", "7", "1", 3, "ab" * 32, "\x1b[2J::error::.jsonl")
-_SEAL = seal.dumps(
-    seal.Seal(
-        2,
-        "00" * 32,
-        "2026-11-22T08:26:40.000Z",
-        1,
-        seal.hash_of(_LEAF).hex(),
-        (),
-        (_LEAF,),
-        (seal.Refused("../x", "", "::set-env name=A::b"),),
-        seal.Table("../\u202e.parquet", "cd" * 32, 3),
-    )
-)
-
-
 SEEDS: dict[str, tuple[bytes, ...]] = {
+    **ledger_parsers.SEEDS,
     "config": (_CONFIG, _CONFIG.replace(b"app,", b"*app,"), b"a: &a [*a, *a]", b"[" * 3000, b'"\\UFFFFFFFF": 1'),
     "urls": (
         b"postgresql://u:p@[::1]:5432/a?sslmode=verify-full&sslrootcert=x",
@@ -421,26 +273,6 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'{"path":{"a":{"policy":"write"}}}',
         b"x = <<E\nE\n",
         b'{"path":' + _DEEP + b"}",
-    ),
-    "ledger": (_RECORD + b"\n" + _RECORD, _RECORD.replace(b'"x"', _DEEP) + b"\n", b"\0" * 300_000),
-    "record": (_RECORD, _DEEP, _BIG, b'{"a":1,"a":1}'),
-    "trust": (dumps(_TRUST).encode(), b'{"schema":"stepcreds.trust/1","keys":[{}]}', _DEEP, b'{"keys":' + _BIG + b"}"),
-    "checkpoints": (
-        _signed() + b"\n",
-        _signed() + b"\n" + _signed(size=3) + b"\n" + _signed(size=3, head="x", time="x") + b"\n",
-        _signed(chain_uid="\x1b[2J", repository_id="::error::", size=2**53 - 1) + b"\n",
-        _signed().replace(b"keys/a:1", b"keys/\xe2\x80\xae:1") + b"\n",
-        _signed()[:-9],
-        b"\0" * 300_000,
-        b"{}\n" * 300,
-    ),
-    "seals": (
-        _SEAL,
-        _enveloped(seal.PAYLOAD_TYPE, _SEAL) + b"\n",
-        _enveloped("::error::\x1b[2J", _SEAL) + b"\n",
-        _SEAL.replace(b'"seq":2', b'"seq":' + _BIG),
-        _SEAL.replace(b'"leaves":[', b'"leaves":' + _DEEP + b',"x":['),
-        b"\0" * 300_000,
     ),
     "postgresql": (
         messages.message(b"T", b"\0\0") + messages.message(b"D", b"\0\1\0\0\0\1a") + messages.message(b"Z", b"I"),

@@ -17,6 +17,7 @@ from stepcreds.reconciliation.finding import Reference
 
 HASHED = "hmac-"
 _HEADER = "x-stepcreds-step"
+LONGEST = 10 * 366 * 86_400  # seconds that somebody may seriously ask a lease or a token to last
 _LONGEST = 1000  # characters of a text that is kept
 
 
@@ -58,6 +59,8 @@ def moment(text: object) -> float | None:
         return None
     body, zone = (text[:-1], "+00:00") if text[-1] in "Zz" else (text[:-6], text[-6:])
     whole, _, fraction = body.partition(".")
+    if fraction and not fraction.isdecimal():
+        return None
     try:
         return datetime.fromisoformat(whole + zone).timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
     except (ValueError, OverflowError):
@@ -110,7 +113,7 @@ def _value(text: bytes) -> object:
 
 def _end(auth: Mapping[str, Any]) -> float | None:
     begin, ttl = moment(auth.get("token_issue_time")), auth.get("token_ttl")
-    return begin + ttl if begin is not None and isinstance(ttl, (int, float)) and ttl > 0 else None
+    return begin + ttl if begin is not None and isinstance(ttl, (int, float)) and 0 < ttl < LONGEST else None
 
 
 def _header(request: Mapping[str, Any]) -> str:

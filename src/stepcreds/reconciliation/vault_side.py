@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from stepcreds.reconciliation.audit_entry import HASHED, Entry
+from stepcreds.reconciliation.audit_entry import HASHED, LONGEST, Entry
 from stepcreds.reconciliation.finding import Reference
 from stepcreds.reconciliation.scope import Scope
-
-LONGEST = 10 * 366 * 86_400  # seconds that somebody may seriously ask a lease to last
 
 How = Literal["lease", "prefix", "hash", "token"]
 
