@@ -19,9 +19,10 @@ from stores import AZURITE, BUCKET, S3, Azure, Job, server
 
 from ci_tools import node
 from stepcreds.devstack.process import free_port
+from warm import Warm
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     port = free_port()
     with server(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), port=port):
@@ -37,7 +38,7 @@ def s3(s3_server: str) -> S3:
     return store
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
     port = free_port()
     folder = str(tmp_path_factory.mktemp("azurite"))
@@ -56,6 +57,12 @@ def google() -> Iterator[GoogleServer]:
         yield store
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    with Warm("s3fs", "gcsfs", "adlfs", "stepcreds.cli.ledger_push", "stepcreds.cli.ledger_pull") as run:
+        yield run
+
+
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
+def job(tmp_path: Path, warm: Warm) -> Job:
+    return Job(tmp_path, warm)

@@ -18,6 +18,8 @@ import boto3
 from azure.storage.blob import BlobServiceClient
 from ledger_samples import write_ledger
 
+from warm import Warm
+
 BUCKET = "audit-ledgers"
 SECRET = "c4n4ry-of-a-secret-key"
 ROOT = Path(__file__).parents[2]
@@ -140,8 +142,9 @@ class Azure:
 class Job:
     """The end of a job: a closed chain with checkpoints, and stepcreds in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: Warm) -> None:
         self.folder = folder
+        self._run = run
         self.chain = write_ledger(folder / ".stepcreds")
         self.signed = self.chain.with_suffix(".checkpoints")
         self.signed.write_bytes(b'{"payloadType":"of no checkpoint"}\n')
@@ -150,18 +153,9 @@ class Job:
         (self.folder / "stepcreds.yml").write_text(CONFIG.format(push=push))
 
     def __call__(
-        self, *arguments: str, variables: Mapping[str, str], seconds: float = 120
+        self, *arguments: str, variables: Mapping[str, str], code: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "stepcreds", *arguments],
-            cwd=self.folder,
-            env=self.environment(variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        return self._run(*arguments, cwd=self.folder, env=self.environment(variables), code=code)
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """HOME is empty: what the machine's own user has of credentials is not asked."""

@@ -137,10 +137,7 @@ def test_of_many_writers_one_wins(place: Place, job: Job) -> None:
     """At once, each with bytes of its own: the library's condition reaches the store, and the store keeps it."""
 
     def write(number: int) -> str:
-        arguments = [sys.executable, "-c", CREATE, place.url, f"writer {number}"]
-        run = subprocess.run(
-            arguments, env=job.environment(place.environment), capture_output=True, text=True, check=False
-        )
+        run = job(place.url, f"writer {number}", variables=place.environment, code=CREATE)
         assert run.stderr == ""
         return run.stdout.strip()
 
@@ -199,20 +196,17 @@ def test_what_is_locked_cannot_be_removed(s3: S3, job: Job) -> None:
 
 def test_a_library_that_would_overwrite_is_not_used(s3: S3, job: Job) -> None:
     """s3fs leaves out parameters that its botocore does not know. An old one has no IfNoneMatch."""
-    script = (
+    code = (
         "import botocore.loaders as l; old = l.Loader.load_service_model\n"
         "def load(self, *a, **k):\n"
         "    model = old(self, *a, **k)\n"
         "    model.get('shapes', {}).get('PutObjectRequest', {}).get('members', {}).pop('IfNoneMatch', None)\n"
         "    return model\n"
         "l.Loader.load_service_model = load\n"
-        "import sys; sys.argv[0] = 'stepcreds'\n"
-        "from stepcreds.cli import _run; _run()\n"
+        "from stepcreds.cli import main; main()\n"
     )
     job.configure(f"s3://{BUCKET}/shop")
-    arguments = [sys.executable, "-I", "-c", script, "ledger", "push"]
-    environment = job.environment(s3.environment())
-    run = subprocess.run(arguments, cwd=job.folder, env=environment, capture_output=True, text=True, check=False)
+    run = job("ledger", "push", variables=s3.environment(), code=code)
     assert run.returncode == 1
     assert run.stderr == (
         f"stepcreds: error: The ledger {job.chain.name} was not copied in order: s3://{BUCKET}/shop/{job.signed.name} "

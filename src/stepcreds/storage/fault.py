@@ -65,7 +65,7 @@ def ledger_error(url: StoreURL, doing: Doing, fault: StoreFault) -> LedgerError:
 def no_answer(url: StoreURL, seconds: float) -> LedgerError:
     """Nothing happened for so long."""
     return LedgerError(
-        f"{url} gave no answer within {seconds:.0f} s",
+        f"{url} gave no answer within {seconds:g} s",
         cause="The network, a proxy or the store hangs. What was under way may have arrived.",
         fix="Look whether this machine reaches it; then run the same command again, which does nothing twice.",
         docs="store",
