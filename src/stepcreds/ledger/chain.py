@@ -12,6 +12,7 @@ from typing import Literal
 from stepcreds.ledger.canonical import CanonicalError
 from stepcreds.ledger.fields import COMMON, KINDS, misfit
 from stepcreds.ledger.link import MAX_LINE, ZERO, chain_uid, line_hash
+from stepcreds.ledger.plain_line import plain_record
 from stepcreds.ledger.quick_canonical import quick_parse
 from stepcreds.ledger.record import Record
 
@@ -52,7 +53,8 @@ class Chain:
     """One pass over a chain. Memory holds the credentials that are not proven dead yet, and nothing else of it.
 
     After each line, and when `check` is exhausted: `entries`, `head` (hash of the last line), `uid`, `closed`, `opened`
-    (the first record, {} where that is none of `chain.opened`) and `record` (the last one, {} for a line that is none).
+    (the first record, {} where that is none of `chain.opened`) and `record` (of the last one what plain_line.ASKED
+    names, or more; {} for a line that is none).
     """
 
     def __init__(self, file: str) -> None:
@@ -93,7 +95,10 @@ class Chain:
                 yield Finding("order", self.file, line_number, code, meaning, certainty)
 
     def _record(self, line: bytes) -> None:
-        self.record = {}
+        self.record = plain_record(line) or {}
+        if self.record:
+            self._links(self.record)
+            return self._order(self.record)
         try:
             record = self._parse(line)
         except CanonicalError as error:

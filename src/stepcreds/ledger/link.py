@@ -14,11 +14,14 @@ from stepcreds.ledger.canonical import canonical
 SCHEMA = "stepcreds.ledger/1"
 ZERO = "0" * 64  # `prev` of a first record
 MAX_LINE = 262_144  # bytes, without the newline; a record is about 1,000
+_BEGUN = hashlib.sha256(SCHEMA.encode() + b"\0")
 
 
 def line_hash(line: bytes) -> str:
     """The hash of a line, without its newline, that the next line's `prev` repeats."""
-    return hashlib.sha256(SCHEMA.encode() + b"\0" + line).hexdigest()
+    digest = _BEGUN.copy()
+    digest.update(line)
+    return digest.hexdigest()
 
 
 def chain_uid(identity: Mapping[str, object], nonce: str) -> str:
