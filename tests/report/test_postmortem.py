@@ -31,10 +31,11 @@ from stepcreds.errors import UsageError
 from stepcreds.ledger import credential
 from stepcreds.measurement import Change, Level, NotMeasured, Statements, Used
 from stepcreds.model import Leak
-from stepcreds.report.postmortem import LIMITS, Postmortem, postmortem
+from stepcreds.report.postmortem import FEW, LIMITS, Postmortem, postmortem
 from stepcreds.report.postmortem_html import html
 from stepcreds.report.postmortem_json import as_json
 from stepcreds.report.postmortem_markdown import code, markdown
+from stepcreds.report.postmortem_reach import gather
 from stepcreds.report.postmortem_words import plain
 from stepcreds.review.dossier import read
 from stepcreds.review.selection import Selection
@@ -167,11 +168,28 @@ def test_each_question_is_answered_with_the_records_that_it_rests_on(tmp_path: P
     assert found.limits == LIMITS
 
 
-@pytest.mark.parametrize(
-    ("trust", "signer", "signed"), [(TRUST, KEY, True), (None, KEY, None), (TRUST, None, False), (None, None, False)]
+UNSIGNED = (
+    "Unsigned records prove nothing against somebody who could write to the file: he could have written all of it anew."
 )
-def test_a_record_says_whether_it_is_signed(
-    tmp_path: Path, trust: Trust | None, signer: Signer | None, signed: bool | None
+
+
+@pytest.mark.parametrize(
+    ("trust", "signer", "signed", "head"),
+    [
+        (
+            TRUST,
+            KEY,
+            True,
+            "All 5 records of this run are signed by keys of `trust.json`.\n\nSigned does not mean complete: what was cut or "
+            "removed together with its checkpoints, seals and Vault's audit log know (verify --seals, ledger reconcile).",
+        ),
+        (None, KEY, None, "Signatures were not checked: name the keys that count with --trust."),
+        (TRUST, None, False, f"Signed by keys of `trust.json`: 0 of 5 records of this run. {UNSIGNED}"),
+        (None, None, False, f"Signed: 0 of 5 records of this run. {UNSIGNED}"),
+    ],
+)
+def test_a_record_says_whether_it_is_signed_and_the_head_by_whose_keys(
+    tmp_path: Path, trust: Trust | None, signer: Signer | None, signed: bool | None, head: str
 ) -> None:
     job = Job(signer=signer)
     job.step("migrate", at=0)
@@ -179,12 +197,9 @@ def test_a_record_says_whether_it_is_signed(
     assert {
         each.signed for step in found.steps for one in step.answers for said in one.said for each in said.evidence
     } == {signed}
-    head = {
-        True: "All 5 records of this run are signed by keys that count.",
-        None: "Signatures were not checked: name the keys that count with `--trust`.".replace("`", ""),
-        False: "Signed: 0 of 5 records of this run. Unsigned records prove nothing against somebody who could write to the file",
-    }
-    assert head[signed] in markdown(found)
+    told = markdown(found).partition("\n\n## ")[0]
+    assert f"\n\n{head}" in told
+    assert (as_json(found)["trust"], found.trust) == (trust and "trust.json",) * 2
 
 
 def test_who_could_have_done_it_and_what_excludes_the_others(tmp_path: Path) -> None:
@@ -526,8 +541,152 @@ def test_other_runs_are_held_against_the_same_moment(tmp_path: Path) -> None:
         ("may", "reads"),
     ]
     assert found.elsewhere_excluded == 1
-    assert "of run `50000002`" in markdown(found)
-    assert "1 credential of another run in these ledgers is excluded in the same way." in markdown(found)
+    told = markdown(found).partition("### Other runs")[2].partition("\n## ")[0]
+    user = found.elsewhere[0].credential.db_user
+    assert told.startswith(
+        f"\n\n1. Step `elsewhere`, job `deploy` of run `50000002` of `acme/shop-01`, with `migrate`, as `{user}`, for "
+        "`postgresql://db-1.example.com:5432/shop01`\n"
+    )
+    assert told.endswith("\n\n1 credential of another run in these ledgers is excluded in the same way.\n")
+    assert [(each["repository"], each["database"]) for each in as_json(found)["elsewhere"]] == [
+        ("acme/shop-01", "postgresql://db-1.example.com:5432/shop01")
+    ] * 2
+
+
+def near(
+    files: Sequence[Path], at: float | None = None, *, servers: frozenset[str] | None = None
+) -> tuple[Postmortem, list[Path]]:
+    """As the command takes it apart without --all; and what was verified for that."""
+    moment = None if at is None else START + at
+    dossier, passed = gather(local(files), RUN, TRUST, at=moment, servers=servers)
+    found = postmortem(dossier, Selection(run=RUN), moment, "ddl", passed=passed, servers=servers)
+    return found, [each.source.path for each in dossier.chapters]
+
+
+def elsewhere(found: Postmortem) -> str:
+    return markdown(found).partition("### Other runs")[2].partition("\n## ")[0].strip()
+
+
+def test_runs_for_other_databases_are_counted_and_neither_verified_nor_shown(tmp_path: Path) -> None:
+    mine = Job(run=1)
+    same, far, unknown = (Job(number, run, signer=None) for number, run in ((8, 2), (1, 3), (2, 4)))
+    mine.step("migrate", at=0)
+    same.step("migrate", "same server", at=100)  # of another repository, and another database of that server
+    for job in (far, unknown):
+        life = job.life("migrate", "far" if job is far else "unknown", at=100)
+        if job is unknown:
+            life.profile = life.profile._replace(database=None)
+        life.request()
+        life.issue()
+        job.scribe.now += 10
+        life.end(proven)
+    files = [each.save(tmp_path / str(number)) for number, each in enumerate((mine, same, far, unknown))]
+    found, verified = near(files, 105)
+    assert found.servers == ("db-0.example.com:5432",)
+    assert verified == [files[0], files[1], files[3]]
+    assert [each.credential.step_name for each in found.elsewhere] == ["same server", "unknown"]
+    told = elsewhere(found)
+    assert re.findall(r"(?m)^\d\. .*, for (.*)$", told) == [
+        "`postgresql://db-0.example.com:5432/shop08`",
+        "a database that is not on record",
+    ]
+    assert told.endswith(
+        "\n\n1 credential of another run is for databases on other servers than `db-0.example.com:5432` by the word of ledgers "
+        "that were not all verified: not held against the damage, and not shown (--all)."
+    )
+    assert (as_json(found)["elsewhere_other"], as_json(found)["servers"]) == (1, ["db-0.example.com:5432"])
+    # Without a moment nobody is suspected, and only what has to do with the run is verified.
+    assert near(files)[1] == [files[0]]
+    every = taken_apart(files, 105, "ddl")
+    assert {each.credential.step_name for each in every.elsewhere} == {"same server", "far", "unknown"}
+    assert "not shown" not in elsewhere(every)
+
+
+def test_a_run_that_does_not_say_which_database_it_could_reach_is_held_against_all(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(number=1, run=2, signer=None)
+    life = mine.life("migrate", at=0)
+    life.profile = life.profile._replace(database=None)
+    life.request()
+    life.issue()
+    life.end(proven)
+    mine.step("verify", at=50)
+    other.step("migrate", "far", at=100)
+    found, _ = near([mine.save(tmp_path / "1"), other.save(tmp_path / "2")], 105)
+    assert (found.servers, [each.credential.step_name for each in found.elsewhere]) == ((), ["far"])
+    assert elsewhere(found).endswith(
+        "\n\nWhich databases this run could reach is not on record, so all other runs were held against the damage."
+    )
+
+
+def test_many_other_runs_are_the_newest_ones_and_a_number(tmp_path: Path) -> None:
+    files = []
+    for run in range(1, FEW + 5):
+        job = Job(run=run)
+        life = job.life("migrate", f"step of {run}", at=run)
+        life.request()
+        life.issue()
+        files.append(job.scribe.save(tmp_path))
+    found, _ = near(files, 60)
+    newest = [f"5{run:07d}" for run in range(FEW + 4, 4, -1)]
+    assert [each.credential.job["run_id"] for each in found.elsewhere] == newest
+    assert elsewhere(found).endswith(
+        "\n\n3 credentials of other runs cannot be excluded either, and are not shown (--all)."
+    )
+    assert len(taken_apart(files, 60, "ddl").elsewhere) == FEW + 3
+
+
+def test_a_ledger_that_was_changed_is_not_believed_to_be_for_another_database(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(run=2)
+    mine.step("migrate", at=0)
+    other.step("migrate", "elsewhere", at=100)
+    files = [mine.save(tmp_path / "1"), other.save(tmp_path / "2")]
+    files[1].write_bytes(files[1].read_bytes().replace(b"//db-0.example", b"//db-7.example"))
+    found, verified = near(files, 105)
+    assert verified == files  # of the same repository
+    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [("could", "elsewhere")]
+
+
+def test_whoever_has_the_same_lease_is_found_whatever_database_it_says(tmp_path: Path) -> None:
+    mine, other, stranger = Job(run=1), Job(1, 2, signer=None), Job(2, 3, signer=None)
+    first = mine.step("migrate", at=0)
+    life = other.life("migrate", "thief", at=20)
+    life.lease_id = first.lease_id
+    life.request()
+    life.issue()
+    life.end(proven)
+    life = stranger.life("verify", at=40)
+    life.profile = life.profile._replace(role=first.profile.role)
+    life.request()
+    life.issue()
+    life.end(proven)
+    files = [each.save(tmp_path / str(number)) for number, each in enumerate((mine, other, stranger))]
+    found, verified = near(files, 5)
+    assert verified == files[:2]
+    assert [said for _, said in answer(found, 0, 5)] == [
+        f"migrate: the same lease_id, {first.lease_id}, is on record for thief of job deploy, run 50000002.",
+        "The role shop00-migrate was used by 1 other step in these ledgers, each with a credential of its own.",
+    ]
+
+
+def test_with_the_database_of_the_damage_those_for_another_are_excluded(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", "here", at=0)
+    life = job.life("migrate", "there", at=1)
+    url = life.profile.database
+    assert url is not None
+    life.profile = life.profile._replace(database=url._replace(host="DB-9.example.com"))
+    life.request()
+    life.issue()
+    job.scribe.now += 10
+    life.end(proven)
+    found, _ = near([job.save(tmp_path)], 5, servers=frozenset({"db-0.example.com:5432"}))
+    assert [(standing, name) for standing, name, _ in standings(found)] == [("could", "here"), ("excluded", "there")]
+    assert standings(found)[1][2] == [
+        "It was for postgresql://DB-9.example.com:5432, and the damage was on db-0.example.com:5432."
+    ]
+    found, _ = near([next(tmp_path.glob("*.jsonl"))], 5)
+    assert [standing for standing, *_ in standings(found)] == ["could", "could"]
+    assert found.servers == ("db-0.example.com:5432", "db-9.example.com:5432")
 
 
 def test_a_run_of_two_repositories_has_to_be_told_apart(tmp_path: Path) -> None:
@@ -684,6 +843,24 @@ def test_the_command_writes_each_form_and_overwrites_nothing(tmp_path: Path) -> 
         record["signed"] for each in told["suspects"] for reason in each["reasons"] for record in reason["records"]
     } == {False}
     assert [each["used"] for each in told["over_time"]] == [None]
+    (tmp_path / "empty").mkdir()
+    for arguments, error in (
+        (
+            ("empty", "--run", "7"),
+            "There is no ledger here\n"
+            "  cause: No step has written one yet, or it was removed, or the place is another.\n"
+            "  fix: Name files, folders, or the URL of an object store: stepcreds ledger postmortem PLACES\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger\n",
+        ),
+        (
+            (*asked, "--database", "shop00"),
+            "--database: it is not the URL of a database\n"
+            "  fix: For example: postgresql://db.example.com:5432/app?sslmode=verify-full\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-postmortem\n",
+        ),
+    ):
+        refused = cli(*arguments, folder=tmp_path)
+        assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", f"stepcreds: error: {error}")
     unknown = cli("ledgers", "--run", "7", folder=tmp_path)
     assert (unknown.returncode, unknown.stdout, unknown.stderr) == (
         2,

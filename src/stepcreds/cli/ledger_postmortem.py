@@ -8,14 +8,15 @@ from pathlib import Path
 
 import click
 
-from stepcreds.cli.ledger_options import ledgers, places_argument, trust_option, trusted
+from stepcreds.cli.ledger_options import ledgers, places_argument, require_some, trust_option, trusted
 from stepcreds.cli.options import config_option
 from stepcreds.cli.progress import progress
 from stepcreds.clock import SystemClock
+from stepcreds.config.database_url import DatabaseURLError, parse_database_url
 from stepcreds.errors import UsageError
+from stepcreds.ledger.credential import server_of
 from stepcreds.measurement import Level
 from stepcreds.printable import one_line, printable
-from stepcreds.review.dossier import read
 from stepcreds.review.selection import Selection, moment
 
 EPILOG = """\b
@@ -44,6 +45,15 @@ Exits with 0 when it was written, 2 for wrong usage and for a run that is not on
     help="The least that the damage took; a table that is gone: ddl.",
 )
 @click.option(
+    "--database",
+    "damaged",
+    metavar="URL",
+    help="Where the damage was, as `ledger show --json` names it. Default: the databases that the run could reach.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Hold every other run against the damage, also of other databases."
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["markdown", "html", "json"]),
@@ -67,6 +77,8 @@ def command(
     repository: str | None,
     at: str | None,
     needs: Level,
+    damaged: str | None,
+    everything: bool,
     form: str,
     output: Path | None,
 ) -> int:
@@ -78,11 +90,21 @@ def command(
     not have.
     """
     from stepcreds.report.postmortem import postmortem
+    from stepcreds.report.postmortem_reach import gather
+    from stepcreds.review.dossier import read
 
     damage = None if at is None else moment(at, SystemClock().now())
-    with ledgers(places, config_path) as sources, progress("Reading ledgers") as tell:
-        dossier = read(sources, trusted(trust_path, places), tell)
-    found = postmortem(dossier, Selection(repository=repository, run=run, attempt=attempt), damage, needs)
+    servers = None if damaged is None else _servers(damaged)
+    with ledgers(places, config_path) as sources:
+        require_some(sources, "postmortem")
+        trust = trusted(trust_path, places)
+        with progress("Reading ledgers") as tell:
+            if everything:
+                dossier, passed = read(sources, trust, tell), None
+            else:
+                dossier, passed = gather(sources, run, trust, tell, at=damage, servers=servers)
+    chosen = Selection(repository=repository, run=run, attempt=attempt)
+    found = postmortem(dossier, chosen, damage, needs, passed=passed, servers=servers)
     pieces: Iterable[str]
     if form == "html":
         from stepcreds.report.postmortem_html import html
@@ -99,6 +121,16 @@ def command(
         pieces = [markdown(found)]
     _write(pieces, output)
     return 0
+
+
+def _servers(url: str) -> frozenset[str]:
+    """Where that database is, as post-mortems compare it."""
+    try:
+        database = parse_database_url(url, Path("/"))
+    except DatabaseURLError as error:
+        what, how = error.problems[0]
+        raise UsageError(f"--database: {what}", fix=how, docs="ledger-postmortem") from None
+    return frozenset({server_of(database).partition("://")[2].lower()})
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:

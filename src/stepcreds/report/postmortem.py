@@ -6,7 +6,8 @@ Everything said names the records that it rests on. Pure, but for the dossier th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepcreds.errors import UsageError
@@ -17,13 +18,15 @@ from stepcreds.printable import one_line
 from stepcreds.report.blast_radius import ProfileRadius, blast_radius
 from stepcreds.report.postmortem_answers import answers
 from stepcreds.report.postmortem_held import Held
+from stepcreds.report.postmortem_reach import Passed, Role, Servers, is_elsewhere, reach, unknown_run
 from stepcreds.report.postmortem_suspects import MARGIN, Suspect, suspects
 from stepcreds.report.postmortem_words import Answer, quoted
 from stepcreds.review.dossier import Chapter, Dossier
 from stepcreds.review.lifetimes import Overlap, command_times, overlaps
-from stepcreds.review.selection import Selection
+from stepcreds.review.selection import Selection, is_tampered
 from stepcreds.review.sharing import Shared, shared
 
+FEW: Final = 20  # credentials of other runs that are shown
 # What no ledger knows, whatever is in it.
 LIMITS: Final = (
     "A step that does not use stepcreds, a secret of the CI, and a person with a login of his own leave nothing here. "
@@ -67,32 +70,42 @@ class Postmortem(NamedTuple):
 
     run: str
     repository: str  # its name where the ledger has that, else its id
+    trust: str | None  # the file of keys whose signatures counted; None: nobody looked at signatures
     at: float | None
     needs: Level
+    servers: tuple[str, ...]  # "host:port" of the databases that it could reach; () where that is not known
     chains: tuple[ChainState, ...]
     steps: tuple[Step, ...]  # by the time of their first record
     suspects: tuple[Suspect, ...]  # of this run; () without `at`
-    elsewhere: tuple[Suspect, ...]  # of other runs in these ledgers, those alone that are not excluded
+    elsewhere: tuple[Suspect, ...]  # of other runs in these ledgers, of those that are not excluded the first
+    elsewhere_more: int  # of these, not in `elsewhere`
     elsewhere_excluded: int
+    elsewhere_other: int  # by their own records for databases on other servers; neither shown nor all verified
     radius: tuple[ProfileRadius, ...]  # of the profiles of this run, over all runs in these ledgers
     limits: tuple[str, ...]
     errors: tuple[str, ...]  # ledgers that could not be read
 
 
-def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, needs: Level = "write") -> Postmortem:
+def postmortem(
+    dossier: Dossier,
+    chosen: Selection,
+    at: float | None = None,
+    needs: Level = "write",
+    *,
+    passed: Passed | None = None,
+    servers: Servers | None = None,
+) -> Postmortem:
     """Of the run that `chosen` names, by its id and where need be its repository and attempt.
+
+    `passed`: what else is known of other runs, of which only the first `FEW` near ones are shown then; None: all are in
+    the dossier, and shown. `servers`: where the damage was; None: wherever the run could reach.
 
     Raises `UsageError` where no record is of such a run, or records of several repositories are.
     """
     everybody = _once(dossier)
     mine = [(chapter, each) for chapter, each in everybody if chosen.takes(chapter, each)]
     if not mine:
-        raise UsageError(
-            f"No credential of run {one_line(chosen.run or '?')} is on record here",
-            cause=_runs(dossier),
-            fix="Name the ledgers and the run: stepcreds ledger postmortem PLACES --run ID",
-            docs="ledger-postmortem",
-        )
+        raise unknown_run(chosen.run, (each.job.get("run_id", "") for _, each in dossier.credentials))
     repositories = {each.job.get("repository_id", ""): chapter.view.repository for chapter, each in mine}
     if len(repositories) > 1:
         names = ", ".join(one_line(name or uid) for uid, name in sorted(repositories.items()))
@@ -104,24 +117,38 @@ def postmortem(dossier: Dossier, chosen: Selection, at: float | None = None, nee
     ((uid, name),) = repositories.items()
     others = [pair for pair in everybody if not chosen.takes(*pair)]
     trusted = dossier.trust is not None
-    found = suspects(mine, at, needs, trusted=trusted) if at is not None else []
-    elsewhere = suspects(others, at, needs, trusted=trusted) if at is not None else []
+    near = servers or reach(each for _, each in mine)
+    here = others if passed is None else [pair for pair in others if _is_near(*pair, near)]
+    found = suspects(mine, at, needs, trusted=trusted, servers=servers) if at is not None else []
+    elsewhere = suspects(here, at, needs, trusted=trusted, newest_first=True) if at is not None else []
+    open_ones = [each for each in elsewhere if each.standing != "excluded"]
+    shown = len(open_ones) if passed is None else FEW
+    passed = passed or Passed()
     profiles = {each.profile for _, each in mine}
     radius = blast_radius(each for _, each in everybody if each.job.get("repository_id", "") == uid)
     return Postmortem(
         chosen.run or "",
         name or uid,
+        dossier.trust.source if dossier.trust is not None else None,
         at,
         needs,
+        tuple(sorted(near or ())),
         tuple(map(_state, {chapter.source.name: chapter for chapter, _ in mine}.values())),
-        _steps(mine, [each for _, each in everybody], at),
+        _steps(mine, [each for _, each in everybody], at, passed.roles),
         tuple(found),
-        tuple(each for each in elsewhere if each.standing != "excluded"),
-        sum(each.standing == "excluded" for each in elsewhere),
+        tuple(open_ones[:shown]),
+        max(0, len(open_ones) - shown),
+        len(elsewhere) - len(open_ones),
+        len(others) - len(here) + passed.credentials,
         tuple(each for each in radius if each.profile in profiles),
         LIMITS,
         tuple(error.what for error in dossier.errors),
     )
+
+
+def _is_near(chapter: Chapter, each: CredentialView, servers: Servers | None) -> bool:
+    """Not where it says that it is for another server; but whoever changed a ledger could have it say that."""
+    return is_tampered(chapter) or not is_elsewhere(each, servers)
 
 
 def _once(dossier: Dossier) -> list[tuple[Chapter, CredentialView]]:
@@ -134,7 +161,10 @@ def _once(dossier: Dossier) -> list[tuple[Chapter, CredentialView]]:
 
 
 def _steps(
-    mine: Sequence[tuple[Chapter, CredentialView]], everybody: Sequence[CredentialView], at: float | None
+    mine: Sequence[tuple[Chapter, CredentialView]],
+    everybody: Sequence[CredentialView],
+    at: float | None,
+    elsewhere: Mapping[Role, int],
 ) -> tuple[Step, ...]:
     by_step: dict[str, list[tuple[Chapter, CredentialView]]] = {}
     for chapter, each in sorted(mine, key=lambda pair: pair[1].time or 0.0):
@@ -145,10 +175,14 @@ def _steps(
             sharing.setdefault(uid, []).append(one)
     lived: dict[str, list[Overlap]] = {}
     # Within a chain: what lives at the same time on another machine shares nothing by that.
-    for file in {each.file for _, each in mine}:
-        for overlap in overlaps([each for _, each in mine if each.file == file]):
+    by_file: dict[Path, list[CredentialView]] = {}
+    for _, each in mine:
+        by_file.setdefault(each.file, []).append(each)
+    for credentials in by_file.values():
+        for overlap in overlaps(credentials):
             lived.setdefault(overlap.credential.credential_uid, []).append(overlap)
     roles = Counter((each.mount_point, each.role) for each in everybody if each.issued and each.role)
+    roles.update(elsewhere)
     steps = []
     for uid, pairs in by_step.items():
         here = Counter((each.mount_point, each.role) for _, each in pairs if each.issued and each.role)
@@ -201,11 +235,3 @@ def _state(chapter: Chapter) -> ChainState:
 def _finding(each: Finding) -> str:
     where = f"line {each.line}, " if each.line else ""
     return f"{where}{each.layer}/{each.code} ({each.certainty}): {quoted(each.meaning)}"
-
-
-def _runs(dossier: Dossier) -> str:
-    runs = sorted({each.job.get("run_id", "") for _, each in dossier.credentials})
-    if not runs:
-        return "There is no credential on record at all."
-    more = f" and {len(runs) - 10} more" if len(runs) > 10 else ""
-    return f"The runs on record are {', '.join(map(one_line, runs[:10]))}{more}."

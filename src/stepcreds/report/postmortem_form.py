@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from stepcreds.ledger.view import text_of
 from stepcreds.report.postmortem import ChainState, Postmortem, Step
 from stepcreds.report.postmortem_suspects import Suspect
-from stepcreds.report.postmortem_words import Evidence, Said, lasting, quoted, when
+from stepcreds.report.postmortem_words import Evidence, Said, lasting, listed, quoted, when
 
 NATURES: Final = {"recorded": "", "unknown": "Unknown", "counterfactual": "Counterfactual", "limit": "Cannot be known"}
 STANDINGS: Final = {"could": "Could have done it", "may": "Cannot be excluded", "excluded": "Excluded"}
 UNSIGNED: Final = (
     "Unsigned records prove nothing against somebody who could write to the file: he could have written all of it anew."
+)
+
+INCOMPLETE: Final = (
+    "Signed does not mean complete: what was cut or removed together with its checkpoints, seals and Vault's audit log "
+    "know (verify --seals, ledger reconcile)."
 )
 
 
@@ -61,7 +67,7 @@ class Form(NamedTuple):
     head: list[str]
     suspects: list[tuple[str, list[Person]]]  # by standing; [] without a time of the damage
     elsewhere: list[Person]
-    elsewhere_note: str
+    elsewhere_notes: list[str]
     chains: list[str]
     steps: list[Section]
     over_time: list[str]
@@ -73,18 +79,18 @@ def form(found: Postmortem) -> Form:
     """Everything, in order."""
     records = Records()
     by_standing = [
-        (title, [_person(each, records, found) for each in found.suspects if each.standing == standing])
+        (title, [_person(each, records, is_of_it=True) for each in found.suspects if each.standing == standing])
         for standing, title in STANDINGS.items()
         if found.at is not None
     ]
-    elsewhere = [_person(each, records, found) for each in found.elsewhere]
+    elsewhere = [_person(each, records, is_of_it=False) for each in found.elsewhere]
     steps = [_section(step, records) for step in found.steps]
     return Form(
         f"Post-mortem of run {quoted(found.run)} of {quoted(found.repository)}",
         list(_head(found)),
         by_standing,
         elsewhere,
-        _elsewhere_note(found),
+        list(_elsewhere_notes(found)),
         [*map(_chain, found.chains), *(f"Not read: {quoted(error)}" for error in found.errors)],
         steps,
         list(_over_time(found)),
@@ -99,36 +105,61 @@ def _head(found: Postmortem) -> Iterable[str]:
     else:
         yield "No time of the damage was given: with --at TIME this says who could have done it then."
     signed, entries = sum(each.signed for each in found.chains), sum(each.entries for each in found.chains)
-    if any(each.state == "not checked" for each in found.chains):
+    by = f" by keys of {quoted(found.trust)}" if found.trust is not None else ""
+    if not by and any(each.state == "not checked" for each in found.chains):
         yield "Signatures were not checked: name the keys that count with --trust."
     elif signed < entries:
-        yield f"Signed: {signed} of {entries} records of this run. {UNSIGNED}"
+        yield f"Signed{by}: {signed} of {entries} records of this run. {UNSIGNED}"
     else:
-        yield f"All {entries} records of this run are signed by keys that count."
+        yield f"All {entries} records of this run are signed{by}."
+    if signed:
+        yield INCOMPLETE
     count = sum(len(each.findings) for each in found.chains)
     if count:
         yield f"The ledgers of this run have {count} finding{'s' * (count > 1)}: read those first, below."
 
 
-def _person(each: Suspect, records: Records, found: Postmortem) -> Person:
+def _person(each: Suspect, records: Records, *, is_of_it: bool) -> Person:
     credential = each.credential
     job = credential.job
     step = credential.step_name or credential.step_uid[:8]
-    other = f" of run {quoted(job.get('run_id', ''))}" if job.get("run_id", "") != found.run else ""
-    user = f", as {quoted(credential.db_user)}" if credential.db_user else ""
-    title = f"Step {quoted(step)}, job {quoted(job.get('job', ''))}{other}, with {quoted(credential.profile)}{user}"
+    title = f"Step {quoted(step)}, job {quoted(job.get('job', ''))}"
+    if not is_of_it:
+        repository = each.chapter.view.repository or job.get("repository_id", "")
+        title += f" of run {quoted(job.get('run_id', ''))} of {quoted(repository)}"
+    title += f", with {quoted(credential.profile)}"
+    title += f", as {quoted(credential.db_user)}" if credential.db_user else ""
+    if not is_of_it:
+        database = text_of(credential.requested, "database")
+        title += f", for {quoted(database)}" if database else ", for a database that is not on record"
     return Person(title, records.lines(each.reasons))
 
 
-def _elsewhere_note(found: Postmortem) -> str:
+def _elsewhere_notes(found: Postmortem) -> Iterable[str]:
     if found.at is None:
-        return ""
-    excluded = found.elsewhere_excluded
-    if not found.elsewhere and not excluded:
-        return "No other run is on record in these ledgers."
-    if excluded == 1:
-        return "1 credential of another run in these ledgers is excluded in the same way."
-    return f"{excluded} credentials of other runs in these ledgers are excluded in the same way."
+        return
+    more, excluded, other = found.elsewhere_more, found.elsewhere_excluded, found.elsewhere_other
+    if not (found.elsewhere or excluded or other):
+        yield "No other run is on record in these ledgers."
+    if more:
+        yield f"{_credentials(more)} cannot be excluded either, and {_are(more)} not shown (--all)."
+    if excluded:
+        yield f"{_credentials(excluded)} in these ledgers {_are(excluded)} excluded in the same way."
+    if other:
+        yield (
+            f"{_credentials(other)} {_are(other)} for databases on other servers than {listed(found.servers)} by the "
+            "word of ledgers that were not all verified: not held against the damage, and not shown (--all)."
+        )
+    if not found.servers:
+        yield "Which databases this run could reach is not on record, so all other runs were held against the damage."
+
+
+def _credentials(count: int) -> str:
+    return "1 credential of another run" if count == 1 else f"{count:,} credentials of other runs"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _chain(each: ChainState) -> str:

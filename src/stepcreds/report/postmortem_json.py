@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stepcreds.clock import rfc3339
+from stepcreds.ledger.view import text_of
 from stepcreds.report.postmortem import Postmortem
 from stepcreds.report.postmortem_suspects import Suspect
 from stepcreds.report.postmortem_words import Said, plain
@@ -16,11 +17,15 @@ def as_json(found: Postmortem) -> dict[str, Any]:
     return {
         "run": found.run,
         "repository": found.repository,
+        "trust": found.trust,  # null: signatures were not checked
+        "servers": list(found.servers),
         "at": _time(found.at),
         "needs": found.needs,
         "suspects": [_suspect(each) for each in found.suspects],
         "elsewhere": [_suspect(each) for each in found.elsewhere],
+        "elsewhere_more": found.elsewhere_more,
         "elsewhere_excluded": found.elsewhere_excluded,
+        "elsewhere_other": found.elsewhere_other,
         "steps": [
             {
                 "name": step.name,
@@ -64,6 +69,8 @@ def _suspect(each: Suspect) -> dict[str, Any]:
         "credential_uid": credential.credential_uid,
         "profile": credential.profile,
         "db_user": credential.db_user or None,
+        "repository": each.chapter.view.repository or credential.job.get("repository_id") or None,
+        "database": text_of(credential.requested, "database") or None,
         "job": dict(credential.job),
         "reasons": _said(each.reasons),
     }

@@ -35,7 +35,7 @@ def _lines(page: Form) -> Iterator[str]:
             yield from _people(people)
         yield from ("### Other runs", "")
         yield from _people(page.elsewhere, none=False)
-        yield from (page.elsewhere_note, "")
+        yield from chain.from_iterable((_text(each), "") for each in page.elsewhere_notes)
     yield from ("## Step by step", "")
     for number, step in enumerate(page.steps, start=1):
         yield from (f"### {number}. {_text(step.title)}", "", _text(step.command), "")

@@ -12,6 +12,7 @@ from stepcreds.ledger.view import CredentialView, text_of
 from stepcreds.measurement import LEVELS, Level
 from stepcreds.report.blast_radius import used_of
 from stepcreds.report.postmortem_held import objects
+from stepcreds.report.postmortem_reach import Servers, is_elsewhere
 from stepcreds.report.postmortem_words import Said, lasting, listed, quoted, rests_on, when
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import command_times, lifetime
@@ -43,20 +44,33 @@ class _Found(NamedTuple):
 
 
 def suspects(
-    credentials: Iterable[tuple[Chapter, CredentialView]], at: float, needs: Level, *, trusted: bool
+    credentials: Iterable[tuple[Chapter, CredentialView]],
+    at: float,
+    needs: Level,
+    *,
+    trusted: bool,
+    servers: Servers | None = None,
+    newest_first: bool = False,
 ) -> list[Suspect]:
     """All of them, those first for which most speaks. `needs` is the least level that the damage takes.
 
-    `trusted`: somebody said whose signatures count.
+    `trusted`: somebody said whose signatures count. `servers`: where the damage was; None: nobody said.
     """
-    found = [_suspect(chapter, credential, at, needs, trusted) for chapter, credential in credentials]
-    found.sort(key=lambda each: (ORDER.index(each.standing), -each.weight, each.credential.time or 0.0))
+    found = [_suspect(chapter, credential, at, needs, trusted, servers) for chapter, credential in credentials]
+    found.sort(key=lambda each: each.credential.time or 0.0, reverse=newest_first)
+    found.sort(key=lambda each: (ORDER.index(each.standing), -each.weight))
     return found
 
 
-def _suspect(chapter: Chapter, credential: CredentialView, at: float, needs: Level, trusted: bool) -> Suspect:
+def _suspect(
+    chapter: Chapter, credential: CredentialView, at: float, needs: Level, trusted: bool, servers: Servers | None
+) -> Suspect:
     alive, able = _alive(chapter, credential, at), _able(chapter, credential, needs)
-    if proofs := tuple(each.said for each in (alive, able) if each.yes is False):
+    proofs = tuple(each.said for each in (alive, able) if each.yes is False)
+    if is_elsewhere(credential, servers):
+        text = f"It was for {quoted(credential.server)}, and the damage was on {listed(sorted(servers or ()))}."
+        proofs = (Said("recorded", text, rests_on(chapter, credential.requested)), *proofs)
+    if proofs:
         return _excluded(chapter, credential, proofs, trusted)
     traces = list(_traces(chapter, credential, at, needs))
     standing: Standing = "could" if alive.yes and able.yes else "may"

@@ -11,6 +11,7 @@ from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import text_of
 from stepcreds.printable import one_line
 from stepcreds.review.dossier import Chapter
+from stepcreds.review.selection import are_signed
 
 # counterfactual: what would have been, had something been otherwise. limit: what no ledger can know.
 Nature = Literal["recorded", "unknown", "counterfactual", "limit"]
@@ -88,7 +89,6 @@ def rests_on(chapter: Chapter, *records: Record) -> tuple[Evidence, ...]:
 def _evidence(chapter: Chapter, record: Record) -> Evidence:
     seq = record.get("seq")
     number = seq if isinstance(seq, int) else -1
-    signing = chapter.verified.signing
-    signed = None if signing.state == "not checked" else 0 <= number < signing.entries
+    signed = are_signed(chapter, (record,))
     kind, time, uid = (text_of(record, name) for name in ("kind", "time", "event_uid"))
     return Evidence(kind, time, chapter.source.name, number + 1, uid, signed)
