@@ -15,11 +15,11 @@ from ledger_samples import LEASE, NOW, relinked, write_ledger
 from ledger_site import KINDS, make_site
 
 from stepcreds.cli.csv_text import csv_line
+from stepcreds.cli.ledger_findings import finding_line
 from stepcreds.cli.ledger_reconcile_text import as_json as comparison_json
 from stepcreds.cli.ledger_reconcile_text import as_text as comparison_text
-from stepcreds.cli.ledger_text import credential_json, finding_line, table
+from stepcreds.cli.ledger_text import credential_json, table
 from stepcreds.cli.ledger_verify_text import as_json, result_line, seals_json, seals_lines
-from stepcreds.cli.ledger_verify_text import finding_line as verify_line
 from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.canonical import CanonicalError, canonical, parse
@@ -207,7 +207,7 @@ def _as_verified(results: list[Any], pinned: Trust | None) -> None:
     for result in results:
         assert not UNSEEN.search(result_line(result, colour=False))
         for finding in result.findings:
-            assert not UNSEEN.search(verify_line(finding, result.file))
+            assert not UNSEEN.search(finding_line(finding, result.file))
     assert not COMMAND.search(json_text(as_json(results, pinned)))
 
 

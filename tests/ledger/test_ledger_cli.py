@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -271,7 +272,15 @@ def test_colour_is_for_terminals(folder: Path) -> None:
     write_ledger(folder / "clean", lives=1)
     assert f": {green}ok{plain}, 5 records, closed\n" in on_a_terminal(folder, "verify", "clean")
     verified = on_a_terminal(folder, "verify", "ledger")
-    assert (verified.count(f"{red}3 findings{plain}"), verified.count(f"{red}1 finding{plain}")) == (1, 1)
+    assert (verified.count(f"{yellow}3 findings{plain}"), verified.count(f"{yellow}1 finding{plain}")) == (1, 1)
+    assert f"{yellow}order/unproven (unknown){plain}: " in verified
+    (folder / TEST).write_bytes(b"garbage\n" + (folder / TEST).read_bytes())
+    verified = on_a_terminal(folder, "verify", "ledger")
+    assert f"line 1: {red}line/not-canonical (tampered){plain}: " in verified
+    assert re.search(
+        r" \(\x1b\[31m\d tampered\x1b\[0m, \x1b\[33m\d incomplete\x1b\[0m, \x1b\[33m\d unknown\x1b\[0m\)\.\n", verified
+    )
+    assert f"\n{red}Tampered{plain}: {TEST}:1\n" in verified
 
 
 def test_verify_of_clean_ledgers(tmp_path: Path) -> None:
@@ -300,7 +309,8 @@ def test_verify_names_what_is_wrong(folder: Path) -> None:
         "ended\n"
         f"{TEST}: 1 finding, 3 records, open\n"
         "  line 3: order/unclosed (incomplete): a credential was issued, and no record says how it ended\n"
-        "2 files, 15 records: 6 findings in 2 files (3 incomplete, 1 tampered, 2 unknown).\n"
+        "2 files, 15 records: 6 findings in 2 files (1 tampered, 3 incomplete, 2 unknown).\n"
+        f"Tampered: {DEPLOY}:4\n"
         f"{UNSIGNED}",
         "",
     )

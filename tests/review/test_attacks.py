@@ -19,6 +19,7 @@ from ledger_samples import JOB, records, relinked
 from signed_chains import Copy, Found, Notary, found, review, said, write
 
 from signatures import KEY, OURS
+from stepcreds.cli.ledger_verify_text import NOT_COMPLETE
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.canonical import canonical
@@ -377,7 +378,7 @@ def test_each_finding_says_what_it_means_and_where(scene: Scene, tmp_path: Path)
         f"{path}: 2 findings, 4 records, open, signed up to record 4\n"
         f"  {beside} line 2: checkpoint/envelope (tampered): not a checkpoint: not JSON\n"
         f"  {beside} line 5: checkpoint/beyond (tampered): the tail was cut: 3 records that Vault signed for are missing\n"
-        f"Partly signed: 1 chain, by keys of {scene.trust_file}.\n",
+        f"Partly signed: 1 chain, by keys of {scene.trust_file}.\n{NOT_COMPLETE}\n",
         "",
     )
 

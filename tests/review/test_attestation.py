@@ -18,6 +18,8 @@ from ledger_site import CHANGE, Life, Scribe, Signer, job_of, profiles, proven, 
 from signed_chains import found, live, review
 
 from signatures import KEY
+from stepcreds.cli.ledger_findings import fails
+from stepcreds.cli.ledger_text import table
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint, credential
 from stepcreds.ledger.canonical import canonical
@@ -136,6 +138,8 @@ def test_records_that_nobody_signed_are_counted_and_not_kept(tmp_path: Path) -> 
     job.scribe.save(tmp_path)
     (result,) = review(tmp_path, job.trust)
     assert len(result.findings) == 102
+    # Nobody knows what the rest would have shown.
+    assert [each.code for each in result.findings if fails(each, "tampered")] == ["more"]
     assert {(each.layer, each.code) for each in result.findings} == {
         ("order", "unclosed"),
         ("checkpoint", "missing"),
@@ -286,11 +290,15 @@ def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind:
     else:
         job.life().end(refused, exit_code=None)
         del job.scribe.envelopes[-1]
-    job.scribe.save(tmp_path / "open")
+    path = job.scribe.save(tmp_path / "open")
     job.scribe.close()
     job.scribe.save(tmp_path / "closed")
     for folder, records_after in (("open", "1 record"), ("closed", "2 records")):
         (result,) = review(tmp_path / folder, job.trust)
+        ((chapter, shown),) = [each for each in read(local([path]), job.trust).credentials if each[1].issued]
+        # Its life is signed, and the word of where it was left is not.
+        assert is_signed(chapter, shown) is True
+        assert ("; leaked (not signed)" in table([(chapter, shown)], False)) is (kind == "credential.leaked")
         meaning = (
             f"{records_after} after the last checkpoint, among them {kind}: signed by nobody, as an honest job leaves "
             "them; whoever could write to the file could have, too"

@@ -15,6 +15,7 @@ import pytest
 from ledger_samples import write_ledger
 from ledger_site import Site, make_site
 
+from stepcreds.cli.ledger_verify_text import MOST_NAMED, NOT_COMPLETE
 from stepcreds.ledger import checkpoint
 from stepcreds.review.sources import opened
 from stepcreds.review.verification import SMALL, weight
@@ -65,7 +66,59 @@ def test_each_chain_says_whether_it_is_signed(site: Site) -> None:
         f"4 files, {m + n + o + p} records: nothing found.",
         f"Signed: 2 of 4 chains, by keys of {folder}/stepcreds-trust.json.",
         f"Not signed: 2 of 4 chains; {LESS}",
+        NOT_COMPLETE,
     ]
+
+
+def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
+    folder = site.trust.parent
+    trust = str(site.trust)
+    a, b, c, d = names(site)
+
+    def codes(*arguments: str) -> list[int]:
+        return [
+            verify(folder, "--trust", trust, *said, *arguments)[0]
+            for said in ((), ("--fail-on", "unknown"), ("--fail-on", "incomplete"), ("--fail-on", "tampered"))
+        ]
+
+    (folder / a).unlink()  # an orphan, which is unknown
+    assert codes(str(checkpoint.beside(Path(a))), b, c) == [1, 1, 0, 0]
+    with (folder / b).open("ab") as file:
+        file.write(b'{"torn"')  # incomplete
+    assert codes("ledgers") == [1, 1, 1, 0]
+    # What somebody demands is no question of how sure it is.
+    assert codes("--require-signed", c) == [1, 1, 1, 1]
+    lines = (folder / d).read_bytes().splitlines(keepends=True)
+    (folder / d).write_bytes(b"".join([lines[0], *lines[2:]]))
+    code, out, err = verify(folder, "--trust", trust, "--fail-on", "tampered", "ledgers")
+    assert (code, err) == (1, "")
+    # What is surest is said last, and once more, as its line is far up in a long list.
+    tampered = out.count("(tampered)")
+    assert f" ({tampered} tampered, 1 incomplete, " in out
+    assert f"\nTampered: {d}:2\nGone: 1 of 4 chains, of which nothing but checkpoints is here.\nSigned: 1 of 4 " in out
+
+
+def test_of_many_files_that_were_tampered_with_some_are_named(tmp_path: Path) -> None:
+    for number in range(MOST_NAMED + 2):
+        path = write_ledger(tmp_path / "ledger" / f"{number:02d}", lives=1)
+        path.write_bytes(path.read_bytes().replace(b"v-app-migrate-1", b"v-app-migrate-2", 1))
+    _, out, _ = verify(tmp_path, "ledger")
+    (line,) = [line for line in out.splitlines() if line.startswith("Tampered: ")]
+    assert line.count(":4, ") == MOST_NAMED
+    assert line.endswith(":4, and 2 more files")
+
+
+def test_what_cannot_be_read_is_not_verified(tmp_path: Path) -> None:
+    (tmp_path / "ledger" / "a.jsonl").mkdir(parents=True)
+    for flags in ((), ("--json",), ("--fail-on", "tampered")):
+        code, out, err = verify(tmp_path, *flags, "ledger")
+        assert (code, err) == (2, "")
+        assert "unreadable" in out
+    write_ledger(tmp_path / "ledger")
+    for flags in ((), ("--fail-on", "tampered")):
+        code, out, err = verify(tmp_path, *flags, "ledger")
+        assert (code, err) == (1, "")
+        assert "ledger/a.jsonl: 1 finding, 0 records, open\n  file/unreadable (unknown): " in out
 
 
 def test_signatures_may_be_demanded(site: Site) -> None:
@@ -93,8 +146,12 @@ def test_without_a_trust_file_nothing_is_checked(site: Site) -> None:
     code, out, _ = verify(folder, "--require-signed", a)
     assert code == 1
     assert "\n  trust/required (unknown): it is not known whose signatures these are\n" in out
-    assert verify(folder, a, STEPCREDS_TRUST=str(trust))[1].endswith(f"Signed: 1 chain, by keys of {trust}.\n")
-    assert verify(folder, "--trust", "pinned.json", a)[1].endswith("Signed: 1 chain, by keys of pinned.json.\n")
+    assert verify(folder, a, STEPCREDS_TRUST=str(trust))[1].endswith(
+        f"Signed: 1 chain, by keys of {trust}.\n{NOT_COMPLETE}\n"
+    )
+    assert verify(folder, "--trust", "pinned.json", a)[1].endswith(
+        f"Signed: 1 chain, by keys of pinned.json.\n{NOT_COMPLETE}\n"
+    )
 
 
 def test_a_trust_file_among_the_ledgers_is_not_believed(site: Site) -> None:
@@ -185,7 +242,7 @@ def test_more_files_than_are_listed(tmp_path: Path) -> None:
         f"{name}: 1 finding, {entries} records, closed, signed\n"
         f"  line {entries + 1}: file/torn (incomplete): the last line has no end: its writer was killed, or is writing now\n"
         f"24 files, {site.entries} records: 1 finding in 1 file (1 incomplete).\n"
-        f"Signed: 24 chains, by keys of {tmp_path}/stepcreds-trust.json.\n"
+        f"Signed: 24 chains, by keys of {tmp_path}/stepcreds-trust.json.\n{NOT_COMPLETE}\n"
     )
     assert verify(tmp_path, "--verbose", "ledgers")[1].count(": ok, ") == 23
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sealing_site import SealingSite
 
+from stepcreds.cli.ledger_verify_text import NOT_COMPLETE
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint
 from stepcreds.review.sources import local
@@ -61,7 +62,7 @@ def test_nothing_is_found(sealed: SealingSite, folder: Path) -> None:
         f"ledgers/{second.name}: ok, {sizes[1]} records, closed, signed\n"
         f"seals: ok, 2 seals, signed, the newest of {newest.seal.time}\n"
         f"2 files, {sum(sizes)} records: nothing found.\n"
-        "Signed: 2 chains, by keys of " + f"{folder}/stepcreds-trust.json.\n"
+        "Signed: 2 chains, by keys of " + f"{folder}/stepcreds-trust.json.\n{NOT_COMPLETE}\n"
     )
     told = json.loads(run(folder, "--seals", "seals", "--json", "ledgers").stdout)
     assert told["seals"] == {

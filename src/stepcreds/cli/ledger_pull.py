@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from stepcreds.cli.ledger_findings import finding_line
 from stepcreds.cli.ledger_options import json_option
-from stepcreds.cli.ledger_text import finding_line
 from stepcreds.cli.progress import progress
 from stepcreds.config.store_url import store_url
 from stepcreds.printable import json_text, one_line

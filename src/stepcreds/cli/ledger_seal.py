@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from stepcreds.cli.ledger_findings import finding_line
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
-from stepcreds.cli.ledger_text import finding_line
 from stepcreds.cli.operator import operator_option, operator_token
 from stepcreds.cli.options import config_option, id_token_option, load
 from stepcreds.cli.progress import progress
@@ -51,7 +51,7 @@ sealed, 1 when a chain is not as it was, or the seals are not; 2 for wrong usage
 )
 @places_argument
 @click.option("--to", metavar="PLACE", help="Where the seals are: a folder, or a URL. Default: ledger.seal.to.")
-@click.option("--parquet", is_flag=True, help="Also write the records that are sealed into one Parquet file.")
+@click.option("--parquet", is_flag=True, help="Also write what is sealed, and in no Parquet file yet, into one.")
 @id_token_option
 @operator_option
 @config_option
@@ -93,7 +93,7 @@ def command(
                 click.echo(_text(made))
     if json_output:
         click.echo(json_text([_json(made) for made in results]))
-    return 1 if any(made.wrong for made in results) else 0
+    return 1 if any(made.wrong or made.odd for made in results) else 0
 
 
 @contextmanager
@@ -132,8 +132,13 @@ def _text(made: Made) -> str:
     lines += [finding_line(finding) for each in made.wrong for finding in each.wrong]
     if made.missing:
         lines.append(f"not here: {_number(made.missing, 'chain')} that earlier seals have (ledger verify --seals)")
+    if made.untabled:
+        lines.append(f"not here, and not to its end in a Parquet file: {_number(made.untabled, 'chain')}")
+    lines += [f"{one_line(each.file)}: {finding_line(each).strip()}" for each in made.odd]
     if seal.parquet is not None:
-        lines.append(f"{_number(seal.parquet.rows, 'record')} in {one_line(seal.parquet.name)}")
+        also = len(seal.parquet.also)
+        older = f", of {_number(also, 'chain')} that earlier seals have as well" if also else ""
+        lines.append(f"{_number(seal.parquet.rows, 'record')} in {one_line(seal.parquet.name)}{older}")
     return "\n".join([*lines, f"written to {one_line(made.file)}, SHA-256 {made.digest}"])
 
 
@@ -155,9 +160,5 @@ def _json(made: Made) -> dict[str, object]:
         **content(made.seal),
         "unsigned": [each.leaf.name for each in made.added if each.signing == "unsigned"],
         "missing": made.missing,
-        "findings": _findings(made.wrong),
+        "findings": [asdict(finding) for finding in (*made.odd, *(one for each in made.wrong for one in each.wrong))],
     }
-
-
-def _findings(wrong: Sequence[Seen]) -> list[dict[str, object]]:
-    return [asdict(finding) for each in wrong for finding in each.wrong]

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from stepcreds.clock import rfc3339
-from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.view import CredentialView
 from stepcreds.printable import one_line
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import lifetime
-from stepcreds.review.selection import is_signed, is_tampered
+from stepcreds.review.selection import are_signed, is_signed, is_tampered
 from stepcreds.trust.keys import Trust
 
 HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "SIGNED", "DB USER")
@@ -82,12 +81,6 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
     }
 
 
-def finding_line(finding: Finding) -> str:
-    """One finding, indented: where, which check, how sure, and what it means."""
-    where = f"line {finding.line}: " if finding.line else ""
-    return f"  {where}{finding.layer}/{finding.code} ({finding.certainty}): {one_line(finding.meaning)}"
-
-
 def _row(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str]:
     cells = (
         _time(credential.time),
@@ -97,7 +90,7 @@ def _row(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str
         credential.access,
         _measured(credential),
         _alive(credential),
-        _verdict(credential) + ("; leaked" if credential.leaks else ""),
+        _verdict(credential) + _leaked(chapter, credential),
         "TAMPERED" if is_tampered(chapter) else _SIGNED[is_signed(chapter, credential)],
         credential.db_user,
     )
@@ -117,6 +110,14 @@ def _measured(credential: CredentialView) -> str:
     """The level, and how much of it nobody declared."""
     beyond = f", {len(credential.excess)} beyond" if credential.excess else ""
     return credential.level + beyond if credential.level else "not measured" if credential.measured_by else ""
+
+
+def _leaked(chapter: Chapter, credential: CredentialView) -> str:
+    """A leak that is found once the credential is dead no step signs, and anybody can add one."""
+    if not credential.leaks:
+        return ""
+    unsigned = is_signed(chapter, credential) is True and not are_signed(chapter, credential.leaks)
+    return "; leaked (not signed)" if unsigned else "; leaked"
 
 
 def _alive(credential: CredentialView) -> str:

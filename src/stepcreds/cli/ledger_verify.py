@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
+from stepcreds.cli.ledger_findings import fails, finding_line
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
 from stepcreds.cli.ledger_seals import sealed, seals_option
 from stepcreds.cli.ledger_verify_text import (
     MOST_LINES,
     Tally,
     as_json,
-    finding_line,
     result_line,
     seals_json,
     seals_lines,
@@ -23,6 +23,8 @@ from stepcreds.cli.ledger_verify_text import (
 from stepcreds.cli.messages import coloured
 from stepcreds.cli.options import config_option
 from stepcreds.errors import UsageError
+from stepcreds.exit_codes import USAGE
+from stepcreds.ledger.chain import CERTAINTIES, Certainty
 from stepcreds.printable import json_text
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import SMALL, Tick, Verified, verify, weight
@@ -37,7 +39,8 @@ Examples:
   stepcreds ledger verify --trust stepcreds-trust.json --seals seals/ ledgers/
   stepcreds ledger verify 'artifacts/*/4711-*.jsonl' --json | jq '.files[].findings[]'
 \b
-Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or configuration.
+Exits with 0 when nothing was found that --fail-on asks for, 1 for findings, and 2 where nothing was verified: wrong
+usage or configuration, nothing there, nothing that can be read, or a store that cannot be reached.
 """,
 )
 @places_argument
@@ -45,6 +48,14 @@ Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage or config
 @trust_option
 @seals_option
 @click.option("--require-signed", is_flag=True, help="A chain that is not signed, or not checked, is a finding.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(CERTAINTIES),
+    default=CERTAINTIES[-1],
+    show_default=True,
+    help="The least sure finding to exit with 1 for; all are printed. What was not read to its end, or not signed "
+    "where --require-signed asks for it, always counts.",
+)
 @click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
 def command(
@@ -54,6 +65,7 @@ def command(
     trust_path: Path | None,
     seals_place: str | None,
     require_signed: bool,
+    fail_on: Certainty,
     verbose: bool,
     json_output: bool,
 ) -> int:
@@ -63,6 +75,10 @@ def command(
     a chain that nobody signed, it says so: whoever can write to such a file can write a whole new chain.
 
     A chain that is not closed yet is "open", which is no finding.
+
+    Findings are tampered (no stepcreds writes that), incomplete (a crash leaves the same) or unknown. A runner that was
+    lost is incomplete for good: a job that runs every hour takes --fail-on tampered. Whoever removes a whole ledger, or
+    cuts its end, does no more than that: hold the ledgers against --seals then.
     """
     trust = trusted(trust_path, places)
     with ledgers(places, config_path) as sources:
@@ -75,10 +91,11 @@ def command(
             )
         seals = sealed(seals_place, trust) if seals_place is not None else None
         tally = Tally(trust)
-        results, seen = [], set()
+        results, seen, failed = [], set(), False
         with _progress(sources) as (tick, later):
             for result in verify(sources, trust, seals=seals, require_signed=require_signed, tick=tick):
                 tally.add(result)
+                failed |= any(fails(finding, fail_on) for finding in result.findings)
                 seen.add(result.chain_uid)
                 if json_output:
                     results.append(result)
@@ -92,12 +109,16 @@ def command(
         click.echo(json_text({**as_json(results, trust), **told}))
     else:
         lines = seals_lines(seals, wrong, coloured(sys.stdout)) if seals is not None else []
-        click.echo("\n".join([*lines, *tally.lines()]))
-    return 1 if tally.with_findings or wrong else 0
+        click.echo("\n".join([*lines, *tally.lines(coloured(sys.stdout))]))
+    if tally.nothing_read:
+        return USAGE
+    return 1 if failed or any(fails(finding, fail_on) for finding in wrong) else 0
 
 
 def _print(result: Verified, later: list[str] | None) -> None:
-    lines = [result_line(result, coloured(sys.stdout)), *(finding_line(each, result.file) for each in result.findings)]
+    colour = coloured(sys.stdout)
+    lines = [result_line(result, colour)]
+    lines += [finding_line(each, result.file, colour=colour) for each in result.findings]
     if later is None:
         click.echo("\n".join(lines))
     else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import PurePath
 from typing import Any
 
-from stepcreds.ledger.chain import Finding
+from stepcreds.cli.ledger_findings import COLOURS, PLAIN, finding_line
+from stepcreds.ledger.chain import CERTAINTIES, Certainty, Finding
 from stepcreds.printable import one_line
 from stepcreds.review.verification import Verified
 from stepcreds.seals.log import Log
@@ -17,7 +18,13 @@ SCHEMA = "stepcreds.verification/1"
 MOST_LINES = 20  # files without a finding that are listed one by one
 LESS = "this finds damage and changed lines, but not a chain that was rewritten as a whole."
 
-_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+NOT_COMPLETE = (
+    "Signed does not mean complete: what was cut or removed together with its checkpoints, seals and Vault's audit log "
+    "know (verify --seals, ledger reconcile)."
+)
+MOST_NAMED = 10  # files in which something was tampered with, at the end once more
+
+_GREEN = "\x1b[32m"
 
 
 class Tally:
@@ -25,22 +32,42 @@ class Tally:
 
     def __init__(self, trust: Trust | None) -> None:
         self.files = 0
-        self.with_findings = 0
+        self._with_findings = 0
         self._trust = trust
         self._records = 0
-        self._certainty: Counter[str] = Counter()
-        self._states: Counter[str] = Counter()
+        self._certainty: Counter[Certainty] = Counter()
+        self._states: Counter[str] = Counter()  # of signing, and "gone"
+        self._tampered: list[str] = []  # where the first such finding of a file is
+        self._more = 0  # files with such findings
+        self._unreadable = 0
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there were files, and none of them could be read."""
+        return self.files > 0 and self._unreadable == self.files
 
     def add(self, result: Verified) -> None:
         self.files += 1
-        self.with_findings += bool(result.findings)
+        self._with_findings += bool(result.findings)
         self._records += result.entries
         self._certainty.update(finding.certainty for finding in result.findings)
-        self._states[result.signing.state] += 1
+        self._states["gone" if result.gone else result.signing.state] += 1
+        self._unreadable += any(found.code == "unreadable" and found.layer == "file" for found in result.findings)
+        tampered = next((found for found in result.findings if found.certainty == "tampered"), None)
+        if tampered is not None and len(self._tampered) < MOST_NAMED:
+            self._tampered.append(one_line(tampered.file) + (f":{tampered.line}" if tampered.line else ""))
+        elif tampered is not None:
+            self._more += 1
 
-    def lines(self) -> list[str]:
-        """How many of what, and how far all that is signed."""
-        lines = [self._total()] if self.files > 1 else []
+    def lines(self, colour: bool) -> list[str]:
+        """How many of what, where something was tampered with, and how far all that is signed."""
+        lines = [self._total(colour)] if self.files > 1 else []
+        if self._tampered and self.files > 1:
+            more = [f"and {_number(self._more, 'more file')}"] if self._more else []
+            label = f"{COLOURS['tampered']}Tampered{PLAIN}" if colour else "Tampered"
+            lines.append(f"{label}: {', '.join([*self._tampered, *more])}")
+        if gone := self._states["gone"]:
+            lines.append(f"Gone: {self._of(gone)}, of which nothing but checkpoints is here.")
         if self._states["signed"]:
             lines.append(f"Signed: {self._of(self._states['signed'])}, by keys of {self._source()}.")
         if self._states["partly signed"]:
@@ -55,14 +82,17 @@ class Tally:
             lines.append(
                 f"Not signed: {LESS}" if unsigned == self.files else f"Not signed: {self._of(unsigned)}; {LESS}"
             )
+        if self._states["signed"] or self._states["partly signed"]:
+            lines.append(NOT_COMPLETE)
         return lines
 
-    def _total(self) -> str:
+    def _total(self, colour: bool) -> str:
         count = sum(self._certainty.values())
         found = "nothing found"
         if count:
-            sure = ", ".join(f"{number} {name}" for name, number in sorted(self._certainty.items()))
-            found = f"{_number(count, 'finding')} in {_number(self.with_findings, 'file')} ({sure})"
+            told = [(name, f"{self._certainty[name]} {name}") for name in CERTAINTIES if self._certainty[name]]
+            sure = ", ".join(f"{COLOURS[name]}{text}{PLAIN}" if colour else text for name, text in told)
+            found = f"{_number(count, 'finding')} in {_number(self._with_findings, 'file')} ({sure})"
         return f"{_number(self.files, 'file')}, {_number(self._records, 'record')}: {found}."
 
     def _of(self, count: int) -> str:
@@ -74,10 +104,7 @@ class Tally:
 
 def result_line(result: Verified, colour: bool) -> str:
     """What was checked in one file, and how it came out."""
-    count = len(result.findings)
-    found = _number(count, "finding") if count else "ok"
-    if colour:
-        found = f"{_RED if count else _GREEN}{found}{_PLAIN}"
+    found = _found(result.findings, colour)
     signing = {
         "signed": ", signed",
         "partly signed": f", signed up to record {result.signing.entries}",
@@ -87,23 +114,13 @@ def result_line(result: Verified, colour: bool) -> str:
     return f"{one_line(result.file)}: {found}, {_number(result.entries, 'record')}, {state}{signing}"
 
 
-def finding_line(finding: Finding, file: str) -> str:
-    """One finding, indented: where, which check, how sure, and what it means. `file` is that of the line above."""
-    where = [] if finding.file == file else [one_line(PurePath(finding.file).name)]
-    where += [f"line {finding.line}"] if finding.line else []
-    place = f"{' '.join(where)}: " if where else ""
-    return f"  {place}{finding.layer}/{finding.code} ({finding.certainty}): {one_line(finding.meaning)}"
-
-
 def seals_lines(log: Log, findings: list[Finding], colour: bool) -> list[str]:
     """What the seals are, and what was found in them and not found of what they name."""
-    found = _number(len(findings), "finding") if findings else "ok"
-    if colour:
-        found = f"{_RED if findings else _GREEN}{found}{_PLAIN}"
+    found = _found(findings, colour)
     state = {"not checked": "signatures not checked"}.get(log.state, log.state)
     newest = f", the newest of {log.last.seal.time}" if log.last is not None else ""
     line = f"{one_line(log.place)}: {found}, {_number(len(log.seals), 'seal')}, {state}{newest}"
-    return [line, *(finding_line(each, log.place) for each in findings)]
+    return [line, *(finding_line(each, log.place, colour=colour) for each in findings)]
 
 
 def seals_json(log: Log, findings: list[Finding]) -> dict[str, Any]:
@@ -144,6 +161,15 @@ def _file_json(result: Verified) -> dict[str, Any]:
         },
         "findings": [asdict(finding) for finding in result.findings],
     }
+
+
+def _found(findings: Sequence[Finding], colour: bool) -> str:
+    """How many, coloured by the surest of them."""
+    found = _number(len(findings), "finding") if findings else "ok"
+    if not colour:
+        return found
+    surest = min((finding.certainty for finding in findings), key=CERTAINTIES.index, default=None)
+    return f"{COLOURS[surest] if surest else _GREEN}{found}{PLAIN}"
 
 
 def _number(count: int, what: str) -> str:

@@ -60,7 +60,7 @@ def absent(source: Source, findings: Sequence[Finding] = ()) -> LedgerError | No
 def opened(places: Sequence[str], tell: Tell | None = None) -> Iterator[list[Source]]:
     """The chains in `places`, by name; what had to be fetched is removed afterwards. `tell`: how far that is.
 
-    A folder is searched to its depths. Raises `UsageError` for a place that is not there.
+    A folder is searched to its depths. Raises `UsageError` for a place that is not there, or a store that is not had.
     """
     with ExitStack() as stack:
         yield _once(
@@ -76,7 +76,10 @@ def _fetched(url: StoreURL, tell: Tell | None) -> Iterator[list[Source]]:
     from stepcreds.storage.pull import pull
 
     with TemporaryDirectory(prefix="stepcreds-") as folder:
-        pulled = pull(url, Path(folder), suffixes=(".jsonl", SUFFIX), tell=tell)
+        try:
+            pulled = pull(url, Path(folder), suffixes=(".jsonl", SUFFIX), tell=tell)
+        except LedgerError as error:  # nothing was looked at, so that nothing was found
+            raise UsageError(error.what, cause=error.cause, fix=error.fix, docs=error.docs) from None
         findings: dict[str, list[Finding]] = {}
         for finding in pulled.findings:
             findings.setdefault(_chain(finding.file), []).append(finding)
