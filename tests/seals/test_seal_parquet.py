@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from sealing_site import SealingSite
 
+from stepcreds.clock import SystemClock
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint
 from stepcreds.ledger.chain import Finding
+from stepcreds.review.sources import local
+from stepcreds.sealing import making
 from stepcreds.seals.log import changed_tables
 from stepcreds.seals.place import Folder
 from stepcreds.seals.seal import Table, digest
@@ -82,6 +87,55 @@ def test_together_they_hold_each_line_once(site: SealingSite) -> None:
     assert last is not None
     assert first.rows == 3
     assert rows(site.seals / first.name, site.seals / last.name) == lines(site)
+
+
+def test_what_was_sealed_without_a_table_is_in_the_next(site: SealingSite) -> None:
+    grows, whole = site.life(), site.life()
+    restore = site.shorten(grows, 3)
+    assert site.seal().returncode == 0
+    restore()
+    made = site.seal("--parquet")
+    table = tables(site)[-1]
+    assert table is not None
+    assert [(part.chain_uid, part.size) for part in table.also] == [
+        (json.loads(whole.read_text().splitlines()[0])["chain_uid"], len(whole.read_text().splitlines()))
+    ]
+    assert rows(site.seals / table.name) == lines(site)
+    said = f"{table.rows} records in {table.name}, of 1 chain that earlier seals have as well"
+    assert made.stdout.splitlines()[-2] == said
+    assert site.seal("--parquet").returncode == 0
+    assert tables(site)[-1] is None  # all of it is in a table
+
+    # Sealed without a table, and not here any more when one is made.
+    third = site.life()
+    assert site.seal().returncode == 0
+    for path in (third, checkpoint.beside(third)):
+        path.unlink()
+    said = site.seal("--parquet").stdout.splitlines()[2]
+    assert said == "not here, and not to its end in a Parquet file: 1 chain"
+    assert site.log().findings == []
+
+
+def test_more_than_one_table_takes_is_in_several(site: SealingSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        site.life()
+    assert site.seal().returncode == 0
+    monkeypatch.setattr(making, "TABLE_ROOM", 1)
+    order = making.Order(local(sorted(site.ledgers.glob("*.jsonl"))), Folder(site.seals), site.trust(), compact=True)
+    made = list(making.make(order, site.sign, SystemClock()))
+    assert [(len(each.added), each.seal.parquet and len(each.seal.parquet.also)) for each in made] == [(0, 1)] * 3
+    assert site.log().findings == []
+    names = [each.name for each in tables(site) if each is not None]
+    assert rows(*(site.seals / name for name in names)) == lines(site)
+
+
+def test_where_nobody_signs_there_is_no_table(site: SealingSite) -> None:
+    site.life()
+    document = yaml.safe_load(site.config.read_text())
+    document["ledger"]["seal"]["role"] = "app-verify"
+    site.config.write_text(yaml.safe_dump(document))
+    assert site.seal("--parquet").returncode == 1
+    assert not site.seals.exists()
 
 
 def test_names_and_texts_from_outside_stay_what_they_are(site: SealingSite) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sealing_site import SealingSite
+from sealing_site import SealingSite, warm
 
 from stepcreds.cli.ledger_verify_text import NOT_COMPLETE
 from stepcreds.devstack.stack import Stack
@@ -39,16 +38,9 @@ def folder(sealed: SealingSite, tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Without a network, a CI or a configuration."""
-    return subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "verify", *arguments],
-        cwd=folder,
-        env={"HOME": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    trust = folder / "stepcreds-trust.json"
+    env = {"HOME": str(folder), **({"STEPCREDS_TRUST": str(trust)} if trust.exists() else {})}
+    return warm()("ledger", "verify", *arguments, cwd=folder, env=env)
 
 
 def test_nothing_is_found(sealed: SealingSite, folder: Path) -> None:

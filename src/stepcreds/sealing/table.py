@@ -1,4 +1,4 @@
-"""The records that a seal adds, as one Parquet file: exact lines, and beside them what queries ask for.
+"""Records that are sealed, as one Parquet file: exact lines, and beside them what queries ask for.
 
 So that whoever asks a question of a year of ledgers reads a few files, and not one for each job.
 """
@@ -26,7 +26,7 @@ COPY (
 
 
 def parquet(chains: Iterable[Seen]) -> tuple[bytes, int]:
-    """The file, and its rows: of each chain what no seal knows yet. Raises `UsageError`, `LedgerError`."""
+    """The file, and its rows: of each chain what no table has yet. Raises `UsageError`, `LedgerError`."""
     try:
         import duckdb
     except ImportError:
@@ -45,6 +45,6 @@ def parquet(chains: Iterable[Seen]) -> tuple[bytes, int]:
 
 def _rows(chains: Iterable[Seen]) -> Iterable[dict[str, object]]:
     for each in chains:
-        lines = islice(stored_lines(each.source.path), each.sealed, each.leaf.size)
-        for number, line in enumerate(lines, each.sealed + 1):
+        lines = islice(stored_lines(each.source.path), each.tabled, each.leaf.size)
+        for number, line in enumerate(lines, each.tabled + 1):
             yield {"file": each.leaf.name, "line": number, "raw": line[:-1].decode()}

@@ -13,7 +13,19 @@ from stepcreds.ledger.dsse import Envelope
 from stepcreds.ledger.link import ZERO
 from stepcreds.printable import one_line
 from stepcreds.seals.place import Place
-from stepcreds.seals.seal import LONGEST, PAYLOAD_TYPE, Leaf, Seal, digest, hash_of, loads, name_of, number_in
+from stepcreds.seals.seal import (
+    LONGEST,
+    PAYLOAD_TYPE,
+    Leaf,
+    Part,
+    Refused,
+    Seal,
+    digest,
+    hash_of,
+    loads,
+    name_of,
+    number_in,
+)
 from stepcreds.seals.tree import EMPTY, Tree, is_consistent
 from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at, of_purpose, require_cryptography, signers
 
@@ -47,12 +59,23 @@ class Log:
         self.seals: list[Stored] = []
         self.findings: list[Finding] = []
         self.leaves: list[bytes] = []  # hashes, of the whole tree
+        self.refused: set[Refused] = set()  # that some seal lists
+        self.odd: dict[int, Finding] = {}  # numbers of seals that are no files: no seal was ever made under them
         self._checked = checked
         self._sealed: dict[str, list[Sealed]] = {}
+        self._tabled: dict[str, int] = {}
 
     def of(self, chain_uid: str) -> list[Sealed]:
         """The leaves of one chain, in the order in which they were sealed."""
         return self._sealed.get(chain_uid, [])
+
+    def sealed(self, chain_uid: str) -> int:
+        """How many records of the chain are sealed."""
+        return max((each.leaf.size for each in self.of(chain_uid)), default=0)
+
+    def tabled(self, chain_uid: str) -> int:
+        """How many records of the chain are in Parquet files: all up to this one."""
+        return self._tabled.get(chain_uid, 0)
 
     @property
     def chains(self) -> Set[str]:
@@ -94,9 +117,16 @@ class Log:
 
     def add(self, stored: Stored) -> None:
         self.seals.append(stored)
-        if self._counts(stored):
-            for leaf in stored.seal.leaves:
-                self._sealed.setdefault(leaf.chain_uid, []).append(Sealed(leaf, stored))
+        if not self._counts(stored):
+            return
+        seal = stored.seal
+        self.refused.update(seal.refused)
+        for leaf in seal.leaves:
+            self._sealed.setdefault(leaf.chain_uid, []).append(Sealed(leaf, stored))
+        if seal.parquet is not None:
+            parts = [*seal.parquet.also, *(Part(leaf.chain_uid, leaf.size) for leaf in seal.leaves)]
+            for part in parts:
+                self._tabled[part.chain_uid] = max(part.size, self.tabled(part.chain_uid))
 
     def _counts(self, stored: Stored) -> bool:
         return bool(stored.keyid) or not self._checked
@@ -153,12 +183,17 @@ class _Reader:
         self._before: Seal | None = None
         self._tree: Tree | None = Tree()  # None: leaves are missing or wrong, so that no later root can be told
 
-    def take(self, number: int, data: bytes) -> None:
-        """`data` is the file of seal `number`."""
+    def take(self, number: int, data: bytes | None) -> None:
+        """`data` is the file of seal `number`; None: that is no file."""
         self._file = f"{self.log.place}/{name_of(number)}"
-        if number != self._next:
-            self._skip(number)
+        if data is None:
+            self._find("unreadable", "no file: a folder, a link or a device has the name of a seal", "unknown")
+            self.log.odd[number] = self.log.findings[-1]
+            return
         seal, envelope = self._read(data)
+        # Where something that is no file had a number, the next seal took the one after it.
+        if number != self._next and (seal is None or not self._prev or seal.prev != self._prev):
+            self._skip(number)
         if seal is not None and envelope is not None:
             if seal.seq != number:
                 self._find("seq", f"it says that it is seal {seal.seq}: a seal was renamed, or copied", "tampered")

@@ -32,11 +32,11 @@ class Place(Protocol):
         """What is in it now, but not in folders of it; nothing where it is not there yet."""
         ...
 
-    def read(self, name: str) -> bytes:
-        """The first that was ever made under this name, which `names` gave."""
+    def read(self, name: str) -> bytes | None:
+        """The first that was ever made under this name, which `names` gave; None: it is no file."""
         ...
 
-    def sha256(self, name: str) -> str:
+    def sha256(self, name: str) -> str | None:
         """Of what `read` gives, however long that is; in hex."""
         ...
 
@@ -62,13 +62,15 @@ class Folder:
         except OSError as error:
             raise ledger_error(error, self._path) from None
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes | None:
         with self._opened(name) as file:
-            return file.read(LONGEST + 1)
+            return None if file is None else file.read(LONGEST + 1)
 
-    def sha256(self, name: str) -> str:
+    def sha256(self, name: str) -> str | None:
         state = hashlib.sha256()
         with self._opened(name) as file:
+            if file is None:
+                return None
             while piece := file.read(_PIECE):
                 state.update(piece)
         return state.hexdigest()
@@ -77,9 +79,13 @@ class Folder:
         return FolderSink(self._path).offer(name, data) == "there"
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[BinaryIO]:
+    def _opened(self, name: str) -> Iterator[BinaryIO | None]:
+        """None: a folder, a link or a device has the name."""
         path = self._path / name
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                yield None
+                return
             with os.fdopen(os.open(path, os.O_RDONLY | _SAFELY), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise not_a_file(path)
@@ -110,10 +116,10 @@ class Bucket:
         self.findings = pulled.findings
         return self._here.names()
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes | None:
         return self._here.read(name)
 
-    def sha256(self, name: str) -> str:
+    def sha256(self, name: str) -> str | None:
         return self._here.sha256(name)
 
     def create(self, name: str, data: bytes) -> bool:

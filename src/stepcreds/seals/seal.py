@@ -18,6 +18,7 @@ PAYLOAD_TYPE = "application/vnd.stepcreds.seal+json"
 SCHEMA = "stepcreds.seal/1"
 LONGEST = 64 * 1024 * 1024  # bytes of a file
 MOST_LEAVES = 50_000  # in one seal
+MOST_REFUSED = 1000  # that one seal lists
 SUFFIX = ".json"
 TABLE_SUFFIX = ".parquet"
 _NAME = re.compile(r"seal-([0-9]{6,12})\.json", re.ASCII)
@@ -45,12 +46,21 @@ class Refused(NamedTuple):
     code: str
 
 
+class Part(NamedTuple):
+    """A chain that was sealed before, and up to which record its lines are in tables now."""
+
+    chain_uid: str
+    size: int
+
+
 class Table(NamedTuple):
-    """A Parquet file with the records that this seal is the first to seal."""
+    """A Parquet file. Of each leaf of its seal, and of each chain in `also`, it holds the lines that no table before it
+    has."""
 
     name: str
     sha256: str
     rows: int
+    also: tuple[Part, ...] = ()
 
 
 class Seal(NamedTuple):
@@ -63,8 +73,9 @@ class Seal(NamedTuple):
     root: str  # of the tree of all of them
     consistency: tuple[str, ...]  # the proof that the tree of the seal before is the beginning of this one
     leaves: tuple[Leaf, ...]  # that this seal adds, in the order of the tree
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[Refused, ...] = ()  # those that no seal before it lists
     parquet: Table | None = None
+    refused_in_all: int = 0
 
 
 def name_of(seq: int) -> str:
@@ -95,7 +106,7 @@ def content(seal: Seal) -> dict[str, object]:
         "consistency": list(seal.consistency),
         "leaves": [leaf._asdict() for leaf in seal.leaves],
         "refused": [each._asdict() for each in seal.refused],
-        "parquet": seal.parquet and seal.parquet._asdict(),
+        "parquet": seal.parquet and {**seal.parquet._asdict(), "also": [each._asdict() for each in seal.parquet.also]},
     }
 
 
@@ -118,7 +129,7 @@ def loads(payload: bytes) -> Seal:
             "consistency": tuple(value["consistency"]),
             "leaves": tuple(Leaf(**leaf) for leaf in value["leaves"]),
             "refused": tuple(Refused(**each) for each in value["refused"]),
-            "parquet": None if value["parquet"] is None else Table(**value["parquet"]),
+            "parquet": None if value["parquet"] is None else _table(**value["parquet"]),
         })  # fmt: skip
     except TypeError:
         raise LedgerError("not the fields of a seal") from None
@@ -127,21 +138,33 @@ def loads(payload: bytes) -> Seal:
     return seal
 
 
+def is_digest(text: object) -> bool:
+    """Whether it is a SHA-256 as seals and chains have it; so is every chain_uid."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
+def _table(also: list[Any], **said: Any) -> Table:
+    return Table(**said, also=tuple(Part(**each) for each in also))
+
+
 def _holds(seal: Seal) -> bool:
     digests = [seal.prev, seal.root, *seal.consistency, *(leaf.head for leaf in seal.leaves)]
     texts: list[Any] = [text for each in seal.refused for text in each]
     for leaf in seal.leaves:
-        texts += [leaf.chain_uid, leaf.repository_id, leaf.run_id, leaf.run_attempt, leaf.name]
+        digests.append(leaf.chain_uid)
+        texts += [leaf.repository_id, leaf.run_id, leaf.run_attempt, leaf.name]
     numbers = [seal.seq, *(leaf.size for leaf in seal.leaves)]
     if seal.parquet is not None:
-        digests.append(seal.parquet.sha256)
+        digests += [seal.parquet.sha256, *(part.chain_uid for part in seal.parquet.also)]
         texts.append(seal.parquet.name)
-        numbers.append(seal.parquet.rows)
+        numbers += [seal.parquet.rows, *(part.size for part in seal.parquet.also)]
     return (
         all(type(each) is int and each > 0 for each in numbers)
         and type(seal.tree_size) is int
         and seal.tree_size >= len(seal.leaves)
-        and all(isinstance(each, str) and _DIGEST.fullmatch(each) for each in digests)
+        and type(seal.refused_in_all) is int
+        and seal.refused_in_all >= len(seal.refused)
+        and all(map(is_digest, digests))
         and all(isinstance(each, str) for each in texts)
         and isinstance(seal.time, str)
         and _TIME.fullmatch(seal.time) is not None
