@@ -16,7 +16,9 @@ from stepcreds.ledger.push import PATIENCE, FolderSink, Shipment, is_pushed, not
 def ship(
     file: Path, settings: LedgerSettings, environment: Mapping[str, str], clock: Clock, seconds: float = PATIENCE
 ) -> str:
-    """Copy the chain in `file`, and its checkpoints; where it went, in words, "" where it was there already.
+    """Copy the chain in `file`, and its checkpoints; where it went, in words, "" where that was done before.
+
+    A folder is looked into; of other places a note beside `file` is believed, because a job may not read there.
 
     `seconds`: how long an object store is waited for. Raises `LedgerError`, and `UsageError` where the configuration
     names no place, or one whose library is not installed.
@@ -29,7 +31,9 @@ def ship(
         )
     try:
         goods = shipment(file)
-        if is_pushed(file, goods):
+        where = str(settings.push)
+        is_folder = isinstance(settings.push, Path)
+        if is_pushed(file, goods, where) and (not is_folder or FolderSink(Path(where)).holds(goods)):
             return ""
         if isinstance(settings.push, Path):
             place = push(goods, FolderSink(settings.push))
@@ -46,7 +50,7 @@ def ship(
             fix=error.fix,
             docs=error.docs if error.docs == "store" else "ledger-push",
         ) from None
-    note_pushed(file, goods)
+    note_pushed(file, goods, where)
     return place
 
 

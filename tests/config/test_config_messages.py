@@ -21,6 +21,10 @@ PROFILE: dict[str, tuple[str, tuple[str, str, str, str]]] = {
         "creds: aws/creds/a\n    version: 1\n    env: {A: x}",
         ("6:5", "profiles.a.version", "unknown key", "It belongs at the top of the file."),
     ),
+    "another word for a key": (
+        "creds: aws/creds/a\n    env: {A: x}\nledger:\n  push: kept\n  require: true",
+        ("9:3", "ledger.require", "unknown key", "Write on_push_failure: fail."),
+    ),
     "key like no other": (
         "creds: aws/creds/a\n    zzzzzz: 1\n    env: {A: x}",
         (

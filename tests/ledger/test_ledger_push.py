@@ -67,6 +67,24 @@ def test_a_copy_that_nothing_overwrites(chain: Path, tmp_path: Path) -> None:
     assert chain.read_bytes() == CHAIN * 2
 
 
+def test_a_folder_is_looked_into_again(chain: Path, tmp_path: Path) -> None:
+    """The note beside the ledger says what was copied, and where to; not that it is still there."""
+    settings = LedgerSettings(chain.parent, None, tmp_path / "kept")
+    clock = SystemClock()
+    copy = tmp_path / "kept" / NAME
+    assert ship(chain, settings, {}, clock) == str(copy)
+    copy.unlink()
+    assert ship(chain, settings, {}, clock) == str(copy)
+    copy.write_bytes(CHAIN + b"forged\n")
+    with pytest.raises(LedgerError) as caught:
+        ship(chain, settings, {}, clock)
+    assert f"{copy} holds another ledger than this job's; this one was copied to " in caught.value.what
+    assert sorted(file.read_bytes() for file in copy.parent.iterdir()) == [CHAIN, CHAIN + b"forged\n"]
+    # Another place is another copy.
+    elsewhere = LedgerSettings(chain.parent, None, tmp_path / "elsewhere")
+    assert ship(chain, elsewhere, {}, clock) == str(tmp_path / "elsewhere" / NAME)
+
+
 def test_the_checkpoints_go_along_and_share_the_name(chain: Path, tmp_path: Path) -> None:
     settings = LedgerSettings(chain.parent, None, tmp_path / "kept")
     (chain.parent / SIGNED).write_bytes(CHECKPOINTS)
@@ -161,7 +179,7 @@ def test_the_command(step: Step, config_file: Path, tmp_path: Path) -> None:
     (copy,) = (tmp_path / "kept").iterdir()
     assert (run.returncode, run.stdout) == (0, f"{copy.name}: copied to {copy}\n"), run.stderr
     run = step("ledger", "push", str(tmp_path / ".stepcreds"))
-    assert (run.returncode, run.stdout) == (0, f"{copy.name}: is copied already\n")
+    assert (run.returncode, run.stdout) == (0, f"{copy.name}: is there already\n")
     assert step("ledger", "verify", str(copy)).returncode == 0
 
 

@@ -55,7 +55,7 @@ def test_no_bucket(s3: S3, azure: Azure, google: GoogleServer, job: Job) -> None
         run = job("ledger", "push", variables=variables)
         assert failed(job, run, url, f"there is no such bucket{code}", *NO_BUCKET)
         run = job("ledger", "pull", url, variables=variables)
-        assert run.returncode == 1
+        assert run.returncode == 2
         assert run.stderr.startswith(f"stepcreds: error: {url} could not be listed: there is no such bucket{code}\n")
 
 
@@ -68,6 +68,9 @@ def test_access_denied(s3: S3, google: GoogleServer, job: Job) -> None:
         fix = "Allow it s3:PutObject there, and kms:GenerateDataKey where the bucket encrypts with a key of KMS."
         assert failed(job, run, url, "access is denied (AccessDenied)", DENIED, fix)
         run = job("ledger", "pull", url, variables=variables)
+        # Where nobody could look, nothing was found: that is no 1.
+        assert job("ledger", "verify", url, variables=variables).returncode == 2
+    assert run.returncode == 2
     assert run.stderr == (
         f"stepcreds: error: {url} could not be listed: access is denied (AccessDenied)\n"
         f"  cause: {DENIED}\n  fix: Allow it s3:ListBucketVersions on the bucket.\n{SEE}"

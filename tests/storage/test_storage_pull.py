@@ -129,6 +129,92 @@ def test_the_oldest_version_wins_at_azure(job: Job) -> None:
     ]
 
 
+def test_a_folder_of_copies(job: Job) -> None:
+    """What `ledger.push` copied into a folder is fetched out of it, as out of a store; without the library of any."""
+    job.configure("copies")
+    assert job("ledger", "push", variables={}).returncode == 0
+    copies = job.folder / "copies"
+    (copies / ".part.jsonl.0a1b2c3d").write_bytes(b"of a copy that was killed")
+    (copies / "deep").mkdir()
+    (copies / "deep" / "one.jsonl").write_bytes(b"1\n")
+    names = {job.chain.name: job.chain.read_bytes(), job.signed.name: job.signed.read_bytes(), "deep/one.jsonl": b"1\n"}
+    run = job("ledger", "pull", "copies", "here", variables={}, code=f"{NO_LIBRARY}{MAIN}")
+    no_versions = (
+        "A folder keeps no versions of what is there: what was overwritten or deleted before now, nobody sees. See "
+        "docs/storage.md.\n"
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "here: 3 files fetched, 0 there already\n", no_versions)
+    assert contents(job.folder / "here") == names
+    # What is there stays; what is not, or is another, is told.
+    (job.folder / "here" / "deep" / "one.jsonl").unlink()
+    (copies / job.chain.name).write_bytes(b"forged\n")
+    run = job("ledger", "pull", "copies", "here", variables={})
+    assert (run.returncode, run.stderr) == (1, no_versions)
+    assert run.stdout == (
+        f"copies/{job.chain.name}:\n  store/conflict (unknown): not fetched: here/{job.chain.name} holds something else, "
+        "and nothing is overwritten\nhere: 1 file fetched, 1 there already\n"
+    )
+    assert contents(job.folder / "here") == names
+    # One chain, with its checkpoints.
+    run = job("ledger", "pull", f"copies/{job.chain.name}", "one", "--json", variables={})
+    assert run.returncode == 0, run.stderr
+    document = json.loads(run.stdout)
+    assert sorted(each["url"] for each in document["files"]) == [
+        f"copies/{job.signed.name}",
+        f"copies/{job.chain.name}",
+    ]
+    assert document["versions"] is False
+
+
+MAIN = "from stepcreds.cli import main; main()"
+NO_LIBRARY = "import sys; sys.modules.update(dict.fromkeys(('fsspec', 's3fs', 'gcsfs', 'adlfs')));"
+
+
+def test_what_is_no_file_in_a_folder_of_copies(job: Job) -> None:
+    copies = job.folder / "copies"
+    copies.mkdir()
+    os.mkfifo(copies / "fifo.jsonl")
+    (copies / "link.jsonl").symlink_to(job.chain)
+    (copies / "links").symlink_to(job.chain.parent)
+    (copies / ".hidden.jsonl").write_bytes(b"x")
+    (copies / "empty.jsonl").touch()
+    run = job("ledger", "pull", "copies", "here", "--json", variables={})
+    assert run.returncode == 1, run.stderr
+    no_file = "could not be read: it is a link, or no file"
+    assert [(each["file"], each["code"], each["meaning"]) for each in json.loads(run.stdout)["findings"]] == [
+        ("copies/.hidden.jsonl", "refused", "not fetched: its name leads elsewhere, or to a hidden file"),
+        ("copies/fifo.jsonl", "unreadable", no_file),
+        ("copies/link.jsonl", "unreadable", no_file),
+        ("copies/links", "unreadable", no_file),
+    ]
+    assert contents(job.folder / "here") == {"empty.jsonl": b""}
+
+
+def test_a_folder_that_nothing_can_be_fetched_out_of(job: Job) -> None:
+    (job.folder / "copies").mkdir()
+    for place, target, what, fix in (
+        (
+            "nowhere",
+            "here",
+            "There is no folder nowhere to fetch out of",
+            "Name the folder that ledger.push copies to, or ",
+        ),
+        (
+            "copies",
+            "copies/new",
+            "copies/new lies in copies, out of which is fetched",
+            "Name another folder to fetch into: ",
+        ),
+        (".", "here", "here lies in ., out of which is fetched", "Name another folder to fetch into: "),
+        ("copies", "here", "There is no ledger at copies", "Check ledger.push of the pipeline's stepcreds.yml."),
+    ):
+        run = job("ledger", "pull", place, target, variables={})
+        assert (run.returncode, run.stdout) == (2, "")
+        assert run.stderr.startswith(f"stepcreds: error: {what}\n")
+        assert f"  fix: {fix}" in run.stderr
+        assert not (job.folder / target).exists()
+
+
 def test_a_store_without_versions_says_so(azure: Azure, job: Job) -> None:
     azure.container.get_blob_client("versionless/one.jsonl").upload_blob(b"1\n")
     run = job("ledger", "pull", f"az://{BUCKET}/versionless", "here", variables=azure.environment)
@@ -198,7 +284,7 @@ def test_a_folder_that_another_process_fetches_into(s3: S3, job: Job) -> None:
         run = job("ledger", "pull", URL, "here", variables=s3.environment())
     finally:
         os.close(fd)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr == (
         "stepcreds: error: Another process is fetching into here\n"
         "  fix: Wait for it, or name another folder.\n"
@@ -319,7 +405,7 @@ def test_a_disk_without_room(s3: S3, job: Job) -> None:
     arguments = ["unshare", "--mount", sys.executable, "-c", SMALL_DISK, here, "ledger", "pull", URL, here]
     environment = {**job.environment(s3.environment()), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     run = subprocess.run(arguments, cwd=job.folder, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 1, run.stderr
+    assert run.returncode == 2, run.stderr
     free = run.stderr.split(" are free")[0].rpartition(" ")[2]
     assert run.stderr == (
         f"stepcreds: error: There is no room in {here}: 2,000,000 bytes are to be fetched, and {free} are free\n"
@@ -346,7 +432,7 @@ def test_a_disk_that_fills_meanwhile(s3: S3, job: Job) -> None:
     ]
     environment = job.environment(s3.environment())
     run = subprocess.run(arguments, cwd=job.folder, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr == (
         "stepcreds: error: The ledger cannot use here/one.jsonl: the file may not grow any further\n"
         "  cause: A limit on the size of files (ulimit -f) is set.\n"

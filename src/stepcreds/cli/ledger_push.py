@@ -16,6 +16,9 @@ from stepcreds.ledger.folder import chain_files
 from stepcreds.ledger.reading import read_chain
 from stepcreds.shipping import ship
 
+# Whether it was looked at.
+BEFORE = {True: "is there already", False: "was copied before, as the note beside it says; nobody has looked there"}
+
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 
 
@@ -37,17 +40,19 @@ def command(paths: tuple[Path, ...], config_path: Path | None) -> int:
 
     Nothing there is ever overwritten. The credentials of an object store are those that its own tools would take.
 
-    A chain that is not closed is left for later: `stepcreds revoke --all` closes it. What was copied already, and has
-    not changed since, is not copied again.
+    A chain that is not closed is left for later: `stepcreds revoke --all` closes it. What was copied before, and has
+    not changed since, is not copied again. A folder is looked into; of an object store, which a job may not read, the
+    note NAME.jsonl.pushed is believed.
     """
     clock = SystemClock()
     config, variables = load(config_path, clock)
+    before = BEFORE[isinstance(config.ledger.push, Path)]
     code = 0
     for file in _files(paths or (config.ledger.path,)):
         try:
             if read_chain(file).closed:
                 place = ship(file, config.ledger, variables, clock)
-                click.echo(f"{file.name}: " + (f"copied to {place}" if place else "is copied already"))
+                click.echo(f"{file.name}: {f'copied to {place}' if place else before}")
             else:
                 click.echo(f"{file.name}: is not closed, and not copied yet")
         except LedgerError as error:

@@ -18,6 +18,7 @@ class Key(NamedTuple):
     required: bool = False
     needs: tuple[str, ...] = ()  # keys of the same section that must be there where this one is
     default: str = ""  # Markdown; "" where there is none
+    instead_of: tuple[str, ...] = ()  # what people write for it, though no such key is there
     example: str = ""  # as it stands in YAML
     choices: tuple[str, ...] = ()
     pattern: str = LINE  # of a text, in the common part of Python's and ECMA-262's regular expressions

@@ -170,6 +170,7 @@ _LEDGER = (
         "on_push_failure",
         "choice",
         "Whether a ledger that cannot be copied fails the job.",
+        instead_of=("require", "required"),
         needs=("push",),
         default="`warn`",
         choices=("warn", "fail"),

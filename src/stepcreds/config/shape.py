@@ -159,6 +159,9 @@ def _where_it_belongs(name: str, section: Key) -> str:
     from stepcreds.config.schema import sections
 
     here = [child.name for child in section.keys]
+    for child in section.keys:
+        if name in child.instead_of:
+            return f"Write {child.name}: {child.choices[-1] if child.choices else '…'}."
     if near := nearest(name, here):
         return f'Did you mean "{near}"?'
     for path, keys in sections():

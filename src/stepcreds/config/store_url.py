@@ -1,13 +1,17 @@
-"""The URL of a place in an object store, as stepcreds.yml and the command line name it; it connects to none."""
+"""The URL of a place in an object store, as stepcreds.yml and the command line name it; it connects to none.
+
+A folder of this machine that is read like a store has one as well, which nobody writes and everybody sees as its path.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from stepcreds.errors import UsageError
 
-Scheme = Literal["s3", "gs", "az"]
+Scheme = Literal["s3", "gs", "az", "file"]
 
 # A container of Azure may name its account: adlfs has that from Hadoop's driver. Nothing else may stand before an `@`,
 # and nothing behind a `?`: those are where people put keys and signatures.
@@ -25,7 +29,7 @@ class StoreURL(NamedTuple):
     """A folder of an object store, or an object."""
 
     scheme: Scheme
-    bucket: str  # Azure: the container
+    bucket: str  # Azure: the container; a folder: its path
     prefix: str  # without slashes at its ends; "": the whole bucket
     account: str = ""  # Azure's; "": the one that AZURE_STORAGE_ACCOUNT_NAME names
 
@@ -35,7 +39,7 @@ class StoreURL(NamedTuple):
 
     @property
     def _short(self) -> str:
-        return f"{self.scheme}://{self.bucket}"
+        return self.bucket if self.scheme == "file" else f"{self.scheme}://{self.bucket}"
 
     def key(self, name: str) -> str:
         """What the object `name` in this folder is called."""
@@ -44,6 +48,13 @@ class StoreURL(NamedTuple):
     def at(self, key: str) -> StoreURL:
         """The object that is called `key`."""
         return self._replace(prefix=key)
+
+
+def folder_url(folder: Path) -> StoreURL:
+    """`folder` as what is fetched from, or the one file that it is."""
+    if folder.is_dir():
+        return StoreURL("file", str(folder), "")
+    return StoreURL("file", str(folder.parent), folder.name)
 
 
 def is_url(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Copies a chain and its checkpoints out of the job's reach, to where nothing is ever overwritten; it knows folders,
 and leaves other places to whoever hands in a `Sink`.
 
-Beside the chain a file of the same name and `.pushed` keeps the hash of what was copied last, so that the several ends
-of one job (a `post` for each use of the Action) do not copy the same again.
+Beside the chain a file of the same name and `.pushed` keeps the hash of what was copied last, and where to, so that the
+several ends of one job (a `post` for each use of the Action) do not copy the same again.
 """
 
 from __future__ import annotations
@@ -98,20 +98,24 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def is_pushed(file: Path, goods: Shipment) -> bool:
-    """Whether `goods` is what was copied last."""
+def is_pushed(file: Path, goods: Shipment, where: str) -> bool:
+    """Whether `goods` is what was copied last, and `where` is where to. It may be gone since."""
     try:
-        return _read(_note(file)) == goods.digest.encode()
+        return _read(_note(file)) == _noted(goods, where)
     except LedgerError:
         return False
 
 
-def note_pushed(file: Path, goods: Shipment) -> None:
+def note_pushed(file: Path, goods: Shipment, where: str) -> None:
     """`goods` has been copied. Where that cannot be kept, it is copied once more."""
     note = _note(file)
     with suppress(OSError):
         note.unlink(missing_ok=True)
-        _create(note, goods.digest.encode())
+        _create(note, _noted(goods, where))
+
+
+def _noted(goods: Shipment, where: str) -> bytes:
+    return f"{goods.digest} {where}".encode(errors="surrogateescape")
 
 
 def push(goods: Shipment, sink: Sink) -> str:
@@ -175,6 +179,13 @@ class FolderSink:
 
     def shown(self, name: str) -> str:
         return str(self._folder / name)
+
+    def holds(self, goods: Shipment) -> bool:
+        """Whether `goods` is there, whole, under its own name."""
+        try:
+            return all(_read(self._folder / name) == data for name, data in goods.files(goods.name))
+        except LedgerError:
+            return False
 
 
 def _create(path: Path, data: bytes) -> None:

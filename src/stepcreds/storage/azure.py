@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,10 +12,12 @@ from azure.core import exceptions
 
 from stepcreds.config.store_url import StoreURL
 from stepcreds.storage.fault import Kind, StoreFault, translated
-from stepcreds.storage.store import Version
+from stepcreds.storage.store import Pages, Version
 
-# Of each request; Azure's own would wait for minutes.
+# Of each request; Azure's own would wait for minutes. Before it asks again it waits for a quarter of one.
 _PATIENCE = {"retry_total": 1, "connection_timeout": 5, "read_timeout": 20}
+_AT_ONCE = {**_PATIENCE, "retry_total": 0}
+_PAUSE = 1.0  # seconds
 
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _CODES: dict[str, Kind] = {
@@ -52,8 +55,17 @@ class Bucket:
             )
 
     async def create(self, key: str, data: bytes) -> None:
+        try:
+            await self._create(key, data)
+        except StoreFault as fault:
+            if fault.kind != "unreachable":
+                raise
+            await asyncio.sleep(_PAUSE)
+            await self._create(key, data)
+
+    async def _create(self, key: str, data: bytes) -> None:
         with translated(_fault):
-            await self._fs._pipe_file(f"{self._name}/{key}", data, mode="create", **_PATIENCE)
+            await self._fs._pipe_file(f"{self._name}/{key}", data, mode="create", **_AT_ONCE)
 
     async def read(self, key: str, version: str, start: int, end: int) -> bytes:
         if end <= start:
@@ -68,8 +80,15 @@ class Bucket:
     async def versions(self, prefix: str) -> AsyncIterator[Version]:
         with translated(_fault):
             async with self._fs.service_client.get_container_client(self._name) as container:
-                async for each in container.list_blobs(name_starts_with=prefix, include=["versions"], **_PATIENCE):
-                    yield _version(each)
+                listing = container.list_blobs(name_starts_with=prefix, include=["versions"], **_PATIENCE).by_page()
+                pages = Pages()
+                async for page in listing:
+                    count = 0
+                    async for each in page:
+                        count += 1
+                        yield _version(each)
+                    if listing.continuation_token:
+                        pages.turn(listing.continuation_token, count)
 
 
 open_bucket = Bucket

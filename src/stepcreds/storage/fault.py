@@ -18,12 +18,14 @@ Kind = Literal[
     "exists",  # of a create: there is one of that name
     "busy",  # somebody else writes there right now, or it asks to slow down
     "gone",  # of a read: there is no such object any more
+    "no-file",  # of a read in a folder
     "empty",  # of a read: there is nothing in it
     "denied",
     "no-bucket",
     "credentials",
     "region",
     "unreachable",
+    "endless",  # a list that does not come to an end
     "unsupported",  # the store cannot do that at all
     "refused",  # anything else
 ]
@@ -93,7 +95,13 @@ _WORDS: dict[Kind, tuple[str, str, str]] = {
     ),
     "busy": ("it is busy", "", "Run the same command again, which does nothing twice."),
     "gone": ("it is not there any more", "Somebody removed it since it was listed.", "Look at the store's own log."),
+    "no-file": ("it is a link, or no file", "", "Name what it leads to, if that is meant."),
     "empty": ("there is nothing in it", "", "Look at the store's own log."),
+    "endless": (
+        "it says that there is more, and does not give it",
+        "The store is faulty, or something else answers in its place.",
+        "Look who answers at its address; a longer prefix may be listed all the same.",
+    ),
     "unsupported": (
         "this store, or the library for it, cannot write only where nothing is yet",
         "Without that a second writer could replace what is there.",
@@ -106,16 +114,19 @@ _RIGHTS: dict[Doing, dict[Scheme, str]] = {
         "s3": "Allow it s3:PutObject there, and kms:GenerateDataKey where the bucket encrypts with a key of KMS.",
         "gs": "Give it the role roles/storage.objectCreator on the bucket.",
         "az": "Give it a role with blobs/add/action on the container.",
+        "file": "",
     },
     "read": {
         "s3": "Allow it s3:GetObjectVersion there, and kms:Decrypt where the bucket encrypts with a key of KMS.",
         "gs": "Give it the role roles/storage.objectViewer on the bucket.",
         "az": "Give it the role Storage Blob Data Reader on the container.",
+        "file": "Let this user read it, and the folders above.",
     },
     "listed": {
         "s3": "Allow it s3:ListBucketVersions on the bucket.",
         "gs": "Give it the role roles/storage.objectViewer on the bucket.",
         "az": "Give it the role Storage Blob Data Reader on the container.",
+        "file": "Let this user read it, and the folders above.",
     },
 }
 _CREDENTIALS: dict[Scheme, str] = {

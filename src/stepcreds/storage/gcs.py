@@ -19,7 +19,7 @@ from gcsfs.retry import HttpError, NonRetryableError
 
 from stepcreds.config.store_url import StoreURL
 from stepcreds.storage.fault import Kind, StoreFault, translated
-from stepcreds.storage.store import Version
+from stepcreds.storage.store import Pages, Version
 
 _FIELDS = "nextPageToken,items(name,generation,size,md5Hash,timeCreated,timeDeleted,owner)"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_connect=5, sock_read=20)
@@ -55,15 +55,20 @@ class Bucket:
         return bytes(data)
 
     async def versions(self, prefix: str) -> AsyncIterator[Version]:
-        token = None
+        pages, token = Pages(), None
         while True:
             _, said = await self._ask("b/{}/o", prefix=prefix, versions="true", pageToken=token, fields=_FIELDS)
-            page = json.loads(said)
-            for each in page.get("items", []):
-                yield _version(each)
-            token = page.get("nextPageToken")
+            try:
+                page = json.loads(said)
+                found = [_version(each) for each in page.get("items", [])]
+                token = page.get("nextPageToken")
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                raise StoreFault("refused", "IncompleteAnswer") from None
+            for each in found:
+                yield each
             if not token:
                 return
+            pages.turn(token, len(found))
 
     async def _ask(self, path: str, *parts: str, **parameters: object) -> Any:
         with translated(_fault):

@@ -39,6 +39,12 @@ UNFINISHED = ".stepcreds-pull"  # a folder in the folder
 Tell = Callable[[int, int], None]  # done, of how many
 
 
+class UnseenError(LedgerError):
+    """Nobody could look at what is there, or take it along. That is no finding."""
+
+    exit_code = 2
+
+
 class Fetched(NamedTuple):
     """One object that is a file here now."""
 
@@ -58,13 +64,16 @@ class Pulled(NamedTuple):
 def pull(url: StoreURL, folder: Path, *, suffixes: tuple[str, ...] = (), tell: Tell | None = None) -> Pulled:
     """Fetch what is below `url`; where that names a ledger, it and its checkpoints. `suffixes`: only of such names.
 
-    Raises `LedgerError`; `UsageError` where nothing is there, or the library for such a store is not installed.
+    Raises `UnseenError`; `UsageError` where nothing is there, or the library for such a store is not installed.
     """
+
+    # A folder needs no library, and so no loop of one.
+    work_on = asyncio.run if url.scheme == "file" else run
 
     def work(beat: Beat) -> Pulled:
         try:
             store = open_store(url)
-            versions = run(_listed(store, url, suffixes, beat))
+            versions = work_on(_listed(store, url, suffixes, beat))
         except StoreFault as error:
             raise fault.ledger_error(url, "listed", error) from None
         if not versions:
@@ -79,12 +88,15 @@ def pull(url: StoreURL, folder: Path, *, suffixes: tuple[str, ...] = (), tell: T
         with _unfinished(folder) as place:
             _make_sure_of_room(objects, folder)
             fetching = _Fetching(store, folder, place, beat, tell)
-            files = run(fetching.all(objects))
+            files = work_on(fetching.all(objects))
         seen = [each for one in objects for each in history(one)]
         found = sorted((*findings, *seen, *fetching.findings), key=lambda each: each.file)
         return Pulled(tuple(files), tuple(found), any(_is_kept(each) for each in versions))
 
-    return within(PATIENCE, url, work)
+    try:
+        return within(PATIENCE, url, work)
+    except LedgerError as error:
+        raise UnseenError(error.what, cause=error.cause, fix=error.fix, docs=error.docs) from None
 
 
 def _is_kept(version: Version) -> bool:
@@ -105,18 +117,20 @@ async def _listed(store: Store, url: StoreURL, suffixes: tuple[str, ...], beat: 
     prefix = f"{stem}." if _is_chain(url) else f"{url.prefix}/" if url.prefix else ""
     only = {f"{stem}.jsonl", f"{stem}.checkpoints"} if _is_chain(url) else set()
     found: list[Version] = []
+    count = 0  # of those that nobody asked for as well: a list without end has to end
     async for version in store.versions(prefix):
         beat()
-        if not version.key.startswith(prefix) or (only and version.key not in only):
-            continue
-        if suffixes and not version.key.endswith(suffixes):
-            continue
-        if len(found) == MOST:
+        count += 1
+        if count > MOST:
             raise LedgerError(
                 f"There are more than {MOST:,} versions of objects below {url}",
                 fix="Name a part of it: a longer prefix.",
                 docs="store",
             )
+        if not version.key.startswith(prefix) or (only and version.key not in only):
+            continue
+        if suffixes and not version.key.endswith(suffixes):
+            continue
         found.append(version)
     return found
 
@@ -168,7 +182,7 @@ class _Fetching:
             await self._fetch(one, part)
             return self._settle(one, part, target)
         except StoreFault as error:
-            if error.kind not in ("gone", "denied", "refused"):
+            if error.kind not in ("gone", "denied", "no-file", "refused"):
                 raise fault.ledger_error(one.url, "read", error) from None
             said = fault.ledger_error(one.url, "read", error)
             self.findings.append(finding(one.url, "unreadable", said.what.removeprefix(f"{one.url} ")))

@@ -11,7 +11,7 @@ from s3fs import S3FileSystem
 
 from stepcreds.config.store_url import StoreURL
 from stepcreds.storage.fault import Kind, StoreFault, translated
-from stepcreds.storage.store import Version
+from stepcreds.storage.store import Pages, Version
 
 # A minute is all that the end of a job has for this.
 _CLIENT = {"connect_timeout": 5, "read_timeout": 12, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -94,7 +94,7 @@ class Bucket:
         return data
 
     async def versions(self, prefix: str) -> AsyncIterator[Version]:
-        count = 0
+        pages, count = Pages(), 0
         marker: dict[str, str] = {}
         while True:
             try:
@@ -105,10 +105,9 @@ class Bucket:
                 async for version in self._without_versions(prefix):
                     yield version
                 return
-            for each, deleted in (
-                *((each, False) for each in page.get("Versions", [])),
-                *((each, True) for each in page.get("DeleteMarkers", [])),
-            ):
+            found = [(each, False) for each in page.get("Versions", [])]
+            found += [(each, True) for each in page.get("DeleteMarkers", [])]
+            for each, deleted in found:
                 count += 1
                 yield _version(each, count, deleted=deleted)
             if not page.get("IsTruncated"):
@@ -117,19 +116,22 @@ class Bucket:
                 "KeyMarker": page.get("NextKeyMarker", ""),
                 "VersionIdMarker": page.get("NextVersionIdMarker", ""),
             }
+            pages.turn(marker["KeyMarker"] and marker, len(found))
 
     async def _without_versions(self, prefix: str) -> AsyncIterator[Version]:
         """Of a store that knows no versions, as Cloudflare's R2."""
-        count = 0
+        pages, count = Pages(), 0
         token: dict[str, str] = {}
         while True:
             page = await self._ask("list_objects_v2", Prefix=prefix, **token)
-            for each in page.get("Contents", []):
+            found = page.get("Contents", [])
+            for each in found:
                 count += 1
                 yield _version({"IsLatest": True, **each}, count, deleted=False)
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token = {"ContinuationToken": page.get("NextContinuationToken", "")}
+            pages.turn(token["ContinuationToken"], len(found))
 
     async def _ask(self, method: str, **parameters: object) -> Any:
         with translated(_fault):
@@ -143,6 +145,8 @@ def _version(said: dict[str, Any], count: int, *, deleted: bool) -> Version:
     """Of one key the newest comes first, and times are whole seconds in some stores."""
     etag = str(said.get("ETag", "")).strip('"')
     owner = said.get("Owner") or {}
+    if "Key" not in said or "LastModified" not in said:
+        raise StoreFault("refused", "IncompleteAnswer")
     time = said["LastModified"]
     return Version(
         str(said["Key"]),

@@ -8,9 +8,13 @@ from typing import NamedTuple, Protocol
 
 from stepcreds.config.store_url import StoreURL
 from stepcreds.errors import UsageError
+from stepcreds.storage.fault import StoreFault
 
 # By scheme: our module, the library, and the extra that brings it.
 _KINDS = {"s3": ("s3", "s3fs", "s3"), "gs": ("gcs", "gcsfs", "gcs"), "az": ("azure", "adlfs", "azure")}
+
+
+MOST_EMPTY = 100  # pages in a row with nothing on them
 
 
 class Version(NamedTuple):
@@ -25,6 +29,21 @@ class Version(NamedTuple):
     owner: str = ""  # as the store calls it; "" where it does not say
     deleted: bool = False  # a mark: there is no content
     current: bool = False  # what a reader gets who names no version
+
+
+class Pages:
+    """The pages of a listing: some stores, and what answers in their place, would go on for ever."""
+
+    def __init__(self) -> None:
+        self._marker: object = None
+        self._empty = 0
+
+    def turn(self, marker: object, count: int) -> None:
+        """There is another page behind one of `count` entries, at `marker`. Raises `StoreFault`."""
+        self._empty = 0 if count else self._empty + 1
+        if not marker or marker == self._marker or self._empty > MOST_EMPTY:
+            raise StoreFault("endless")
+        self._marker = marker
 
 
 class Store(Protocol):
@@ -48,6 +67,10 @@ def open_store(url: StoreURL) -> Store:
 
     Must not be called in the main thread: some libraries look for credentials at once, on the network.
     """
+    if url.scheme == "file":
+        from stepcreds.storage.folder import Folder
+
+        return Folder(url)
     module, library, extra = _KINDS[url.scheme]
     try:
         importlib.import_module(library)
