@@ -60,7 +60,7 @@ def normalised(output: str) -> str:
     text = re.sub(r"(?<=127\.0\.0\.1:)\d+$", "PORT", "".join(ours), flags=re.MULTILINE)
     text = re.sub(r"\bv-[0-9a-f]{12}-(app-\w+)-\w{12}\b", r"v-…-\1-…", text)
     return re.sub(
-        r"(?s)(  \$ stepcreds ledger show\n).*?(\n  \$ stepcreds ledger verify --require-signed\n).*?(\n {10})",
+        r"(?s)(  \$ stepcreds ledger show \S+ \S+\n).*?(\n  \$ stepcreds ledger verify \S+ \S+ --require-signed\n).*?(\n {10})",
         r"\1\2\3",
         text,
     )
@@ -115,7 +115,9 @@ def test_keep_leaves_the_servers_up_and_says_how_to_play_on(tmp_path: Path) -> N
             [*lines[as_a_step - 1 : as_a_step + 2], "stepcreds exec verify -- psql -Atc 'SELECT session_user'"]
         )
         assert re.search(r"(?m)^v-[0-9a-f]{12}-app-verify-\w{12}$", step)
-        assert " proven dead at " in shell([*lines[as_a_step - 1 : as_a_step + 1], "stepcreds ledger show"])
+        assert " proven dead at " in shell(
+            [*lines[as_a_step - 1 : as_a_step + 1], "stepcreds ledger show --trust stepcreds-trust.json"]
+        )
         engineer = shell(lines[as_the_engineer - 1 : as_the_engineer + 1] + lines[as_the_engineer + 2 :])
         assert re.search(r"vault_mgr +\| idle ", engineer)
         process.send_signal(signal.SIGINT)

@@ -15,11 +15,24 @@ import pytest
 from ledger_samples import write_ledger
 from ledger_site import Site, make_site
 
+from stepcreds.cli.ledger_options import trusted
 from stepcreds.cli.ledger_verify_text import MOST_NAMED, NOT_COMPLETE
+from stepcreds.errors import UsageError
 from stepcreds.ledger import checkpoint
 from stepcreds.review.sources import opened
 from stepcreds.review.verification import SMALL, weight
 
+CONFIG = """\
+version: 1
+vault: {address: https://vault.example.com:8200}
+profiles:
+  verify:
+    creds: database/creds/app-verify
+    database: postgresql://db.example.com:5432/app
+    access: read-only
+ledger:
+  path: ledgers
+"""
 LESS = "this finds damage and changed lines, but not a chain that was rewritten as a whole."
 REQUIRED = "no signature that counts covers any of it: whoever could write the file could write all of it"
 
@@ -36,6 +49,11 @@ def verify(folder: Path, *arguments: str, command: str = "verify", **variables: 
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def checked(site: Site, *arguments: str, command: str = "verify") -> tuple[int, str, str]:
+    """What is said in the folder of the site, whose trust file was named."""
+    return verify(site.trust.parent, *arguments, command=command, STEPCREDS_TRUST=str(site.trust))
 
 
 @pytest.fixture
@@ -55,7 +73,7 @@ def counts(site: Site) -> list[int]:
 def test_each_chain_says_whether_it_is_signed(site: Site) -> None:
     folder = site.trust.parent
     (a, b, c, d), (m, n, o, p) = names(site), counts(site)
-    code, out, err = verify(folder, "ledgers")
+    code, out, err = checked(site, "ledgers")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"{a}: ok, {m} records, closed, signed"
@@ -72,12 +90,11 @@ def test_each_chain_says_whether_it_is_signed(site: Site) -> None:
 
 def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
     folder = site.trust.parent
-    trust = str(site.trust)
     a, b, c, d = names(site)
 
     def codes(*arguments: str) -> list[int]:
         return [
-            verify(folder, "--trust", trust, *said, *arguments)[0]
+            checked(site, *said, *arguments)[0]
             for said in ((), ("--fail-on", "unknown"), ("--fail-on", "incomplete"), ("--fail-on", "tampered"))
         ]
 
@@ -90,7 +107,7 @@ def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
     assert codes("--require-signed", c) == [1, 1, 1, 1]
     lines = (folder / d).read_bytes().splitlines(keepends=True)
     (folder / d).write_bytes(b"".join([lines[0], *lines[2:]]))
-    code, out, err = verify(folder, "--trust", trust, "--fail-on", "tampered", "ledgers")
+    code, out, err = checked(site, "--fail-on", "tampered", "ledgers")
     assert (code, err) == (1, "")
     # What is surest is said last, and once more, as its line is far up in a long list.
     tampered = out.count("(tampered)")
@@ -122,9 +139,8 @@ def test_what_cannot_be_read_is_not_verified(tmp_path: Path) -> None:
 
 
 def test_signatures_may_be_demanded(site: Site) -> None:
-    folder = site.trust.parent
     _, _, c, d = names(site)
-    code, out, err = verify(folder, "--require-signed", "ledgers")
+    code, out, err = checked(site, "--require-signed", "ledgers")
     assert (code, err) == (1, "")
     for name in (c, d):
         assert f"{name}: 1 finding," in out
@@ -154,31 +170,42 @@ def test_without_a_trust_file_nothing_is_checked(site: Site) -> None:
     )
 
 
-def test_a_trust_file_among_the_ledgers_is_not_believed(site: Site) -> None:
+def test_a_trust_file_among_the_ledgers_or_above_them_is_not_believed(
+    site: Site, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An artifact may hold anything, and a reviewer may stand in the folder that it was unpacked to."""
-    site.trust.rename(site.ledgers / "stepcreds-trust.json")
-    expected = (
-        2,
-        "",
-        "stepcreds: error: stepcreds-trust.json lies among the ledgers, in .\n"
-        "  cause: Whoever made that folder may have put it there; and whose signatures count is not theirs to say.\n"
-        "  fix: If it is yours, name it: --trust stepcreds-trust.json\n"
-        "    If not, move it away.\n"
-        "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-trust\n",
-    )
-    assert verify(site.ledgers, ".") == expected
-    # A part of it is named, of which the file is no part; but it lies beside a ledger.
-    chain = Path(shutil.copy(site.chains[0], site.ledgers))
-    shutil.copy(chain, site.ledgers / "chain.log")
-    below = site.chains[1].parent.name
-    for place in (chain.name, str(chain), "*.jsonl", "*", below, f"{below}/*.jsonl", "chain.log"):
-        assert verify(site.ledgers, place) == expected, place
-    for place in (".", chain.name, below):
-        assert verify(site.ledgers, place, command="show") == expected
-    chain.unlink()
-    assert verify(site.ledgers, "chain.log") == expected
-    (site.ledgers / "chain.log").unlink()
-    assert verify(site.ledgers, "--trust", "stepcreds-trust.json", ".")[0] == 0
+    folder, outside = site.trust.parent, tmp_path_factory.mktemp("outside")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("STEPCREDS_TRUST", raising=False)
+    (folder / "stepcreds.yml").write_text(CONFIG)
+    shutil.copy(site.chains[0], folder / "chain.log")
+    (outside / "link").symlink_to(site.ledgers)
+    (folder / "away").symlink_to(outside)
+    a = str(site.chains[1].relative_to(folder))
+    inside = [".", "..", "ledgers", "ledgers/*/*.jsonl", "*", "*/*.jsonl", a, "chain.log", str(site.ledgers)]
+    for place in (*inside, str(outside / "link"), "away", None):
+        with pytest.raises(UsageError) as refused:
+            trusted(None, ("s3://ledgers/shop", place) if place else ())
+        told = place or "those of stepcreds.yml"
+        assert refused.value.what == f"stepcreds-trust.json lies among the ledgers, or above them: {told}"
+    for command, places in (("verify", ["ledgers"]), ("show", [])):
+        assert verify(folder, *places, command=command) == (
+            2,
+            "",
+            "stepcreds: error: stepcreds-trust.json lies among the ledgers, or above them: "
+            f"{'ledgers' if places else 'those of stepcreds.yml'}\n"
+            "  cause: Whoever made this folder may have put it there; and whose signatures count is not theirs to say.\n"
+            "  fix: If it is yours, name it: --trust stepcreds-trust.json, or STEPCREDS_TRUST\n"
+            "    If not, move it away.\n"
+            "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-trust\n",
+        )
+    # It is named; or it lies where no ledger is.
+    assert trusted(Path("stepcreds-trust.json"), (".",)) is not None
+    own = tmp_path_factory.mktemp("own")
+    shutil.copy(site.trust, own)
+    monkeypatch.chdir(own)
+    for places in ([str(site.ledgers)], ["s3://ledgers/shop"], ["nowhere"]):
+        assert trusted(None, places) is not None
 
 
 def test_a_chain_that_is_gone_keeps_no_other_from_being_shown(site: Site) -> None:
@@ -187,7 +214,7 @@ def test_a_chain_that_is_gone_keeps_no_other_from_being_shown(site: Site) -> Non
     (folder / a).unlink()
     count = len(checkpoint.beside(folder / a).read_bytes().splitlines())
     assert count
-    code, out, err = verify(folder, "ledgers", command="show", STEPCREDS_TRUST=str(site.trust))
+    code, out, err = checked(site, "ledgers", command="show")
     assert code == 1
     assert out.count("\n") > 3
     lines = err.splitlines()
@@ -205,7 +232,7 @@ def test_a_chain_that_is_gone_keeps_no_other_from_being_shown(site: Site) -> Non
 def test_the_json_of_a_signed_chain(site: Site) -> None:
     folder = site.trust.parent
     name, entries = names(site)[0], counts(site)[0]
-    code, out, err = verify(folder, "--json", name)
+    code, out, err = checked(site, "--json", name)
     report = json.loads(out)
     (told,) = report.pop("files")
     assert (code, err) == (0, "")
@@ -222,12 +249,12 @@ def test_the_json_of_a_signed_chain(site: Site) -> None:
 def test_places_are_files_folders_and_patterns_and_each_file_counts_once(site: Site) -> None:
     folder = site.trust.parent
     a = names(site)[0]
-    whole = verify(folder, "ledgers")
+    whole = checked(site, "ledgers")
     (folder / a.replace(".jsonl", ".jsonl.pushed")).write_text("a note of stepcreds")
-    assert verify(folder, "ledgers/*") == whole
-    assert verify(folder, "ledgers/**/*") == whole
-    assert verify(folder, "ledgers", a, f"./{a}", a.replace(".jsonl", ".checkpoints")) == whole
-    assert verify(folder, *(str(path.relative_to(folder)) for path in sorted(site.ledgers.glob("*/*")))) == whole
+    assert checked(site, "ledgers/*") == whole
+    assert checked(site, "ledgers/**/*") == whole
+    assert checked(site, "ledgers", a, f"./{a}", a.replace(".jsonl", ".checkpoints")) == whole
+    assert checked(site, *(str(path.relative_to(folder)) for path in sorted(site.ledgers.glob("*/*")))) == whole
 
 
 def test_more_files_than_are_listed(tmp_path: Path) -> None:
@@ -235,7 +262,7 @@ def test_more_files_than_are_listed(tmp_path: Path) -> None:
     broken = sorted(site.chains)[5]
     with broken.open("ab") as file:
         file.write(b'{"torn"')
-    code, out, err = verify(tmp_path, "ledgers")
+    code, out, err = checked(site, "ledgers")
     name, entries = broken.relative_to(tmp_path), len(broken.read_bytes().splitlines()) - 1
     assert (code, err) == (1, "")
     assert out == (
@@ -244,7 +271,7 @@ def test_more_files_than_are_listed(tmp_path: Path) -> None:
         f"24 files, {site.entries} records: 1 finding in 1 file (1 incomplete).\n"
         f"Signed: 24 chains, by keys of {tmp_path}/stepcreds-trust.json.\n{NOT_COMPLETE}\n"
     )
-    assert verify(tmp_path, "--verbose", "ledgers")[1].count(": ok, ") == 23
+    assert checked(site, "--verbose", "ledgers")[1].count(": ok, ") == 23
 
 
 def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +17,6 @@ from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
 from stepcreds.config.store_url import is_url
 from stepcreds.errors import UsageError
-from stepcreds.ledger.checkpoint import SUFFIX
 from stepcreds.printable import one_line
 from stepcreds.review.sources import Source, opened
 from stepcreds.trust.file import load_trust
@@ -37,7 +38,8 @@ def trust_option(command: Command) -> Command:
         "trust_path",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help=f"The keys whose signatures count. Default: ${TRUST_VARIABLE}, else {TRUST_FILE} here.",
+        help=f"The keys whose signatures count. Default: ${TRUST_VARIABLE}, else {TRUST_FILE} here, unless ledgers lie "
+        "in this folder or below it.",
     )(command)
 
 
@@ -45,8 +47,8 @@ def trusted(path: Path | None, places: Sequence[str] | None = None) -> Trust | N
     """What the reviewer has pinned; None: nothing.
 
     `places`: what is to be reviewed, () for the configuration's folder; None: nothing is. Raises `UsageError` for a
-    file that cannot be read; and for one that nobody named where it lies among those or beside a ledger: who wrote that
-    could have written it, too.
+    file that cannot be read; and for one that nobody named where it lies among those, or in a folder above them: who
+    made that could have put it there.
     """
     named = path or environment().get(TRUST_VARIABLE)
     if named:
@@ -54,49 +56,53 @@ def trusted(path: Path | None, places: Sequence[str] | None = None) -> Trust | N
     usual = working_folder() / TRUST_FILE
     if not usual.exists():
         return None
-    around = _around(usual, places) if places is not None else None
+    around = _around(usual.parent.resolve(), places) if places is not None else None
     if around is not None:
         raise UsageError(
-            f"{TRUST_FILE} lies among the ledgers, in {one_line(around)}",
-            cause="Whoever made that folder may have put it there; and whose signatures count is not theirs to say.",
-            fix=f"If it is yours, name it: --trust {TRUST_FILE}\nIf not, move it away.",
+            f"{TRUST_FILE} lies among the ledgers, or above them: {one_line(around)}",
+            cause="Whoever made this folder may have put it there; and whose signatures count is not theirs to say.",
+            fix=f"If it is yours, name it: --trust {TRUST_FILE}, or {TRUST_VARIABLE}\nIf not, move it away.",
             docs="ledger-trust",
         )
     return load_trust(usual)
 
 
-def _around(trust: Path, places: Sequence[str]) -> str | None:
-    """The place that holds the trust file as well as ledgers, None where there is none.
+def _around(folder: Path, places: Sequence[str]) -> str | None:
+    """The place whose ledgers lie in `folder` or below it, or that it lies in; None where there is none.
 
-    A folder that was unpacked with ledgers in it is one whole, however the reviewer names a part of it. A folder of the
-    reviewer's own has its ledgers in folders below, and none beside the file.
+    A folder that was unpacked is one whole, with whatever folders are in it, and looks like one of the reviewer's own.
     """
-    folder = trust.parent.resolve()
-    here = [Path(place) for place in places if not is_url(place)]
-    for place in here:
-        if place.is_dir() and folder.is_relative_to(place.resolve()):
-            return str(place)
-        if place.is_file() and place.resolve().parent == folder:
-            return "."
-    is_below = not places or any(place.absolute().parent.resolve().is_relative_to(folder) for place in here)
-    if is_below and any(each.suffix in (".jsonl", SUFFIX) for each in folder.iterdir()):
-        return "."
+    if not places:
+        return "those of stepcreds.yml"  # which was found from this folder, too
+    for place in places:
+        path = Path(place)
+        if not path.exists():
+            fixed, *pattern = re.split(r"[*?\[]", place)
+            if is_url(place) or not pattern:
+                continue
+            path = Path(f"{fixed}x").parent  # that all its matches are in
+        for each in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100 - the name itself, not where it leads
+            if each.is_relative_to(folder) or folder.is_relative_to(each):
+                return place
     return None
 
 
 @contextmanager
-def ledgers(places: Sequence[str], config_path: Path | None) -> Iterator[list[Source]]:
-    """The chains in `places`; without any, those of the configuration's folder, which need not be there yet."""
+def ledgers(places: Sequence[str], config_path: Path | None, *, tables: bool = False) -> Iterator[list[Source]]:
+    """The chains in `places`; without any, those of the configuration's folder, which need not be there yet.
+
+    `tables`: also the Parquet files there.
+    """
     if places:
         with ExitStack() as stack:
             with progress("Fetching") as tell:  # gone before anything else is said
-                sources = stack.enter_context(opened(places, tell))
+                sources = stack.enter_context(opened(places, tell, tables=tables))
             yield sources
         return
     from stepcreds.config.load import load_config
 
     folder = load_config(config_path, environment(), working_folder(), SystemClock()).ledger.path
-    with opened([str(folder)] if folder.exists() else []) as sources:
+    with opened([str(folder)] if folder.exists() else [], tables=tables) as sources:
         yield sources
 
 

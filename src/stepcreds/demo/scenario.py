@@ -21,6 +21,7 @@ from stepcreds.secret import Secret
 
 SCRIPTS = ("migrate.sql", "verify.sql", "tidy.sql")
 STAGING = ("staging_orders", "staging_payments", "staging_returns")
+TRUST = ("--trust", "stepcreds-trust.json")
 LEDGER_KEY = "transit/keys/stepcreds-{repository_id}"
 _DEBUG_LOG = "debug.log"  # where migrate.sql leaves its DATABASE_URL
 APART = 6.0  # seconds, more than clocks are taken to differ by: see report/postmortem_suspects.py
@@ -48,7 +49,12 @@ def on_record(stack: Stack, runner: Runner, story: Story) -> None:
     """The ledger, and its check by somebody who has Vault's public keys and asks nobody."""
     story.ledger()
     operator = {"VAULT_ADDR": stack.address, "VAULT_TOKEN": stack.openbao.root_token.reveal()}
-    for words, variables in (("trust export", operator), ("show", {}), ("verify --require-signed", {})):
+    trust = " ".join(TRUST)
+    for words, variables in (
+        ("trust export", operator),
+        (f"show {trust}", {}),
+        (f"verify {trust} --require-signed", {}),
+    ):
         command = ["stepcreds", "ledger", *words.split()]
         story.command(command)
         _expect(runner.run(command, **variables) == 0, "the ledger was not found in order")
@@ -141,9 +147,10 @@ def missing(stack: Stack, runner: Runner, story: Story, kept: Path) -> None:
     gone = (stack.folder / "missing.txt").read_text().strip()
     story.missing(gone)
     run = str(stack.issuer.claims["run_id"])
-    question = ["stepcreds", "ledger", "postmortem", "--run", run, "--at", gone, "--needs", "ddl"]
+    question = ["stepcreds", "ledger", "postmortem", *TRUST, "--run", run, "--at", gone, "--needs", "ddl"]
     answer = stack.folder / "postmortem.md"
-    closing, check = ["stepcreds", "revoke", "--all"], ["stepcreds", "ledger", "verify", "--require-signed"]
+    closing = ["stepcreds", "revoke", "--all"]
+    check = ["stepcreds", "ledger", "verify", *TRUST, "--require-signed"]
     for asked in (closing, check, [*question, "--output", answer.name]):
         story.command(asked)
         _expect(runner.run(asked) == 0, f"{' '.join(asked[:3])} failed")

@@ -150,7 +150,7 @@ class Story:
             "  stepcreds exec migrate -- psql -f migrate.sql",
             "  stepcreds exec verify -- psql",
             "  stepcreds doctor migrate",
-            "  stepcreds ledger show",
+            "  stepcreds ledger show --trust stepcreds-trust.json",
             "",
             "The ::add-mask:: lines are for GitHub's runner, which hides these values in its log.",
             "In a third one, as the platform engineer:",
