@@ -20,6 +20,7 @@ DATABASE = 'acme "x" $(id) ${y} %{z} `w`'
 SCHEMA = "b'oo\"k\\s ü:x--"
 ENVIRONMENT = 'prod ${x} %{y} "z"\'s'
 PASSWORD = "one pass\"word\\ ${x}'s"
+SEAL = {"key": "seals/keys/acme", "role": "Acme-Seal"}
 OWNER, GROUP = f"{SCHEMA}_owner", f"{SCHEMA}_ro"
 TICKED = SCHEMA.replace('"', '""')
 
@@ -49,7 +50,7 @@ class Site:
                 "auth": {"mount": "ci/jwt"},
                 **({"namespace": namespace} if namespace else {}),
             },
-            "ledger": {"path": ".stepcreds", "key": "transit/keys/acme-{repository_id}"},
+            "ledger": {"path": ".stepcreds", "key": "transit/keys/acme-{repository_id}", "seal": SEAL},
             "profiles": {
                 "migrate": {"role": "Acme-Migrate", "creds": "databases/acme/creds/m", "access": "ddl", **common},
                 "verify": {"role": "acme-verify", "creds": "databases/acme/creds/v", "access": "read-only", **common},
@@ -81,6 +82,7 @@ class Site:
         """`setup --format FORM`, as files."""
         answers = ["--ci", "github", "--issuer", self.stack.issuer.url, "--repository-id", "71717171"]
         answers += ["--environment", f"migrate={ENVIRONMENT}", "--owner", OWNER, "--group", GROUP, *more]
+        answers += ["--repository-id", "ledger.seal=4242", "--branch", "ledger.seal=main"]
         done = self.stepcreds("setup", "--format", form, "--out", form, *answers)
         assert (done.returncode, done.stderr) == (0, "")
         return [self.folder / line.removeprefix("Written: ") for line in done.stdout.splitlines()]
@@ -114,6 +116,7 @@ class Site:
         assert (other.returncode, other.stdout) == (125, "")
         assert "environment" in other.stderr  # that of another job
         self.assert_signed(made, read, changed)
+        self.assert_seals()
 
     def assert_signed(self, *runs: subprocess.CompletedProcess[str]) -> None:
         """Each of these steps has two checkpoints of the job's own repository; who signs them is tested elsewhere."""
@@ -122,6 +125,17 @@ class Site:
         lines = [line for file in files for line in file.read_bytes().splitlines()]
         keys = [signature.keyid for line in lines for signature in dsse.loads(line).signatures]
         assert keys == ["transit/keys/acme-71717171:1"] * 2 * len(runs)
+
+    def assert_seals(self) -> None:
+        """The job that seals can, and the jobs whose ledgers it seals cannot."""
+        command = ["ledger", "seal", ".stepcreds", "--to", "sealed"]
+        refused = self.stepcreds(*command)
+        assert (refused.returncode, "repository_id" in refused.stderr) == (1, True), refused.stderr
+        with _claims(self.stack, repository_id="4242", ref="refs/heads/main"):
+            sealed = self.stepcreds(*command)
+        assert (sealed.returncode, sealed.stdout[:8]) == (0, "seal 1: "), sealed.stderr
+        envelope = dsse.loads((self.folder / "sealed" / "seal-000001.json").read_bytes().rstrip(b"\n"))
+        assert [each.keyid for each in envelope.signatures] == ["seals/keys/acme:1"]
 
     def step(self, profile: str, sql: str) -> subprocess.CompletedProcess[str]:
         psql = [str(installed.psql()), "--no-psqlrc", "--no-align", "--tuples-only", "--command", sql]

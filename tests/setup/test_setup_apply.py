@@ -677,7 +677,7 @@ def test_a_database_that_nobody_looked_at_is_not_as_it_should_be(applied: Shop, 
         "Not compared, so nobody knows whether it is right:\n"
         f"  {place}: no administrator's URL (--database-admin VARIABLE)\n"
         "\n"
-        "No difference in what was compared, and 1 not compared; 11 as they should be.\n"
+        "No difference in what was compared, and 1 not compared; 12 as they should be.\n"
     )
     assert (run.returncode, run.stdout, run.stderr) == (
         1,
@@ -687,7 +687,7 @@ def test_a_database_that_nobody_looked_at_is_not_as_it_should_be(applied: Shop, 
         "      `stepcreds setup --format sql` prints.\n"
         "\n"
         f"Vault {applied.address}\n"
-        "  = 11 as they should be\n"
+        "  = 12 as they should be\n"
         "\n"
         "Nothing to do at Vault; 1 database was not looked at.\n" + (compared if more == ["--yes"] else ""),
         "",

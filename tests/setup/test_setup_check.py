@@ -272,7 +272,7 @@ class TestCommand:
             '  -path "secret/*" {',
             '  -  capabilities = ["read"]',
             "  -}",
-            "  A step's token may do more than its profile needs, or cannot end its own credential.",
+            "  A token may do more than it is there for, or cannot end what it was given.",
         ]
         start = lines.index(f"differs {path}: creation_statements differs.")
         assert lines[start + 1 : start + 4] == [
@@ -305,7 +305,7 @@ class TestCommand:
             "Not compared, so nobody knows whether it is right:\n"
             f"  {place}: no administrator's URL (--database-admin VARIABLE)\n"
             "\n"
-            "No difference in what was compared, and 1 not compared; 11 as they should be.\n",
+            "No difference in what was compared, and 1 not compared; 12 as they should be.\n",
             "",
         )
 
@@ -317,7 +317,7 @@ class TestCommand:
             "Beside the configuration, and not wrong by itself:\n"
             f"  {place}: not looked at (--without-databases).\n"
             "\n"
-            "Nothing has drifted; 11 as they should be.\n",
+            "Nothing has drifted; 12 as they should be.\n",
             "",
         )
         both = applied.setup("check", "--without-databases", "--database-admin", "STEPCREDS_DATABASE_ADMIN_URL")
@@ -383,6 +383,7 @@ class TestCommand:
             ),
             f"sys/config/auditing/request-headers/X-{applied.name}: the token lacks read and sudo on "
             f"sys/config/auditing/request-headers/X-{applied.name}",
+            "sys/mounts/sys/tune: the token lacks read on sys/mounts",
             f"127.0.0.1:{applied.servers.postgresql.port}/{applied.name}: no administrator's URL "
             "(--database-admin VARIABLE)",
             *(

@@ -174,6 +174,7 @@ def test_a_plan_is_in_the_order_in_which_it_can_be_written(tmp_path: Path) -> No
         ("database_role", "database/roles/app-migrate"),
         ("database_role", "database/roles/app-verify"),
         ("header", "sys/config/auditing/request-headers/X-Stepcreds-Step"),
+        ("lease_audit", "sys/mounts/sys/tune"),
     ]
     bodies = settings(made)
     assert bodies["auth/jwt/config"].body == {
@@ -296,7 +297,14 @@ def test_an_engine_without_a_database_gets_its_policy_and_its_jwt_role(tmp_path:
     made = plan(
         config(tmp_path, {"deploy": {"role": "deploy", "creds": "aws/creds/deploy", "env": {"KEY": "{access_key}"}}})
     )
-    assert [setting.kind for setting in made.settings] == ["auth_mount", "auth_config", "policy", "jwt_role", "header"]
+    assert [setting.kind for setting in made.settings] == [
+        "auth_mount",
+        "auth_config",
+        "policy",
+        "jwt_role",
+        "header",
+        "lease_audit",
+    ]
     assert made.databases == ()
     assert made.notes == (
         "deploy: what issues at aws/creds/deploy is not made here; its policy and its JWT role are.",
@@ -384,7 +392,14 @@ def test_names_are_in_lower_case_as_vault_keeps_them(tmp_path: Path) -> None:
 
 def test_a_path_of_another_form_is_no_role_of_the_engine(tmp_path: Path) -> None:
     made = plan(config(tmp_path, {"a": profile("x", creds="custom/issue/x")}))
-    assert [setting.kind for setting in made.settings] == ["auth_mount", "auth_config", "policy", "jwt_role", "header"]
+    assert [setting.kind for setting in made.settings] == [
+        "auth_mount",
+        "auth_config",
+        "policy",
+        "jwt_role",
+        "header",
+        "lease_audit",
+    ]
 
 
 def test_the_password_is_nowhere_in_a_plan(tmp_path: Path) -> None:

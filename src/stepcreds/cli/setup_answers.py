@@ -20,11 +20,14 @@ from stepcreds.setup.answers import file as answers_file
 from stepcreds.setup.answers.given import (
     MAPPINGS,
     OF_PROFILES,
+    OF_SEAL,
+    SEAL,
     Given,
     MissingAnswersError,
     Question,
     flag,
     mapping,
+    of_whom,
     wrong,
 )
 from stepcreds.setup.answers.issuers import BY_NAME
@@ -45,7 +48,9 @@ def answers_of(config: Config, environment: Mapping[str, str], flags: Mapping[st
     path, save = flags.get("answers_path"), flags.get("save_path")
     given = _of_flags(flags, config)
     if isinstance(path, Path):
-        given = answers_file.merged(answers_file.read(path, config.profiles), given)
+        given = answers_file.merged(
+            answers_file.read(path, config.profiles, seals=config.ledger.seal is not None), given
+        )
     if not given.text("ci"):
         given = given.with_answer("", "ci", _detected(environment))
     while True:
@@ -64,7 +69,7 @@ def answers_of(config: Config, environment: Mapping[str, str], flags: Mapping[st
 def again(flags: Mapping[str, object], config_path: Path | None) -> Again:
     """How the answers of this call are given to the next one."""
     path, save = flags.get("answers_path"), flags.get("save_path")
-    others = [name for name, value in flags.items() if value not in (None, (), path, save)]
+    others = [name for name, value in flags.items() if value not in (None, False, (), path, save)]
     kept = save if isinstance(save, Path) else path if isinstance(path, Path) and not others else None
     words = [] if kept is None else ["--answers", str(kept)]
     words += [] if config_path is None else ["--config", str(config_path)]
@@ -91,6 +96,8 @@ def _of_flags(flags: Mapping[str, object], config: Config) -> Given:
     for name in ("ci", "issuer", "user_claim", "manager", "audit_header"):
         if flags.get(name) is not None:
             given = given.with_answer("", name, flags[name])
+    if flags.get("no_lease_audit"):
+        given = given.with_answer("", "no_lease_audit", True)
     ca = flags.get("issuer_ca")
     if isinstance(ca, Path):
         given = given.with_answer("", "issuer_ca", answers_file.certificate(ca))
@@ -135,6 +142,9 @@ def _prefix(name: str, text: str, config: Config) -> tuple[str, str]:
         return "", text
     if not profile or profile in config.profiles:
         return profile, rest
+    if profile == SEAL:
+        _require_seal(name, text, config)
+        return profile, rest
     if not _PROFILE.fullmatch(profile):
         return "", text
     shown = one_line(text, 200)
@@ -143,6 +153,20 @@ def _prefix(name: str, text: str, config: Config) -> tuple[str, str]:
         fix=f"{suggestion(profile, config.profiles)}\n"
         f"Where all of it is the answer, and for all profiles, put a '=' before it: {flag(name)} '={shown}'",
     )
+
+
+def _require_seal(name: str, text: str, config: Config) -> None:
+    shown = one_line(text, 200)
+    if config.ledger.seal is None:
+        raise wrong(
+            f"{flag(name)} {shown} is about the job that seals, and stepcreds.yml has no {SEAL}",
+            fix=f"Say in stepcreds.yml which key it signs with: {SEAL}.key.",
+        )
+    if name not in OF_SEAL:
+        raise wrong(
+            f"{flag(name)} {shown} says nothing of the job that seals: it has no database",
+            fix=f"What can be said of it: {', '.join(map(flag, OF_SEAL))}.",
+        )
 
 
 def _added(before: object, value: str) -> object:
@@ -157,7 +181,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _asked(given: Given, question: Question) -> Given:
     """`given` and the answer of whoever sits at the terminal."""
-    whom = f" for profile {question.profile}" if question.profile else ""
+    whom = of_whom(question.profile)
     click.echo(printable(f"{question.why}.\n  {question.flag}", 4000), err=True)
     what = question.name.replace("_", " ")
     answer = click.prompt(

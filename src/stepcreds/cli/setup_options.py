@@ -81,6 +81,11 @@ _OPTIONS = (
     click.option("--manager", metavar="NAME", help=f"The database user that Vault is. Default: {DEFAULT_MANAGER}."),
     click.option("--audit-header", metavar="NAME", help=f"What the audit log is to keep. Default: {DEFAULT_HEADER}."),
     click.option(
+        "--no-lease-audit",
+        is_flag=True,
+        help="Leave it to others whether the audit log says which lease a request was about.",
+    ),
+    click.option(
         "--vault-reaches",
         multiple=True,
         metavar="SERVER=HOST:PORT",

@@ -107,6 +107,9 @@ class Text:
         setting, action = difference.setting, difference.action
         if action == "same":
             return []
+        if action == "left":
+            first, *others = _wrapped(f"{one_line(setting.path)}: left as it is. {difference.reason}.")
+            return [self._marked(".", first), *(f"    {line}" for line in others)]
         lines = [self._marked(_MARKS[action], f"{one_line(setting.path)}  {self._in(_DIM, printable(setting.why))}")]
         if action == "create":
             hidden = dict.fromkeys(setting.secret, "(made by stepcreds, then known to Vault alone)")

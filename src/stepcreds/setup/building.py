@@ -7,11 +7,12 @@ from typing import Protocol
 
 from stepcreds.config.model import Config, DatabaseURL, Profile
 from stepcreds.errors import UnsupportedError, UsageError
-from stepcreds.setup import connections, mysql, postgresql, signing, vault
+from stepcreds.setup import connections, mysql, postgresql, sealing, signing, vault
 from stepcreds.setup.answers import Answers
 from stepcreds.setup.connections import Connection
 from stepcreds.setup.notes import OUTPUTS, notes
 from stepcreds.setup.plan import DatabasePlan, Plan, Setting
+from stepcreds.setup.signing import AUDITED
 
 
 class Engine(Protocol):
@@ -41,13 +42,15 @@ def build(config: Config, answers: Answers) -> Plan:
 def _plan(config: Config, answers: Answers) -> Plan:
     profiles = tuple(config.profiles.values())
     made = connections.connections(profiles, answers)
+    of_steps = [*signing.settings(config, answers), *_jwt_roles(config, answers, profiles)]
     settings = [
         *_login(config, answers),
-        *signing.settings(config, answers),
-        *_jwt_roles(config, answers, profiles),
+        *of_steps,
+        *sealing.settings(config, answers, of_steps),
         *_engines(made),
         *(setting for connection in made for setting in _connection(connection, answers)),
         *_header(config, answers),
+        *_lease_audit(answers),
     ]
     databases = tuple(_database(connection, answers) for connection in made)
     return Plan(databases, tuple(settings), tuple(notes(config, answers)))
@@ -164,3 +167,13 @@ def _header(config: Config, answers: Answers) -> Iterable[Setting]:
     if config.vault.namespace is None and answers.audit_header:
         path = f"sys/config/auditing/request-headers/{answers.audit_header}"
         yield Setting("header", path, {"hmac": False}, "The audit log says which step a request came from.")
+
+
+def _lease_audit(answers: Answers) -> Iterable[Setting]:
+    """OpenBao alone has it, since 2025. The lease is in clear already where it was issued: nobody learns more by it.
+
+    https://github.com/openbao/openbao/pull/921
+    """
+    if answers.audit_leases:
+        why = "The audit log says which lease a revocation was of."
+        yield Setting("lease_audit", "sys/mounts/sys/tune", {AUDITED: ["lease_id"]}, why)

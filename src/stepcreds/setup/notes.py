@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from stepcreds.config.model import Config, Profile
 from stepcreds.setup.answers import Answers
-from stepcreds.setup.answers.given import flag
+from stepcreds.setup.answers.given import SEAL, flag, values
 from stepcreds.setup.answers.issuers import BY_NAME
 from stepcreds.setup.connections import has_connection
 
@@ -19,8 +19,26 @@ def notes(config: Config, answers: Answers) -> Iterable[str]:
     """In sentences, profile by profile."""
     for profile in config.profiles.values():
         yield from _about(profile, answers)
+    yield from _about_seal(config, answers)
     if config.vault.namespace is not None and answers.audit_header:
         yield f"The header {answers.audit_header} is audited for the whole server, and set up in the root namespace."
+
+
+def _about_seal(config: Config, answers: Answers) -> Iterable[str]:
+    system = BY_NAME.get(answers.ci)
+    if config.ledger.seal is None or system is None:
+        return
+    claims = [claim for claim, _, _ in system.required]
+    shared = [
+        name
+        for name, each in answers.profiles.items()
+        if all(set(values(each.bound_claims.get(claim))) & set(values(answers.seal.get(claim))) for claim in claims)
+    ]
+    if shared:
+        yield (
+            f"{SEAL}: the job that seals is of the repository whose ledgers it seals ({', '.join(shared)}). One that "
+            "those who work there cannot write to is safer: who can change its workflow can have anything sealed."
+        )
 
 
 def _about(profile: Profile, answers: Answers) -> Iterable[str]:

@@ -12,7 +12,16 @@ from typing import Literal, NamedTuple
 from stepcreds.config.model import DatabaseURL
 
 Kind = Literal[
-    "auth_mount", "auth_config", "policy", "jwt_role", "mount", "connection", "database_role", "transit_key", "header"
+    "auth_mount",
+    "auth_config",
+    "policy",
+    "jwt_role",
+    "mount",
+    "connection",
+    "database_role",
+    "transit_key",
+    "header",
+    "lease_audit",
 ]
 
 # Where the management user's password belongs in a Statement with `secret`, inside '…'.

@@ -17,6 +17,8 @@ from stepcreds.setup.plan import Setting
 KEY = {"type": "ed25519", "derived": False, "exportable": False, "allow_plaintext_backup": False}
 # Else the audit log has of what was signed a hash, and nobody can hold that against the ledgers that are shown.
 AUDITED = "audit_non_hmac_request_keys"
+# https://github.com/hashicorp/vault/blob/main/vault/logical_system.go, untunableMounts
+NOT_TUNED = "HashiCorp Vault lets nobody tune it, so its audit log has a hash of the lease that a revocation was of"
 MOUNT = {"type": "transit", "config": {AUDITED: ["input"]}}
 
 

@@ -96,6 +96,15 @@ def policy(*profiles: Profile, ledger_key: str | None = None, mount: str = "jwt"
     return "\n".join(parts)
 
 
+def seal_policy(key: str) -> str:
+    """The policy (HCL) of a token that may sign with the Transit key `key`, end itself, and nothing else."""
+    engine, _, name = _plain(key).rpartition("/keys/")
+    return (
+        f"# Sign seals.\n{_path(f'{engine}/sign/{name}', 'update', input='')}\n"
+        f"# Give the token back.\n{_path('auth/token/revoke-self', 'update')}"
+    )
+
+
 _ISSUE = "# Issue.\n"
 
 
@@ -117,7 +126,30 @@ def jwt_role(
     user_claim: str = "repository",
     claim_mappings: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
-    """The body of `auth/<mount>/role/<profile.role>`.
+    """The body of `auth/<mount>/role/<profile.role>`."""
+    return login_role(
+        audience=audience,
+        bound_claims=bound_claims,
+        policies=policies,
+        user_claim=user_claim,
+        claim_mappings=claim_mappings or {},
+        # It outlives the lease, which is the shorter of the two, so that it can be asked for the proof.
+        ttl=profile.ttl + TOKEN_MARGIN,
+        max_ttl=profile.max_ttl + TOKEN_MARGIN,
+    )
+
+
+def login_role(
+    *,
+    audience: str,
+    bound_claims: Mapping[str, object],
+    policies: Sequence[str],
+    user_claim: str,
+    claim_mappings: Mapping[str, str],
+    ttl: float,
+    max_ttl: float,
+) -> dict[str, object]:
+    """The body of `auth/<mount>/role/<name>`, with the seconds that its tokens last.
 
     `user_claim` must fix the repository (`sub`, `repository`, not `repository_owner`): whoever shares it is one entity.
     Service tokens, because batch tokens cannot be revoked (https://openbao.org/docs/concepts/tokens/).
@@ -129,13 +161,12 @@ def jwt_role(
         # Sent always, as role_type is: Vault sets both anew in every write, whatever was there.
         "bound_claims_type": "string",
         "user_claim": user_claim,
-        "claim_mappings": dict(claim_mappings or {}),
+        "claim_mappings": dict(claim_mappings),
         "token_type": "service",
         "token_policies": list(policies),
         "token_no_default_policy": True,
-        # It outlives the lease, which is the shorter of the two, so that it can be asked for the proof.
-        "token_ttl": int(profile.ttl + TOKEN_MARGIN),
-        "token_max_ttl": int(profile.max_ttl + TOKEN_MARGIN),
+        "token_ttl": int(ttl),
+        "token_max_ttl": int(max_ttl),
     }
 
 

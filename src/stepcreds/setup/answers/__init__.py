@@ -31,8 +31,11 @@ class Answers(NamedTuple):
     profiles: Mapping[str, ProfileAnswers]
     manager: str = DEFAULT_MANAGER  # the user that Vault logs in to a database as
     audit_header: str = DEFAULT_HEADER  # what a step names itself with to Vault's audit log
+    audit_leases: bool = True  # whether that log is to say which lease a request was about
     # Where Vault reaches a database, if not where the jobs do: server of the profile ("host:port") -> "host:port".
     reached_by_vault: Mapping[str, str] = {}  # noqa: RUF012 - nobody writes to it
+    # The claims of the job that seals, as a profile's; none where the configuration has no `ledger.seal`.
+    seal: Mapping[str, object] = {}  # noqa: RUF012 - nobody writes to it
     issuer_ca: str = ""  # PEM of the CA of the issuer's own certificate; "" the system's CAs at Vault
     # For PostgreSQL, whose plugin takes no certificate: server of the profile -> file with its CA on Vault's machine.
     ca_at_vault: Mapping[str, str] = {}  # noqa: RUF012 - nobody writes to it

@@ -10,15 +10,18 @@ import yaml
 from stepcreds.config.problems import suggestion
 from stepcreds.errors import UsageError
 from stepcreds.printable import one_line
-from stepcreds.setup.answers.given import BOUND, MAPPINGS, OF_ALL, OF_PROFILES, Given, wrong
+from stepcreds.setup.answers.given import BOUND, MAPPINGS, OF_ALL, OF_PROFILES, OF_SEAL, SEAL, Given, wrong
 
 _HEADER = "# Answers of `stepcreds setup`: whose jobs may have each credential. Read with --answers.\n"
 _LIMIT = 256 * 1024  # bytes
-_TRUTHS = ("no_environment", "guard", "outputs")
+_TRUTHS = ("no_environment", "guard", "outputs", "no_lease_audit")
 
 
-def read(path: Path, profiles: Mapping[str, object]) -> Given:
-    """The answers in `path`. Raises `UsageError` for what is no answer, or names no profile."""
+def read(path: Path, profiles: Mapping[str, object], *, seals: bool = False) -> Given:
+    """The answers in `path`. Raises `UsageError` for what is no answer, or names no profile.
+
+    `seals`: whether the configuration has a job that seals, which answers may be about.
+    """
     try:
         with path.open("rb") as opened:
             text = opened.read(_LIMIT + 1)
@@ -38,13 +41,16 @@ def read(path: Path, profiles: Mapping[str, object]) -> Given:
     for name in own:
         if name not in profiles:
             raise _wrong(path, f"there is no profile {one_line(str(name))}", suggestion(str(name), profiles))
+    sealing = data.pop("seal", None)
+    if sealing is not None and not seals:
+        raise _wrong(path, "seal says which job seals, and stepcreds.yml has no ledger.seal")
     authority = data.get("issuer_ca")
     if isinstance(authority, str) and "-----BEGIN" not in authority:
         data["issuer_ca"] = certificate(path.parent / authority)
-    return Given(
-        _checked(path, data, (*OF_ALL, *OF_PROFILES), ""),
-        {name: _checked(path, answers, OF_PROFILES, f"profiles.{name}.") for name, answers in own.items()},
-    )
+    of_profiles = {name: _checked(path, answers, OF_PROFILES, f"profiles.{name}.") for name, answers in own.items()}
+    if sealing is not None:
+        of_profiles[SEAL] = _checked(path, sealing, OF_SEAL, "seal.")
+    return Given(_checked(path, data, (*OF_ALL, *OF_PROFILES), ""), of_profiles)
 
 
 def merged(first: Given, second: Given) -> Given:
@@ -55,6 +61,8 @@ def merged(first: Given, second: Given) -> Given:
     }
     # What is said later for all profiles is not undone by what was said before for one.
     for name, answers in profiles.items():
+        if name == SEAL:
+            continue
         later = second.of_profiles.get(name, {})
         profiles[name] = {
             key: value for key, value in answers.items() if key in later or key not in second.of_all or key == "claim"
@@ -84,6 +92,8 @@ def text(given: Given) -> str:
     """The file that says `given`."""
     data: dict[str, object] = dict(given.of_all)
     profiles = {name: dict(answers) for name, answers in given.of_profiles.items() if answers}
+    if SEAL in profiles:
+        data["seal"] = profiles.pop(SEAL)
     if profiles:
         data["profiles"] = profiles
     return _HEADER + yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, width=110)

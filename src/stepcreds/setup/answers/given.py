@@ -23,15 +23,28 @@ OF_PROFILES = (
     "guard",
     "outputs",
 )
-OF_ALL = ("ci", "issuer", "issuer_ca", "user_claim", "manager", "audit_header", "vault_reaches", "vault_ca")
+OF_ALL = (
+    "ci",
+    "issuer",
+    "issuer_ca",
+    "user_claim",
+    "manager",
+    "audit_header",
+    "no_lease_audit",
+    "vault_reaches",
+    "vault_ca",
+)
 MAPPINGS = ("claim", "vault_reaches", "vault_ca")
+# Stands in the place of a profile, whose name cannot have a dot: which job seals is never answered for all.
+SEAL = "ledger.seal"
+OF_SEAL = (*BOUND, "claim")
 
 
 class Given(NamedTuple):
     """As an answers file says it: texts, numbers, truths, lists of them, and mappings."""
 
     of_all: Mapping[str, object]  # names of OF_ALL and OF_PROFILES
-    of_profiles: Mapping[str, Mapping[str, object]]  # profile -> names of OF_PROFILES
+    of_profiles: Mapping[str, Mapping[str, object]]  # profile -> names of OF_PROFILES; SEAL -> names of OF_SEAL
 
     def of(self, profile: str, name: str) -> object:
         """What was said for `profile`, else for all; None where nothing was."""
@@ -54,7 +67,7 @@ class Question(NamedTuple):
     """One answer that is missing."""
 
     name: str  # of OF_PROFILES or OF_ALL
-    profile: str  # "" for all of them
+    profile: str  # "" for all of them; SEAL
     flag: str  # as it would be given, with an example
     why: str  # what is asked, and what for
     choices: tuple[str, ...] = ()
@@ -69,15 +82,20 @@ class MissingAnswersError(UsageError):
         many = len(self.questions) > 1
         super().__init__(
             f"{len(self.questions)} answers are missing" if many else "An answer is missing",
-            cause="\n".join(f"{_of_whom(each)}: {each.why}" for each in self.questions),
+            cause="\n".join(f"{_about(each)}: {each.why}" for each in self.questions),
             fix="Give them as flags, or in a file (--answers); on a terminal they are asked for:\n"
             + "\n".join(f"  {each.flag}" for each in self.questions),
             docs="setup-answers",
         )
 
 
-def _of_whom(question: Question) -> str:
-    return f"{flag(question.name)} for profile {question.profile}" if question.profile else flag(question.name)
+def _about(question: Question) -> str:
+    return f"{flag(question.name)}{of_whom(question.profile)}"
+
+
+def of_whom(profile: str) -> str:
+    """ " for profile migrate"; "" for all."""
+    return "" if not profile else f" for {profile}" if profile == SEAL else f" for profile {profile}"
 
 
 def wrong(what: str, *, cause: str = "", fix: str = "") -> UsageError:

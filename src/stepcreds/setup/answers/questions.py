@@ -9,7 +9,7 @@ from stepcreds.config.model import Config, Profile
 from stepcreds.printable import one_line
 from stepcreds.setup.answers import DEFAULT_CONNECTIONS, DEFAULT_HEADER, DEFAULT_MANAGER, Answers, ProfileAnswers
 from stepcreds.setup.answers.binding import bound_claims, missing
-from stepcreds.setup.answers.given import Given, MissingAnswersError, Question, by_server, wrong
+from stepcreds.setup.answers.given import SEAL, Given, MissingAnswersError, Question, by_server, wrong
 from stepcreds.setup.answers.issuers import BY_NAME, System
 from stepcreds.setup.connections import LONGEST_MANAGER, has_connection, server
 from stepcreds.setup.group_names import role_names
@@ -25,7 +25,8 @@ def complete(config: Config, given: Given) -> Answers:
     profiles = tuple(config.profiles.values())
     system = _system(given.text("ci"))
     issuer = given.text("issuer", system.issuer).rstrip("/")
-    bound = {profile.name: bound_claims(profile, system, given, issuer) for profile in profiles}
+    whose = [*config.profiles, *([SEAL] if config.ledger.seal is not None else [])]
+    bound = {each: bound_claims(each, system, given, issuer) for each in whose}
     open_questions = [*_about_issuer(system, issuer), *missing(system, profiles, given, bound)]
     open_questions += _about_certificates(profiles, given)
     if open_questions:
@@ -55,8 +56,10 @@ def complete(config: Config, given: Given) -> Answers:
             f"1 to {LONGEST_MANAGER} letters, digits, '_' and '-': it becomes part of a URL at Vault",
         ),
         audit_header=_fitting(given.text("audit_header", DEFAULT_HEADER), "--audit-header", _HEADER, "a header's name"),
+        audit_leases=not given.of_all.get("no_lease_audit"),
         reached_by_vault=by_server(profiles, given, "vault_reaches"),
         issuer_ca=given.text("issuer_ca"),
+        seal=bound.get(SEAL, {}),
         ca_at_vault={where: path for where, path in paths.items() if path != SYSTEM_CAS},
     )
 

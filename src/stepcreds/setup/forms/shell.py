@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Mapping
 
 from stepcreds.config.model import VaultSettings
+from stepcreds.setup.answers.given import values
 from stepcreds.setup.connections import rotation
 from stepcreds.setup.forms import File, comment, policy_name
 from stepcreds.setup.plan import Plan, Setting
+from stepcreds.setup.signing import AUDITED, NOT_TUNED
 from stepcreds.setup.vault import without_accessor
 
 _HEAD = """\
@@ -28,6 +30,15 @@ fi
 # Whether there is something at a path.
 exists() {
   "$bao" read "$1" >/dev/null 2>&1
+}
+
+# Have the audit log show one more field of the requests to a mount, and what it shows already still.
+audit() {
+  shown=$("$bao" read -field=audit_non_hmac_request_keys "$1" 2>/dev/null | tr -d '[]' | tr ' ' ',') || shown=
+  case ",$shown," in
+    *",$2,"*) ;;
+    *) put "$1" "audit_non_hmac_request_keys=$shown${shown:+,}$2" ;;
+  esac
 }
 
 # Write to a path what the other arguments say; `-` is JSON on stdin.
@@ -76,9 +87,16 @@ def _written(setting: Setting) -> str:
     if setting.kind in ("auth_mount", "mount"):
         # A mount that is there is left as it is: there is no writing it twice. Its settings can be.
         tuned = setting.body.get("config")
-        again = shlex.quote(f"{setting.path}/tune")
-        tune = f"put {again} - {_here(tuned)}" if isinstance(tuned, Mapping) else ""
+        tune = _audited(f"{setting.path}/tune", tuned) if isinstance(tuned, Mapping) else ""
         return f"exists {path} || put {path} - {_here({'type': setting.body['type']})}{tune}"
+    if setting.kind == "lease_audit":
+        left = shlex.quote(f"{setting.path} is left as it is. {NOT_TUNED}.")
+        return f"""\
+case $("$bao" read -field=running_plugin_version sys/mounts/sys 2>/dev/null) in
+  *+builtin.bao) {_audited(setting.path, setting.body).strip()} ;;
+  *) echo {left} ;;
+esac
+"""
     if setting.kind == "transit_key":
         return f"exists {path} || put {path} - {_here(setting.body)}"
     if setting.kind == "policy":
@@ -111,6 +129,11 @@ else
   printf %s "$password" | put {path} @/dev/fd/3 password=-
   "$bao" write -force {rotate} >/dev/null || fail {rotate}
 fi 3{_here(body)}"""
+
+
+def _audited(path: str, tuned: Mapping[str, object]) -> str:
+    fields = values(tuned[AUDITED])
+    return "".join(f"audit {shlex.quote(path)} {shlex.quote(str(field))}\n" for field in fields)
 
 
 def _here(body: Mapping[str, object]) -> str:

@@ -70,6 +70,7 @@ def report(
         for state in survey.databases
         for statement, reason in state.left
     ]
+    left += [f"{each.setting.path}: left as it is. {each.reason}." for each in survey.left]
     same = sum(difference.action == "same" for difference in survey.differences) + sum(
         len(state.plan.statements) - len(state.missing) - len(state.left)
         for state in survey.databases

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from stepcreds.config.duration import seconds
 from stepcreds.setup.plan import Kind, Setting
-from stepcreds.setup.signing import AUDITED
+from stepcreds.setup.signing import AUDITED, NOT_TUNED
 
 # password=…, sslpassword=…, passwd=…; a value may be in quotation marks, with \' in it (libpq's connection strings).
 _PASSWORD = re.compile(
@@ -28,8 +28,9 @@ class Difference(NamedTuple):
     """One object of the plan, held against what is there."""
 
     setting: Setting
-    # "unread": the token may not read it. "conflict": it cannot become what the plan wants; `reason` says why.
-    action: Literal["create", "change", "same", "unread", "conflict"]
+    # "unread": the token may not read it. "conflict": it cannot become what the plan wants. "left": this kind of server
+    # does not have it, which is nobody's mistake. `reason` says why.
+    action: Literal["create", "change", "same", "unread", "conflict", "left"]
     fields: tuple[Field, ...] = ()
     reason: str = ""
 
@@ -87,6 +88,9 @@ def difference(setting: Setting, answer: Mapping[str, Any] | None) -> Difference
     )
     if not fields:
         return Difference(setting, "same")
+    # What is built in says whose it is, "v2.7.2+builtin.bao"; of HashiCorp's it is "v1.18.3+builtin.vault".
+    if setting.kind == "lease_audit" and "+builtin.bao" not in str(answer.get("running_plugin_version")):
+        return Difference(setting, "left", reason=NOT_TUNED)
     reason = _conflict(setting, {field.name for field in fields}, found)
     return Difference(setting, "conflict" if reason else "change", fields, reason)
 
@@ -104,11 +108,11 @@ def body_for(of: Difference, answer: Mapping[str, Any] | None) -> dict[str, obje
     body = {**{field.name: field.wanted for field in of.fields}, **setting.body}
     if setting.kind == "auth_config" and answer is not None:
         body = {**{name: answer[name] for name in _KEPT if answer.get(name)}, **body}
-    if setting.kind == "mount" and answer is not None:
+    if setting.kind in ("mount", "lease_audit") and answer is not None:
         # Tuned where it is; what others had it audit in clear stays so.
         there = answer.get("config")
         found = there if isinstance(there, Mapping) else {}
-        wanted = body.get("config")
+        wanted = body.get("config") if setting.kind == "mount" else body
         body = dict(wanted) if isinstance(wanted, Mapping) else {}
         if AUDITED in body:
             body[AUDITED] = sorted(_members(found.get(AUDITED)) | _members(body[AUDITED]))
@@ -125,6 +129,9 @@ def _as_written(kind: Kind, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         details = answer.get("connection_details")
         found = {**answer, **(details if isinstance(details, dict) else {})}
         return {**found, "connection_url": _without_login(found.get("connection_url"))}
+    if kind == "lease_audit":
+        tuned = answer.get("config")
+        return tuned if isinstance(tuned, Mapping) else {}
     if kind == "header":
         # {"X-Stepcreds-Step": {"hmac": false}}, the name in some other case
         return next((value for value in answer.values() if isinstance(value, dict)), {})

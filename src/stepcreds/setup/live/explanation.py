@@ -7,17 +7,19 @@ from typing import Final
 
 from stepcreds.setup.live.difference import Difference, Field
 from stepcreds.setup.plan import Kind
+from stepcreds.setup.signing import AUDITED
 
 _ABSENT: Final[Mapping[Kind, str]] = {
     "auth_mount": "No job can log in.",
     "auth_config": "Vault does not know whose tokens to take: no job can log in.",
-    "policy": "Steps that log in may not issue, revoke or renew anything.",
-    "jwt_role": "The jobs of these profiles cannot log in.",
+    "policy": "Who logs in with its role may do nothing: issue, revoke, renew, sign.",
+    "jwt_role": "The jobs that it is for cannot log in.",
     "mount": "Nothing can be issued or signed there.",
     "connection": "Vault cannot log in to the database.",
     "database_role": "Nothing can be issued for these profiles.",
-    "transit_key": "The ledger's checkpoints cannot be signed.",
+    "transit_key": "What it is there to sign is not signed: the ledger's checkpoints, or seals.",
     "header": "Vault's audit log does not say which step a request came from.",
+    "lease_audit": "Vault's audit log does not say which lease a revocation was of.",
 }
 _FIELDS: Final[Mapping[Kind, Mapping[str, str]]] = {
     "auth_config": {
@@ -63,13 +65,17 @@ _FIELDS: Final[Mapping[Kind, Mapping[str, str]]] = {
         "not removed at all.",
         "rollback_statements": "A user that was half made is cleaned up in another way.",
     },
-    "policy": {"policy": "A step's token may do more than its profile needs, or cannot end its own credential."},
+    "policy": {"policy": "A token may do more than it is there for, or cannot end what it was given."},
     "mount": {"config": "What was signed is in Vault's audit log as a hash, and cannot be held against the ledgers."},
     "transit_key": {
-        "allow_plaintext_backup": "The key that signs the ledger can be taken out of Vault, and a ledger be forged.",
+        "allow_plaintext_backup": "The key can be taken out of Vault, and what it signs be forged.",
         "deletion_allowed": "The key can be deleted, and with it what a reviewer checks signatures with.",
-        "derived": "No step can sign.",
-        "exportable": "The key that signs the ledger can be taken out of Vault, and a ledger be forged.",
+        "derived": "Nobody can sign with it.",
+        "exportable": "The key can be taken out of Vault, and what it signs be forged.",
+    },
+    "lease_audit": {
+        AUDITED: "The audit log has a hash of the lease that a revocation was of, so nobody can tell whether "
+        "one that a ledger tells of ever was."
     },
     "header": {"hmac": "The header is in Vault's audit log as a hash, which nobody can read."},
 }

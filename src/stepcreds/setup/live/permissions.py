@@ -17,7 +17,11 @@ from stepcreds.setup.vault import _plain as plain_path
 
 Capabilities = Mapping[str, frozenset[str]]  # by path
 
-_LISTINGS: Final[Mapping[Kind, str]] = {"auth_mount": "sys/auth", "mount": "sys/mounts"}
+_LISTINGS: Final[Mapping[Kind, str]] = {
+    "auth_mount": "sys/auth",
+    "mount": "sys/mounts",
+    "lease_audit": "sys/mounts",
+}
 _SUDO: Final = ("auth_mount", "header")
 _ORDER: Final = ("create", "read", "update", "list", "sudo")
 

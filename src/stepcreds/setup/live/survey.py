@@ -46,6 +46,10 @@ class Survey(NamedTuple):
         return tuple(each for each in self.differences if each.action == "conflict")
 
     @property
+    def left(self) -> tuple[Difference, ...]:
+        return tuple(each for each in self.differences if each.action == "left")
+
+    @property
     def pending(self) -> tuple[Difference, ...]:
         return tuple(each for each in self.differences if each.action in ("create", "change"))
 
@@ -81,7 +85,7 @@ def survey(plan: Plan, live: Live, administrators: Sequence[Administrator | None
 def _read(live: Live, setting: Setting) -> Mapping[str, Any] | None:
     listing = permissions.listing(setting)
     if listing:
-        mount = live.mounts(listing).get(setting.path.removeprefix(f"{listing}/"))
+        mount = live.mounts(listing).get(setting.path.removeprefix(f"{listing}/").removesuffix("/tune"))
         return mount if isinstance(mount, dict) else None
     return live.read(setting.path)
 
