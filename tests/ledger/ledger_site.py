@@ -322,10 +322,9 @@ def write_job(scribe: Scribe, number: int, kind: str, chance: random.Random) -> 
             places = [Leak(life.uid, name, "GITHUB_ENV", 3, "DATABASE_URL", True)]
             scribe.add(credential.leaked(life.step_uid, life.uid, name, places))
         endings = {"unproven": unproven, "expired": expiring}
-        life.end(endings.get(told, proven), exit_code=None if told == "excess" else int(told == "leaked"))
         if told == "left":
             scribe.add(credential.left(life.step_uid, life.uid, name, [CHANGE], ""))
-            scribe.sign()
+        life.end(endings.get(told, proven), exit_code=None if told == "excess" else int(told == "leaked"))
         before = life
         yield told, life.uid
         if told == "excess":

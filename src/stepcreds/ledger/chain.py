@@ -5,6 +5,7 @@ Whoever can rewrite the whole file can rewrite the chain as well: without signat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +31,12 @@ _LEFT: Mapping[State, tuple[str, str, Certainty]] = {
     "issued": ("unclosed", "a credential was issued, and no record says how it ended", "incomplete"),
     "unproven": ("unproven", "a credential was ended without a proof that it is dead", "unknown"),
 }
+# Where a step lost its runner, and another ended what it held, an honest one is written after the proof.
+_AFTER_END = (
+    "what a credential could do, or left, of one that was proven dead by then, or never requested: a step whose "
+    "credential another step ended leaves that, and so can whoever can write to the file"
+)
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ def check(lines: Iterable[bytes], file: str = "") -> Iterator[Finding]:
 class Chain:
     """One pass over a chain. Memory holds the credentials that are not proven dead yet, and nothing else of it.
 
-    After each line, and when `check` is exhausted: `entries`, `head` (hash of the last line), `uid`, `closed`, `opened`
-    (the first record, {} where that is none of `chain.opened`) and `record` (of the last one what plain_line.ASKED
-    names, or more; {} for a line that is none).
+    After each line, and when `check` is exhausted: `entries`, `head` (hash of the last line), `uid` (64 hexadecimal
+    digits; "" where no record has such a chain_uid), `closed`, `opened` (the first record, {} where that is none of
+    `chain.opened`) and `record` (of the last one what plain_line.ASKED names, or more; {} for a line that is none).
     """
 
     def __init__(self, file: str) -> None:
@@ -126,10 +133,15 @@ class Chain:
         if record.get("prev") != self.head:
             meaning = "prev is not the hash of the line before: that line was changed, or lines removed, added or moved"
             self._find("chain", "prev", meaning, "tampered")
-        if not self.uid and isinstance(uid, str):
-            self.uid = uid
-        elif uid != self.uid:
+        if uid == self.uid != "":
+            return
+        if not isinstance(uid, str) or not _HASH.fullmatch(uid):
+            # Seals and other findings repeat it: as long as somebody liked, it would come back in each of them.
+            self._find("chain", "chain-uid", "chain_uid is not a hash, and stepcreds writes no other", "tampered")
+        elif self.uid:
             self._find("chain", "chain-uid", "the record belongs to another chain", "tampered")
+        else:
+            self.uid = uid
 
     def _order(self, record: Record) -> None:
         kind, uid = record["kind"], record.get("credential_uid")
@@ -150,6 +162,8 @@ class Chain:
             self._alive[uid] = (self.entries + 1, "issued")
         elif kind == "credential.closed":
             self._ending(record, uid)
+        elif kind in ("credential.left", "credential.measured") and uid not in self._alive:
+            self._find("order", "after-end", _AFTER_END, "unknown")
         elif kind == "chain.closed":
             self.closed = True
             if record["entries"] != self.entries + 1:
