@@ -15,6 +15,7 @@ from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.checkpoint import SUFFIX, beside
 from stepcreds.printable import one_line
+from stepcreds.seals.seal import TABLE_SUFFIX
 
 # What stepcreds itself puts beside a chain, and a pattern such as `folder/*` means as well.
 _BESIDE = re.compile(r"\.jsonl\.(pushed|torn-[0-9a-f]{12})\Z")
@@ -57,42 +58,47 @@ def absent(source: Source, findings: Sequence[Finding] = ()) -> LedgerError | No
 
 
 @contextmanager
-def opened(places: Sequence[str], tell: Tell | None = None) -> Iterator[list[Source]]:
+def opened(places: Sequence[str], tell: Tell | None = None, *, tables: bool = False) -> Iterator[list[Source]]:
     """The chains in `places`, by name; what had to be fetched is removed afterwards. `tell`: how far that is.
 
-    A folder is searched to its depths. Raises `UsageError` for a place that is not there, or a store that is not had.
+    A folder is searched to its depths. `tables`: also for the Parquet files that chains are compacted to. Raises
+    `UsageError` for a place that is not there, or a store that is not had.
     """
     with ExitStack() as stack:
         yield _once(
             source
             for place in places
-            for source in (stack.enter_context(_fetched(store_url(place), tell)) if is_url(place) else _in(place))
+            for source in (
+                stack.enter_context(_fetched(store_url(place), tell, tables)) if is_url(place) else _in(place, tables)
+            )
         )
 
 
 @contextmanager
-def _fetched(url: StoreURL, tell: Tell | None) -> Iterator[list[Source]]:
+def _fetched(url: StoreURL, tell: Tell | None, tables: bool) -> Iterator[list[Source]]:
     """The chains below `url`, in a folder that nobody else can read."""
     from stepcreds.storage.pull import pull
 
     with TemporaryDirectory(prefix="stepcreds-") as folder:
         try:
-            pulled = pull(url, Path(folder), suffixes=(".jsonl", SUFFIX), tell=tell)
+            suffixes = (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else []))
+            pulled = pull(url, Path(folder), suffixes=suffixes, tell=tell)
         except LedgerError as error:  # nothing was looked at, so that nothing was found
             raise UsageError(error.what, cause=error.cause, fix=error.fix, docs=error.docs) from None
         findings: dict[str, list[Finding]] = {}
         for finding in pulled.findings:
             findings.setdefault(_chain(finding.file), []).append(finding)
-        found = {_chain(str(each.held.url)): each.file.with_suffix(".jsonl") for each in pulled.files}
+        found = {_chain(str(each.held.url)): Path(_chain(str(each.file))) for each in pulled.files}
         nothing = Path(folder, "none")
         names = sorted({*found, *findings})
         yield [Source(name, found.get(name, nothing), tuple(findings.get(name, ()))) for name in names]
 
 
-def _in(place: str) -> list[Source]:
+def _in(place: str, tables: bool) -> list[Source]:
     path = Path(place)
     if path.is_dir():
-        return _chains([*path.rglob("*.jsonl"), *path.rglob(f"*{SUFFIX}")])
+        endings = (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else []))
+        return _chains(file for ending in endings for file in path.rglob(f"*{ending}"))
     if path.exists():
         return [] if _BESIDE.search(path.name) else _chains([path])
     found = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - the pattern may be absolute
@@ -103,7 +109,7 @@ def _in(place: str) -> list[Source]:
             fix="Name files, folders, patterns in quotes, or the URL of an object store.",
             docs="ledger",
         )
-    return [source for each in found for source in _in(each)]
+    return [source for each in found for source in _in(each, tables)]
 
 
 def _chains(files: Iterable[Path]) -> list[Source]:
