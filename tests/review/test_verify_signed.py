@@ -15,10 +15,12 @@ import pytest
 from ledger_samples import write_ledger
 from ledger_site import Site, make_site
 
+from stepcreds.cli.ledger_findings import fails
 from stepcreds.cli.ledger_options import trusted
 from stepcreds.cli.ledger_verify_text import MOST_NAMED, NOT_COMPLETE
 from stepcreds.errors import UsageError
 from stepcreds.ledger import checkpoint
+from stepcreds.ledger.chain import CERTAINTIES, Finding
 from stepcreds.review.sources import opened
 from stepcreds.review.verification import SMALL, weight
 
@@ -113,6 +115,13 @@ def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
     tampered = out.count("(tampered)")
     assert f" ({tampered} tampered, 1 incomplete, " in out
     assert f"\nTampered: {d}:2\nGone: 1 of 4 chains, of which nothing but checkpoints is here.\nSigned: 1 of 4 " in out
+
+
+def test_what_the_seals_know_counts_however_sure_it_is() -> None:
+    deleted = Finding("seal", "", 0, "deleted", "", "incomplete")
+    unclosed = Finding("order", "", 0, "unclosed", "", "incomplete")
+    assert [fails(deleted, each) for each in CERTAINTIES] == [True, True, True]
+    assert [fails(unclosed, each) for each in CERTAINTIES] == [False, True, True]
 
 
 def test_of_many_files_that_were_tampered_with_some_are_named(tmp_path: Path) -> None:

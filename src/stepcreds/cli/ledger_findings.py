@@ -15,7 +15,8 @@ COLOURS: Final[Mapping[Certainty, str]] = {
     "unknown": "\x1b[33m",
 }
 PLAIN: Final = "\x1b[0m"
-# What was not looked at, and what somebody demanded: no certainty excuses that.
+# What was not looked at, and what somebody demanded: no runner that was lost excuses that, nor a ledger that was sealed
+# and is not there.
 _ALWAYS = ("more", "unreadable", "required")
 
 
@@ -34,4 +35,6 @@ def finding_line(finding: Finding, file: str | None = None, *, colour: bool = Fa
 
 def fails(finding: Finding, least: Certainty) -> bool:
     """Whether a command that fails for `least`, and for what is surer than that, fails for this one."""
-    return finding.code in _ALWAYS or CERTAINTIES.index(finding.certainty) <= CERTAINTIES.index(least)
+    if finding.code in _ALWAYS or finding.layer == "seal":
+        return True
+    return CERTAINTIES.index(finding.certainty) <= CERTAINTIES.index(least)

@@ -53,8 +53,8 @@ usage or configuration, nothing there, nothing that can be read, or a store that
     type=click.Choice(CERTAINTIES),
     default=CERTAINTIES[-1],
     show_default=True,
-    help="The least sure finding to exit with 1 for; all are printed. What was not read to its end, or not signed "
-    "where --require-signed asks for it, always counts.",
+    help="The least sure finding to exit with 1 for; all are printed. What could not be read to its end, what --seals "
+    "finds, and what --require-signed asks for always count.",
 )
 @click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
