@@ -41,7 +41,7 @@ def report(folder: Path, *arguments: str | Path, **variables: str) -> subprocess
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """12 jobs of 3 repositories; an excess, a warning, an open one and one that was asked for."""
+    """12 jobs of 3 repositories; an excess (refused), a warning, an open one and one that was asked for."""
     return make_site(tmp_path_factory.mktemp("site"), 3, 4)
 
 
@@ -54,7 +54,7 @@ def test_it_writes_one_file_and_says_what_is_in_it(site: Site, tmp_path: Path) -
     done = report(tmp_path, "--trust", site.trust, site.ledgers)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == (
-        f"ledger-report.html: {site.steps} credentials, 4 of them in need of attention; 2 findings of verify; "
+        f"ledger-report.html: {site.steps} credentials, 3 of them in need of attention; 2 findings of verify; "
         "12 ledgers: 12 signed\n"
     )
     assert [each.name for each in tmp_path.iterdir()] == ["ledger-report.html"]
@@ -193,8 +193,11 @@ def test_a_chain_that_is_gone_is_told_of_by_its_checkpoints(site: Site, tmp_path
     )
     done = report(tmp_path, "--trust", site.trust, "ledgers")
     assert done.returncode == 1
+    assert done.stdout.endswith("; 1 finding of verify; 0 ledgers: none; 1 gone\n")
     text = (tmp_path / "ledger-report.html").read_text()
     assert "1 ledger could not be read" in text
+    assert '<div class="signing bad">\n<h3>1 ledger is gone</h3>' in text
+    assert "No ledger here" not in text
     assert "the chain is not here, with " in text
     assert "<code>checkpoint/orphan</code>" in text
 
@@ -227,7 +230,7 @@ def test_a_changed_line_is_named_with_its_credential(site: Site, tmp_path: Path)
     assert "<h3>Tampered with</h3>" in text  # whatever was signed before
     assert "The findings of verify say what was changed. A signature stands for what it was made over" in text
     assert "Record in doubt" in text
-    assert re.search(r"<code>chain/prev</code></td><td><code>[^<]*/chain\.jsonl:5</code></td><td><a href=", text)
+    assert re.search(r"chain/prev</code></td><td class=.file.><code>[^<]*/chain\.jsonl:5</code></td><td><a href=", text)
 
 
 def test_only_its_own_style_and_script_are_let_run(site: Site, tmp_path: Path) -> None:

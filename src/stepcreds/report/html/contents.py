@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stepcreds.ledger.chain import Finding
+from stepcreds.ledger.chain import CERTAINTIES, Finding
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import CredentialView
 from stepcreds.report.html.kinds import KINDS, kinds_of
@@ -26,7 +26,6 @@ from stepcreds.review.lifetimes import Overlap, overlaps
 from stepcreds.review.selection import is_tampered
 from stepcreds.review.sharing import shared
 
-_SURENESS = {"tampered": 0, "unknown": 1, "incomplete": 2}
 # The place of its chain, the finding, the place of the credential that it is about; None: there is none.
 _Placed = tuple["int | None", Finding, "int | None"]
 
@@ -43,6 +42,7 @@ class Contents:
     findings: list[Row]  # the surest first
     kinds: Counter[str]  # key of kinds.KINDS -> how many of `rows`
     errors: tuple[str, ...]  # files that could not be read
+    gone: int  # ledgers of which nothing but checkpoints is left
 
     @property
     def alarming(self) -> int:
@@ -103,6 +103,7 @@ def contents(dossier: Dossier, takes: Callable[[Chapter, CredentialView], bool])
         [finding_row(finding, place) for _, finding, place in found],
         kinds,
         tuple(error.what for error in dossier.errors),
+        len(dossier.gone),
     )
 
 
@@ -122,7 +123,7 @@ def _findings(
         for chain, chapter in enumerate(chapters)
         for finding in chapter.verified.findings
     ]
-    return sorted(found, key=lambda each: _SURENESS[each[1].certainty])
+    return sorted(found, key=lambda each: CERTAINTIES.index(each[1].certainty))
 
 
 def _names(chapters: Sequence[Chapter]) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from stepcreds import __version__
 from stepcreds.clock import rfc3339
+from stepcreds.ledger.chain import CERTAINTIES
 from stepcreds.measurement import LEVELS
-from stepcreds.report.blast_radius import PowerChange, ProfileRadius, blast_radius
+from stepcreds.report.blast_radius import PowerChange, ProfileRadius, Run, blast_radius
 from stepcreds.report.html.contents import Contents
 from stepcreds.report.html.kinds import KINDS
 from stepcreds.report.html.rows import Row
@@ -23,6 +24,7 @@ from stepcreds.trust.keys import Trust
 SCRIPTS = ("dom.js", "model.js", "timeline.js", "list.js", "main.js")
 BLOCK = 100  # credentials whose records stand together, and are parsed when one of them is opened
 FIRST, MOST = 20, 200  # findings of verify that are seen at once, and that are in the page at all
+FEW = 4  # findings that came or went, in a sentence
 _DECLARED = {"read-only": "read", "read-write": "write", "ddl": "ddl"}
 _LEGEND = (
     ("proven", "Proven dead", "Solid from its issue to the proof of its death; inside it, darker, its step's command."),
@@ -72,7 +74,7 @@ def page(
                 "repositories": counted(len(repositories), "repository", "repositories"),
                 "ledgers": counted(len(chains), "ledger"),
             },
-            "signing": statement([chapter.verified for chapter in contents.chapters], trust, seals),
+            "signing": statement(contents.chapters, trust, seals, gone=contents.gone),
             "errors": contents.errors,
             "errors_title": f"{counted(len(contents.errors), 'ledger')} could not be read",
             **_attention(contents),
@@ -96,6 +98,7 @@ def summary(contents: Contents) -> str:
     """What is in the page, in one line."""
     states = Counter(chapter.verified.signing.state for chapter in contents.chapters)
     signed = ", ".join(f"{count:,} {state}" for state, count in states.most_common()) or "none"
+    signed += f"; {contents.gone:,} gone" if contents.gone else ""
     return (
         f"{counted(len(contents.rows), 'credential')}, {contents.alarming:,} of them in need of attention; "
         f"{counted(len(contents.findings), 'finding')} of verify; {counted(len(contents.chapters), 'ledger')}: {signed}"
@@ -141,7 +144,7 @@ def _headlines(rows: list[Row]) -> list[tuple[str, str]]:
 
 def _findings(contents: Contents) -> dict[str, Any]:
     sure = Counter(finding["certainty"] for finding in contents.findings)
-    counts = ", ".join(f"{sure[each]:,} {each}" for each in ("tampered", "unknown", "incomplete") if sure[each])
+    counts = ", ".join(f"{sure[each]:,} {each}" for each in CERTAINTIES if sure[each])
     files = len({finding["file"] for finding in contents.findings})
     found = f"{counted(len(contents.findings), 'finding')} in {counted(files, 'ledger')}: {counts}."
     listed = [
@@ -190,10 +193,21 @@ def _measured(level: str | None, measured: int, runs: int) -> str:
 
 
 def _change(change: PowerChange) -> str:
-    gained = f"it gained {', '.join(change.gained)}" if change.gained else ""
-    lost = f"it lost {', '.join(change.lost)}" if change.lost else ""
+    gained = f"it gained {_some(change.gained)}" if change.gained else ""
+    lost = f"it lost {_some(change.lost)}" if change.lost else ""
     what = "; ".join(filter(None, (gained, lost))) or "what changed is beyond the findings on record"
-    return f"In run {change.after.run_id or 'without a number'}, after {change.before.run_id or 'another'}: {what}."
+    return f"Since {_when(change.after)}: {what}."
+
+
+def _when(run: Run) -> str:
+    """The time tells apart two steps of one run."""
+    time = run.credential.issue_time or run.credential.time
+    at = f", {rfc3339(time)[:19].replace('T', ' ')} UTC" if time is not None else ""
+    return f"run {run.run_id or 'without a number'}{at}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _height(level: str | None) -> int | None:

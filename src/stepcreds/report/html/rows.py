@@ -7,12 +7,13 @@ length: what shows them makes them printable.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import CredentialView, text_of
+from stepcreds.report.html.kinds import GONE, changes_of
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import Overlap, command_times, lifetime
 from stepcreds.review.selection import is_signed, is_tampered
@@ -75,7 +76,8 @@ def credential_row(chapter: Chapter, credential: CredentialView, chain: int, kin
         "record": _record_state(chapter, credential),
         "closing": next((place for place, each in enumerate(records_of(credential)) if each is closed), None),
         "user": cut(credential.db_user),
-        "ids": [cut(each) for each in _identifiers(credential) if each],
+        "gone": _gone(credential),
+        "ids": [cut(each) for each in (*_identifiers(credential), *_subjects(credential)) if each],
     }
 
 
@@ -154,6 +156,18 @@ def _identifiers(credential: CredentialView) -> tuple[str, ...]:
         text_of(credential.issued, "entity_id"),
         text_of(credential.closed, "step", "command_sha256"),
     )
+
+
+def _gone(credential: CredentialView) -> str:
+    """What its command, or somebody meanwhile, took away; "" for nothing."""
+    gone = [text_of(each, "what") for each in changes_of(credential) if text_of(each, "code") == GONE]
+    more = f" and {len(gone) - 2} more" if len(gone) > 2 else ""
+    return cut("; ".join(gone[:2])) + more
+
+
+def _subjects(credential: CredentialView) -> Iterator[str]:
+    """What changed in the database, so that a search for a table finds who was there."""
+    return (text_of(each, "subject") for each in changes_of(credential))
 
 
 def _whole(record: Mapping[str, object], *names: str) -> int | None:

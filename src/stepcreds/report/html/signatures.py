@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stepcreds.review.verification import Verified
+from stepcreds.review.dossier import Chapter
+from stepcreds.review.selection import is_tampered
 from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust, TrustedKey, of_purpose
 
@@ -24,7 +25,19 @@ _NOT_PINNED = (
 )
 
 
-_NOT_SEALED = "No seals were given (--seals): a ledger that was removed with its checkpoints leaves no trace here."
+_GONE = (
+    "Checkpoints are here, and their ledgers are not: those were removed, or not copied. Nothing of what they held is "
+    "in this report."
+)
+_REPLACED = "what is shown is the oldest version, by its own signatures; the findings of verify say what came later."
+_NOT_SEALED = (
+    "Signed does not mean complete. No seals were given (--seals): what was cut or removed together with its "
+    "checkpoints leaves no trace here. Vault's audit log knows (ledger reconcile)."
+)
+_SINCE_SEALED = (
+    "Signed does not mean complete: of what was cut or removed since the newest seal, together with its checkpoints, "
+    "Vault's audit log alone knows (ledger reconcile)."
+)
 
 
 class Statement(NamedTuple):
@@ -37,25 +50,41 @@ class Statement(NamedTuple):
     keys_title: str
 
 
-def statement(verified: Sequence[Verified], trust: Trust | None, seals: Log | None = None) -> Statement:
-    """About all of these ledgers."""
+def statement(
+    chapters: Sequence[Chapter], trust: Trust | None, seals: Log | None = None, *, gone: int = 0
+) -> Statement:
+    """About all of these ledgers. `gone`: of how many others nothing but checkpoints is left."""
+    verified = [chapter.verified for chapter in chapters]
     states = Counter[str](each.signing.state for each in verified)
     total = len(verified)
     signed = Counter(keyid for each in verified for keyid in each.signing.keys)
     keys = tuple((key, signed[key.keyid]) for key in of_purpose(trust, "checkpoint"))
     title = f"Keys of {trust.source} that may sign ledgers: {len(keys):,}" if trust is not None else ""
-    if not total:
+    if not total and not gone:
         return Statement("", "No ledger here", ("No step has written one yet, or it is elsewhere.",), keys, title)
-    altered = sum(any(found.certainty == "tampered" for found in each.findings) for each in verified)
+    altered = sum(map(is_tampered, chapters))
+    replaced = sum(any(found.layer == "store" for found in each.findings) for each in verified)
     sentences = [_ALTERED] if altered else []
-    sentences.append(_counts(states, total, trust))
+    if gone:
+        sentences.append(_GONE)
+    if replaced:
+        sentences.append(f"{_ledgers(replaced)} with findings about the store: {_REPLACED}")
+    if total:
+        sentences.append(_counts(states, total, trust))
     if states["signed"] < total:
         sentences.append(_REWRITTEN)
     if trust is None:
         sentences.append(_NOT_PINNED)
-    sentences.append(_NOT_SEALED if seals is None else _sealed(seals))
-    tone = "good" if states["signed"] == total and not altered else "bad"
-    return Statement(tone, _headline(states, total, altered), tuple(sentences), keys, title)
+    sentences += [_NOT_SEALED] if seals is None else [_sealed(seals), _SINCE_SEALED]
+    headline = _headline(states, total, altered) if total else ""
+    if gone:
+        headline = "; ".join(filter(None, (f"{_ledgers(gone)} {'is' if gone == 1 else 'are'} gone", headline)))
+    tone = "bad" if states["signed"] < total or altered or gone else "" if replaced else "good"
+    return Statement(tone, headline, tuple(sentences), keys, title)
+
+
+def _ledgers(count: int) -> str:
+    return "1 ledger" if count == 1 else f"{count:,} ledgers"
 
 
 def _headline(states: Counter[str], total: int, altered: int) -> str:
@@ -83,7 +112,7 @@ def _counts(states: Counter[str], total: int, trust: Trust | None) -> str:
     }
     against = f" Checked against {trust.source}." if trust is not None else ""
     told = "; ".join(f"{states[state]:,} {text}" for state, text in words.items() if states[state])
-    return f"Of {total:,} {'ledger' if total == 1 else 'ledgers'}: {told}.{against}"
+    return f"Of {_ledgers(total)}: {told}.{against}"
 
 
 def _sealed(seals: Log) -> str:

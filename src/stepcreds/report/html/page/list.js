@@ -28,14 +28,14 @@ function line(row, open) {
   const [record, tone] = RECORD[row.record] ?? [row.record, "notice"];
   const toggle = el("button", { type: "button", class: "plain", id: `row-${row.place}`, "aria-expanded": String(open), "aria-controls": open ? `detail-${row.place}` : undefined, onclick: () => flip(row) }, shown(row.step) || DASH);
   return el("tr", {},
-    el("th", { scope: "row" }, toggle, el("span", { class: "sub" }, `profile ${shown(row.profile) || DASH}`)),
+    el("th", { scope: "row" }, toggle, printing && row.profile === row.step ? "" : el("span", { class: "sub" }, `profile ${shown(row.profile) || DASH}`)),
     el("td", { class: "run" }, shown(chain.repository) || DASH, el("span", { class: "sub" }, `${shown(chain.run_id)}${chain.run_attempt !== "1" ? ` attempt ${shown(chain.run_attempt)}` : ""} · ${shown(chain.job)}`)),
     el("td", { class: "when" }, moment(row.time)),
-    el("td", { class: "run" }, el("span", {}, `${declared} → ${measured}`), el("span", { class: "sub" }, `used: ${used}`)),
+    el("td", { class: "run access" }, el("span", {}, `${declared} → ${measured}`), el("span", { class: "sub" }, `used: ${used}`)),
     el("td", { class: "number" }, lived(row)),
     el("td", { class: "number" }, duration(row.after)),
-    el("td", {}, shown(row.verdict), (row.how === "renewed" || row.how === "most") && !row.verdict.startsWith("expires") ? el("span", { class: "sub" }, `expires ${moment(row.end)}`) : ""),
-    el("td", {}, labels(row.kinds)),
+    el("td", { class: "ended" }, shown(row.verdict), (row.how === "renewed" || row.how === "most") && !row.verdict.startsWith("expires") ? el("span", { class: "sub" }, `expires ${moment(row.end)}`) : ""),
+    el("td", {}, labels(row.kinds), row.gone ? el("span", { class: "sub" }, shown(row.gone, 200)) : ""),
     el("td", {}, el("span", { class: `label ${tone}` }, record)));
 }
 
@@ -86,7 +86,7 @@ function detail(row) {
   const findings = FINDINGS.filter((finding) => finding.place === row.place);
   const statements = Array.isArray(privileges.used?.statements) ? privileges.used.statements : [];
   const notes = [
-    row.excess ? [row.command[0] !== null ? "Its command ran with more than its profile declares." : row.delivery === "exec" && row.exit === null ? "Its command never ran: it could do more than its profile declares." : "It could do more than its profile declares, and no command is on record for it."] : null,
+    row.excess ? [row.command[0] !== null ? "Its command ran with more than its profile declares." : row.kinds.includes("refused") ? "It could do more than its profile declares: it was ended before its command, which never had it." : "It could do more than its profile declares, and no command is on record for it."] : null,
     ...row.overlaps.map(([place, from, to, certain]) => [certain ? "It lived while " : "It may have lived while ", toOther(place), ` ran its command${to === null ? ", and nobody knows until when" : `, for ${certain ? "" : "at most "}${duration(to - from)} from ${moment(from)}`}.`]),
     row.more_overlaps ? [`And while ${counted(row.more_overlaps, "other command")} ran.`] : null,
     ...row.lived_in.slice(0, 50).map(([place, from, to, certain]) => ["The credential of ", toOther(place), ` ${certain ? "lived" : "may have lived"} while this one's command ran${to === null ? "" : `, for ${certain ? "" : "at most "}${duration(to - from)}`}.`]),
@@ -97,8 +97,8 @@ function detail(row) {
     }),
     ...records.filter((record) => record.kind === "credential.leaked").flatMap((record) => (Array.isArray(record.places) ? record.places : []).map((each) =>
       [`Left in ${textOf(each, "file")}${each.line ? `, line ${each.line}` : ""}${textOf(each, "name") ? `, as ${textOf(each, "name")}` : ""}: ${each.removed ? "taken out" : "still there"}.`])),
-    ...(Array.isArray(kind("left").changes) ? kind("left").changes : []).map((each) => [`Left in the database: ${textOf(each, "what")}.`]),
-    textOf(kind("left"), "unknown") ? [`What it left in the database is not known: ${textOf(kind("left"), "unknown")}.`] : null,
+    ...(Array.isArray(kind("left").changes) ? kind("left").changes : []).map((each) => [`Otherwise in the database than before its command: ${textOf(each, "what")}.`]),
+    textOf(kind("left"), "unknown") ? [`What changed in the database meanwhile is not known: ${textOf(kind("left"), "unknown")}.`] : null,
     ...records.filter((record) => record.kind === "token.revoke_failed").map((record) => [`Its Vault token was not revoked: ${textOf(record, "detail")}.`]),
     textOf(requested, "inherited") ? [`Set when its step began: ${textOf(requested, "inherited")}.`] : null,
     ...findings.map((finding) => [`verify, ${finding.check} (${finding.certainty}), line ${finding.line}: ${finding.meaning}.`]),

@@ -63,7 +63,7 @@ function begin() {
   byId("clear").addEventListener("click", () => go({ ...EMPTY }));
   addEventListener("hashchange", arrive);
   addEventListener("popstate", arrive);
-  addEventListener("beforeprint", () => { printing = true; for (const fold of document.querySelectorAll("#attention details, #findings details")) fold.open = true; render(); });
+  addEventListener("beforeprint", () => { printing = true; for (const fold of document.querySelectorAll("#findings details")) fold.open = true; render(); });
   addEventListener("afterprint", () => { printing = false; render(); });
   const themes = { "": ["light", "light"], light: ["dark", "dark"], dark: ["", "as the system"] };
   byId("theme").addEventListener("click", () => {
@@ -110,7 +110,7 @@ function levels(cell) {
     if (declared !== null) drawn.declared.push(`M${place * width} ${bottom - unit * declared}h${width}`);
   });
   // One path for all runs: a page of forty repositories has thousands of them.
-  cell.append(svg("svg", { class: "levels", width: all.length * width + 1, height: 34, role: "img", "aria-label": `${counted(all.length, "run")}; the columns beside this say the same in words` },
+  cell.append(svg("svg", { class: "levels", width: all.length * width + 1, height: 34, role: "img", viewBox: `0 0 ${all.length * width + 1} 34`, "aria-label": `${counted(all.length, "run")}; the columns beside this say the same in words` },
     Object.entries(drawn).filter(([, parts]) => parts.length).map(([name, parts]) => svg("path", { class: name, d: parts.join("") }))));
 }
 

@@ -35,12 +35,16 @@ for (const row of ROWS) {
 const EMPTY = { q: "", need: "", repo: "", run: "", profile: "", record: "", from: "", to: "", sort: "", page: "1", runs: "1", open: "" };
 const state = { ...EMPTY };
 
+// What a datetime-local field takes, and writes no warning about.
+const FIELD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/;
+
 /** Whether the address's fragment is a state of the page; else it names a section, and the state stays as it is. */
 function readAddress() {
   const fragment = location.hash.slice(1);
   if (fragment && !fragment.includes("=")) return false;
   const given = new URLSearchParams(fragment);
   for (const name of Object.keys(EMPTY)) state[name] = given.get(name) ?? EMPTY[name];
+  for (const name of ["from", "to"]) if (!FIELD_TIME.test(state[name])) state[name] = "";
   return true;
 }
 

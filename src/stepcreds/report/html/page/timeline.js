@@ -80,7 +80,7 @@ function told(row) {
 function strip(run) {
   const rows = [...run.rows].sort((one, other) => (one.start ?? one.time ?? 0) - (other.start ?? other.time ?? 0));
   const axis = axisOf(rows);
-  const lane = Math.max(3, Math.min(9, Math.floor(72 / rows.length)));
+  const lane = Math.max(3, Math.min(printing ? 5 : 9, Math.floor(72 / rows.length)));
   const drawn = rows.slice(0, 24);
   const picture = svg("svg", { height: lane * drawn.length + 4, role: "img", "aria-label": `${counted(run.rows.length, "credential")}${overlapping(run.rows)}` });
   drawn.forEach((row, place) => picture.append(...bar(axis, row, place * lane + 2, lane - 2)));
