@@ -33,7 +33,7 @@ demo: $(DEMO) ## the incident and its end, on a real OpenBao and PostgreSQL star
 test: $(READY) ## every test but the slower rows of `make chaos`, on real servers
 	@tools/servers
 	@tools/node-tools $(VENV)
-	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-3} --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n $${STEPCREDS_TEST_JOBS:-3} --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(READY) ## break everything at every stage, and kill steps at 300 points; one table of what came of it
 	@tools/servers

@@ -16,12 +16,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from faulty_vault import Trap
+from in_memory import temporary_files_in_memory
 from signatures import KEY
 from stepcreds.devstack.stack import Stack
 
@@ -46,7 +48,33 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+# Their tests wait for most of their time, and many of them are few to a file.
+WAITING = ("action", "chaos", "gitlab", "process", "session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have xdist hand out a file that waits beside one that reckons, and small ones at the end (`make test`)."""
+    if not hasattr(config, "workerinput"):
+        return
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    queues: tuple[list[Path], list[Path]] = ([], [])
+    for path in sorted(files, key=lambda path: -len(files[path])):
+        queues[path.parent.name in WAITING].append(path)
+    pairs = zip_longest(*queues)
+    items[:] = [item for pair in pairs for path in pair if path is not None for item in files[path]]
+
+
 Step = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Not so `tmp_path`: some tests hide all that is in memory from a step."""
+    tmp_path_factory.getbasetemp()
+    with temporary_files_in_memory():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -113,5 +141,7 @@ def repository(stack: Stack, action: Path, tmp_path: Path, alone: None) -> Itera
     from runner import Repository
 
     with Trap() as beyond:
-        yield Repository(stack, tmp_path, action, beyond.address)
+        acme = Repository(stack, tmp_path, action, beyond.address)
+        yield acme
+        acme.forget()
         assert beyond.visits == 0

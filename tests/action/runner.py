@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -31,6 +32,7 @@ from processes import Watched, children, descendants
 from stepcreds.devstack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_USE = [f":!{folder}" for folder in ("docs", "examples", "requirements*.lock", "templates", "tests", "tools")]
 DEADLINE = 60.0  # seconds; for what happens at once unless something is wrong
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -217,7 +219,9 @@ class Repository:
         self.folder = folder / "shop"
         self.home = folder / "home"
         self.outside = folder / "outside"  # not the job's: what a step tells the test is written here
-        self._cache = folder / "cache"
+        self._place = folder
+        # Once for each use act copies the whole Action.
+        self._copies = Path(tempfile.mkdtemp(prefix="act-"))
         self._action = action
         self._proxy = proxy
         self._runs = 0
@@ -281,7 +285,7 @@ class Repository:
         self._runs += 1
         git(self.folder, "add", "--all")
         git(self.folder, "commit", "--quiet", "--allow-empty", "--message", "A change")
-        base = self._cache.parent / f"run-{self._runs}"
+        base = self._place / f"run-{self._runs}"
         base.mkdir()
         wanted = self._job_variables(identity) | variables
         (base / "variables").write_text("".join(f"{name}={json.dumps(value)}\n" for name, value in wanted.items()))
@@ -297,12 +301,12 @@ class Repository:
             argv += ["--eventpath", str(base / "event.json")]
         if job is not None:
             argv += ["--job", job]
-        environment = self._environment | {"XDG_CACHE_HOME": str(base / "cache")}
+        environment = self._environment | {"XDG_CACHE_HOME": str(self._copies / base.name)}
         return Acting(argv, self.folder, environment, base / "log")
 
     def verify_ledger(self, run: Run) -> subprocess.CompletedProcess[str]:
         """`stepcreds ledger verify` of the chains that the run left."""
-        folder = self._cache.parent / f"ledger-{self._runs}"
+        folder = self._place / f"ledger-{self._runs}"
         folder.mkdir()
         for number, chain in enumerate(run.texts):
             (folder / f"{number}.jsonl").write_text(chain)
@@ -316,6 +320,10 @@ class Repository:
             timeout=120,
             check=False,
         )
+
+    def forget(self) -> None:
+        """Remove what is not in the test's own folder."""
+        shutil.rmtree(self._copies, ignore_errors=True)
 
     def _job_variables(self, identity: bool) -> dict[str, str]:
         issuer = self.stack.issuer
@@ -345,9 +353,12 @@ def without_ledger(config: str) -> str:
 
 
 def action_of_this_tree(folder: Path) -> Path:
-    """A git repository with the tag v1 whose content is this working tree's: what git knows, or would if told to add."""
+    """A git repository with the tag v1 whose content is this working tree's: what git knows, or would if told to add.
+
+    Without what no use looks at: act copies all of it for each of them.
+    """
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".", *NO_USE],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -189,7 +189,8 @@ def pairs_of_nobody() -> Iterator[Starter]:
 
     Root may do so much that a test as root proves little about /proc, signals and limits.
     """
-    folder = Path(tempfile.mkdtemp(prefix="stepcreds-nobody-"))  # pytest's own folders are for one user only
+    # pytest's own folders are for one user only, and what is in memory is hidden by tests of steps that see nothing of it.
+    folder = Path(tempfile.mkdtemp(prefix="stepcreds-nobody-", dir="/tmp"))
     folder.chmod(0o777)
     starter = Starter(folder, SETPRIV, _python_for_nobody()) if os.geteuid() == 0 else Starter(folder)
     yield starter
