@@ -881,8 +881,7 @@ def test_what_was_issued_is_ended_when_the_look_is_interrupted(
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            while not gate.connections:
-                assert process.poll() is None
+            until(lambda: gate.connections or process.poll() is not None, "a look at the database")
             process.send_signal(number)
             output, problems = process.communicate(timeout=60)
     assert output == ""

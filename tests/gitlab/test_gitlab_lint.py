@@ -22,27 +22,33 @@ def project(stack: Stack, tmp_path: Path) -> Project:
     return Project(tmp_path / "shop", stack)
 
 
+@pytest.fixture(scope="module")
+def examples(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with all of them, which has fetched the component."""
+    made = Project(tmp_path_factory.mktemp("examples") / "shop", stack)
+    for path in FILES:
+        made.write(path.name, path.read_text())
+    made.serve_component("1.0.0")
+    made.commit()
+    made.fetch_component()
+    return made
+
+
 def test_there_are_examples() -> None:
     assert ALL == [".gitlab-ci.yml", "component.gitlab-ci.yml", "matrix.gitlab-ci.yml", SEALING]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_an_example_is_valid(project: Project, name: str) -> None:
-    project.write(".gitlab-ci.yml", (EXAMPLES / name).read_text())
-    project.serve_component("1.0.0")
-    project.commit()
-    project.fetch_component()
-    run = project.run("--list")
+def test_an_example_is_valid(examples: Project, name: str) -> None:
+    run = examples.run("--file", name, "--list")
     assert (run.code, VALID in run.text) == (0, True), run.text
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != SEALING])
-def test_every_job_ends_what_a_killed_one_left(project: Project, name: str) -> None:
-    project.write(".gitlab-ci.yml", (EXAMPLES / name).read_text())
-    project.serve_component("1.0.0")
-    project.commit()
-    project.fetch_component()
-    pipeline = yaml.safe_load(project.run("--preview").text.partition("downloaded")[0].partition("parsing and")[0])
+def test_every_job_ends_what_a_killed_one_left(examples: Project, name: str) -> None:
+    pipeline = yaml.safe_load(
+        examples.run("--file", name, "--preview").text.partition("downloaded")[0].partition("parsing and")[0]
+    )
     jobs = {key: job for key, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     assert jobs
     for job in jobs.values():
