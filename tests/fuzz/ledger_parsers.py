@@ -18,7 +18,7 @@ from stepcreds.cli.csv_text import csv_line
 from stepcreds.cli.ledger_findings import finding_line
 from stepcreds.cli.ledger_reconcile_text import as_json as comparison_json
 from stepcreds.cli.ledger_reconcile_text import as_text as comparison_text
-from stepcreds.cli.ledger_text import credential_json, table
+from stepcreds.cli.ledger_text import cells, credential_json, table
 from stepcreds.cli.ledger_verify_text import as_json, result_line, seals_json, seals_lines
 from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger import checkpoint, dsse
@@ -193,7 +193,7 @@ def _compared(chain: Path, log: bytes) -> None:
 
 def _as_shown(chapter: dossier.Chapter) -> None:
     chosen = [(chapter, each) for each in chapter.view.credentials]
-    printed = table(chosen, colour=False)
+    printed = table(cells(chapter, each, colour=False) for _, each in chosen)
     assert not UNSEEN.search(printed)
     assert not COMMAND.search(printed)
     assert not COMMAND.search(json_text([credential_json(each) for _, each in chosen]))
@@ -354,8 +354,8 @@ _SEAL = seal.dumps(
         seal.hash_of(_LEAF).hex(),
         (),
         (_LEAF,),
-        (seal.Refused("../x", "", "::set-env name=A::b"),),
-        seal.Table("../\u202e.parquet", "cd" * 32, 3),
+        refused=(seal.Refused("../x", "", "::set-env name=A::b"),),
+        parquet=seal.Table("../\u202e.parquet", "cd" * 32, 3),
     )
 )
 
