@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -95,14 +96,25 @@ class S3:
 
     def user(self, name: str, *actions: str) -> dict[str, str]:
         """The environment of a user who may do that with every object of `BUCKET`, and nothing else."""
+        resources = [f"arn:aws:s3:::{BUCKET}/*", f"arn:aws:s3:::{BUCKET}"]
+        return self._who_may(name, [{"Effect": "Allow", "Action": list(actions), "Resource": resources}])
+
+    def documented(self, role: str) -> dict[str, str]:
+        """The environment of who has what the policy of docs/storage.md gives that role, and nothing else."""
+        found = re.search(r"```json\n(.*?)```", (ROOT / "docs/storage.md").read_text(), re.DOTALL)
+        assert found is not None
+        statements = [
+            {"Effect": "Allow", "Action": each["Action"], "Resource": each["Resource"]}
+            for each in json.loads(found[1])["Statement"]
+            if each["Effect"] == "Allow" and f":role/{role}" in json.dumps(each["Principal"])
+        ]
+        assert statements
+        return self._who_may(role, statements)
+
+    def _who_may(self, name: str, statements: list[dict[str, object]]) -> dict[str, str]:
         iam = self._client("iam")
         iam.create_user(UserName=name)
-        statement = {
-            "Effect": "Allow",
-            "Action": list(actions),
-            "Resource": [f"arn:aws:s3:::{BUCKET}/*", f"arn:aws:s3:::{BUCKET}"],
-        }
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         iam.put_user_policy(UserName=name, PolicyName="ledgers", PolicyDocument=document)
         key = iam.create_access_key(UserName=name)["AccessKey"]
         return self.environment(key["AccessKeyId"], key["SecretAccessKey"])

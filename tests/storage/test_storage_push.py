@@ -172,6 +172,17 @@ def test_with_the_right_to_create_and_no_other(s3: S3, job: Job) -> None:
     assert s3.get(other) == job.chain.read_bytes()
 
 
+def test_with_the_documented_policy(s3: S3, job: Job) -> None:
+    variables = s3.documented("ci-ledgers")
+    for prefix, code in (("chains/shop", 0), ("chains/other", 1), ("seals", 1)):
+        job.configure(f"s3://{BUCKET}/{prefix}")
+        with s3.enforced():
+            run = job("ledger", "push", variables=variables)
+            assert run.returncode == code, run.stderr
+            assert job("ledger", "pull", f"s3://{BUCKET}/{prefix}", "here", variables=variables).returncode == 2
+    assert s3.keys() == [f"chains/shop/{job.signed.name}", f"chains/shop/{job.chain.name}"]
+
+
 @pytest.mark.parametrize("hides", [False, True], ids=["412", "403"])
 def test_the_same_at_google(google: GoogleServer, job: Job, hides: bool) -> None:
     """Whichever Google looks at first: the precondition, or the right to replace what is there."""

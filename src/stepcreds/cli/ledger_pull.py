@@ -20,7 +20,7 @@ NO_VERSIONS = "of what is there: what was overwritten or deleted before now, nob
     "pull",
     epilog="""\b
 Examples:
-  stepcreds ledger pull s3://audit-ledgers/shop ledgers/
+  stepcreds ledger pull s3://audit-ledgers ledgers/
   stepcreds ledger pull gs://audit-ledgers --json | jq .findings
   stepcreds ledger pull /mnt/audit/ledgers ledgers/
 \b

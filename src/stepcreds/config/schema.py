@@ -162,7 +162,7 @@ _LEDGER = (
         "Where the ledger of a job is copied at its end: a folder, `artifact` for an artifact of the run (GitHub), or "
         "an object store (`s3://bucket/prefix`, `gs://…`, `az://…`). Nothing there is ever overwritten.",
         default="nowhere",
-        example="s3://audit-ledgers/shop",
+        example="s3://audit-ledgers/chains/shop",
         pattern=_PLACE,
         rule=f"must be a folder, `artifact`, or an object store without keys in it: {STORE_FORMS}",
     ),
