@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -16,8 +17,9 @@ from tabulate import tabulate
 
 from stepcreds.cli.csv_text import csv_lines
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
-from stepcreds.cli.messages import coloured, render_error
+from stepcreds.cli.messages import coloured, render_error, render_warning
 from stepcreds.cli.options import config_option
+from stepcreds.cli.progress import progress
 from stepcreds.errors import UsageError
 from stepcreds.printable import json_text, one_line
 from stepcreds.query.tables import TABLES
@@ -73,7 +75,13 @@ def command(
         )
     from stepcreds.query.database import answer, loaded
 
-    with ledgers(places, config_path) as sources, loaded(sources, trusted(trust_path, places), sql) as database:
+    trust = trusted(trust_path, places)
+    with ledgers(places, config_path, tables=True) as sources, ExitStack() as stack:
+        if not sources:
+            text = "there is no ledger here, so that every table is empty: name files, folders, or the URL of a store"
+            click.echo(render_warning(text, coloured(sys.stderr)), err=True)
+        with progress("Loading") as tell:  # gone before anything else is said
+            database = stack.enter_context(loaded(sources, trust, sql, tell))
         said = answer(database, sql)
         if json_output:
             _print_json(_distinct(said.columns), said.types, said.rows)

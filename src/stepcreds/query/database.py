@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from stepcreds.errors import LedgerError, UsageError
 from stepcreds.extras import missing
 from stepcreds.printable import printable
-from stepcreds.query.loading import Loader
+from stepcreds.query.loading import Loader, Tell
 from stepcreds.review.sources import Source
 from stepcreds.trust.keys import Trust
 
@@ -45,8 +45,11 @@ class Loaded(NamedTuple):
 
 
 @contextmanager
-def loaded(sources: Iterable[Source], trust: Trust | None, question: str) -> Iterator[Loaded]:
-    """The tables that `question` names, with what the sources say. Raises `UsageError` without DuckDB."""
+def loaded(
+    sources: Iterable[Source], trust: Trust | None, question: str, tell: Tell = lambda done, total: None
+) -> Iterator[Loaded]:
+    """The tables that `question` names, with what the sources say; `tell` is told how far that is. Raises `UsageError`
+    without DuckDB."""
     duckdb = _duckdb()
     with TemporaryDirectory(prefix="stepcreds-query-") as folder:
         file = Path(folder) / "ledger.duckdb"
@@ -57,7 +60,7 @@ def loaded(sources: Iterable[Source], trust: Trust | None, question: str) -> Ite
             "max_temp_directory_size": SPILL,
         }
         with duckdb.connect(str(file), config=bounded) as connection:
-            loader = Loader(Path(folder), sources, trust, question)
+            loader = Loader(Path(folder), sources, trust, question, tell)
             try:
                 loader.load(connection)
             except RuntimeError as error:

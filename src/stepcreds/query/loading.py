@@ -7,24 +7,28 @@ line may be of a later version, or garbage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.canonical import fitted, valid
 from stepcreds.ledger.link import MAX_LINE
-from stepcreds.ledger.reading import read_chain, stored_lines
-from stepcreds.ledger.view import ChainView, CredentialView
+from stepcreds.ledger.reading import first_record, stored_lines
+from stepcreds.ledger.view import ChainView
 from stepcreds.query import compacted, rows
+from stepcreds.query.parts import parts
 from stepcreds.query.tables import CHAINS, CREDENTIALS, FINDINGS, OVERLAPS, RECORDS, SHARED, STEPS, TABLES
-from stepcreds.review.sources import Source
-from stepcreds.review.verification import Verified, verify
+from stepcreds.review.sources import Source, absent
+from stepcreds.review.verification import Verified, verify, weight
 from stepcreds.trust.keys import Trust
 
 if TYPE_CHECKING:
     import duckdb
+
+Tell = Callable[[int, int], None]  # done, of how many
 
 LONGEST = 1_000_000  # bytes of a line as DuckDB is given it: link.MAX_LINE, where each byte became three
 
@@ -53,7 +57,7 @@ _MAKE_LINES = f"""
     )
     SELECT file, line, CASE WHEN kind IS NOT NULL THEN seq END AS seq,
            try_strptime(time, '%Y-%m-%dT%H:%M:%S.%gZ') AS time, kind, chain_uid, step_uid, credential_uid, event_uid,
-           prev, "schema", raw
+           prev, "schema", coalesce(raw, '') AS raw
     FROM named
 """  # noqa: S608
 
@@ -61,19 +65,24 @@ _MAKE_LINES = f"""
 class Loader:
     """One pass over all sources. `errors` is why some of them are not in the tables."""
 
-    def __init__(self, folder: Path, sources: Iterable[Source], trust: Trust | None, question: str) -> None:
+    def __init__(self, folder: Path, sources: Iterable[Source], trust: Trust | None, question: str, tell: Tell) -> None:
         asked = question.lower()
         self.errors: list[LedgerError] = []
         self._needed = {table.name for table in TABLES if table.name in asked}
-        if STEPS.name in self._needed:
+        if self._needed & {STEPS.name, OVERLAPS.name, SHARED.name}:
             self._needed.add(CREDENTIALS.name)
+        self._checks = bool(self._needed & {CHAINS.name, FINDINGS.name})
         self._folder = folder
         self._sources = list(sources)
+        self._runs: dict[Path, tuple[range, ...]] = {}  # of chains of which lines are missing
         self._trust = trust
+        self._tell = tell
+        self._done = self._total = 0
 
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make all tables, and fill those that the question names."""
-        self._sources = [Source(_named(source.name), source.path) for source in self._unpacked(connection)]
+        self._sources = [source._replace(name=_named(source.name)) for source in self._joined(connection)]
+        self._total = sum(map(self._work, self._sources))
         self._load_records(connection)
         for table in TABLES:
             if table.sql:
@@ -82,15 +91,25 @@ class Loader:
                 connection.execute(f"CREATE TABLE {table.name} ({table.declared})")
         self._load_chains(connection)
 
-    def _unpacked(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Source]:
-        for source in self._sources:
-            if source.path.suffix != compacted.SUFFIX:
-                yield source
-                continue
-            try:
-                yield from compacted.unpacked(source, self._folder, connection)
-            except LedgerError as error:
-                self.errors.append(error)
+    def _joined(self, connection: duckdb.DuckDBPyConnection) -> list[Source]:
+        """The ledgers, and the chains in Parquet files."""
+        tables = [source for source in self._sources if source.path.suffix == compacted.SUFFIX]
+        ledgers = [source for source in self._sources if source.path.suffix != compacted.SUFFIX]
+        if not tables:
+            return ledgers
+        found = list(compacted.joined(tables, ledgers, self._folder, connection, self.errors))
+        self._runs = {each.source.path: each.runs for each in found if each.runs}
+        return [*ledgers, *(each.source for each in found)]
+
+    def _work(self, source: Source) -> int:
+        """How much of it there is, in bytes: what is read for each group of tables."""
+        size = source.path.stat().st_size if source.path.exists() else 0
+        reads = (RECORDS.name in self._needed) + (CREDENTIALS.name in self._needed or CHAINS.name in self._needed)
+        return reads * size + (weight(source) if self._checks else 0)
+
+    def _tick(self, done: int) -> None:
+        self._done += done
+        self._tell(min(self._done, self._total), self._total)
 
     def _load_records(self, connection: duckdb.DuckDBPyConnection) -> None:
         lines = self._folder / "lines"
@@ -102,53 +121,52 @@ class Loader:
 
     def _write(self, stream: BinaryIO, source: Source) -> None:
         name = source.name.encode()
+        runs = self._runs.get(source.path)
+        numbers = count(1) if runs is None else chain.from_iterable(runs)
         try:
-            for line, (stored, sound) in enumerate(_whole_lines(source.path), 1):
+            for line, (stored, sound) in zip(numbers, _whole_lines(source.path), strict=False):
                 stream.write(b"%b\t%d\t%d\t%b\n" % (name, line, sound, stored))
+                self._tick(len(stored))
         except LedgerError as error:
-            self.errors.append(error)
+            if CREDENTIALS.name not in self._needed and not self._checks:  # else it is told of there
+                self.errors.append(absent(source) or error)
 
     def _load_chains(self, connection: duckdb.DuckDBPyConnection) -> None:
         """The tables that are made of credentials, and of what `verify` says."""
-        wanted = [table for table in TABLES if table.name in self._needed and not table.sql]
+        wanted = [table for table in (CREDENTIALS, CHAINS, FINDINGS) if table.name in self._needed]
         if not wanted:
             return
-        texts = {table.name: (self._folder / table.name).open("wb") for table in wanted}
-        held: list[tuple[str, CredentialView]] = []
-        checks = {CHAINS.name, FINDINGS.name} & texts.keys()
-        checked: Iterable[Verified | None] = verify(self._sources, self._trust) if checks else repeat(None)
+        streams = {table.name: (self._folder / table.name).open("wb") for table in wanted}
+        checked: Iterable[Verified | None] = repeat(None)
+        if self._checks:
+            checked = verify(self._sources, self._trust, tick=self._tick)
         for source, verified in zip(self._sources, checked, strict=False):
-            try:
-                chain = read_chain(source.path)
-            except LedgerError as error:
-                self.errors.append(error)
-                chain = ChainView(source.path, {}, (), 0)
-            for name, row in _rows_of(chain, verified, source.name, texts.keys()):
-                _write_row(texts[name], row)
-            if SHARED.name in texts:
-                held += ((source.name, credential) for credential in chain.credentials)
-        for row in rows.shared_rows(held):
-            _write_row(texts[SHARED.name], row)
+            for name, row in self._rows_of(source, verified):
+                if name in streams:
+                    _write_row(streams[name], row)
         for table in wanted:
-            texts[table.name].close()
+            streams[table.name].close()
             _fill(connection, table.name, dict(table.columns), self._folder / table.name)
 
+    def _rows_of(self, source: Source, verified: Verified | None) -> Iterator[tuple[str, rows.Row]]:
+        view, credentials = ChainView(source.path, {}, (), 0), 0
+        if verified is not None and source.path in self._runs:
+            verified = replace(verified, findings=source.findings)
+        try:
+            first_record(source.path)
+            for view in parts(source.path, self._folder, self._tick) if self._needed & _OF_CREDENTIALS else ():
+                credentials += len(view.credentials)
+                for credential in view.credentials:
+                    yield CREDENTIALS.name, rows.credential_row(view, credential, source.name)
+        except LedgerError as error:
+            self.errors.append(absent(source, verified.findings if verified else ()) or error)
+        if verified is not None:
+            yield CHAINS.name, rows.chain_row(view, verified, credentials)
+            for row in rows.finding_rows(verified):
+                yield FINDINGS.name, row
 
-def _rows_of(
-    chain: ChainView, verified: Verified | None, name: str, wanted: Iterable[str]
-) -> Iterator[tuple[str, rows.Row]]:
-    tables = set(wanted)
-    if CREDENTIALS.name in tables:
-        for credential in chain.credentials:
-            yield CREDENTIALS.name, rows.credential_row(chain, credential, name)
-    if OVERLAPS.name in tables:
-        for row in rows.overlap_rows(chain, name):
-            yield OVERLAPS.name, row
-    if verified is not None and CHAINS.name in tables:
-        yield CHAINS.name, rows.chain_row(chain, verified)
-    if verified is not None and FINDINGS.name in tables:
-        for row in rows.finding_rows(verified):
-            yield FINDINGS.name, row
+
+_OF_CREDENTIALS = {CREDENTIALS.name, CHAINS.name}
 
 
 def _write_row(stream: BinaryIO, row: rows.Row) -> None:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from stepcreds.clock import rfc3339
+from stepcreds.ledger.chain import CERTAINTIES
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import ChainView, CredentialView, epoch_of, text_of
-from stepcreds.review.lifetimes import command_times, lifetime, overlaps
-from stepcreds.review.sharing import shared
+from stepcreds.review.lifetimes import command_times, lifetime
 from stepcreds.review.verification import Verified
 
 _YEAR_1000 = -30_610_224_000  # epoch seconds
@@ -80,8 +80,8 @@ def credential_row(chain: ChainView, credential: CredentialView, name: str) -> R
     }
 
 
-def chain_row(chain: ChainView, verified: Verified) -> Row:
-    """A row of `chains`."""
+def chain_row(chain: ChainView, verified: Verified, credentials: int) -> Row:
+    """A row of `chains`; `credentials` is how many it has."""
     opened = chain.opened
     found = [finding.certainty for finding in verified.findings]
     return {
@@ -92,14 +92,14 @@ def chain_row(chain: ChainView, verified: Verified) -> Row:
         "closed": verified.closed,
         "entries": verified.entries,
         "unreadable": chain.unreadable,
-        "credentials": len(chain.credentials),
+        "credentials": credentials,
         "tool_version": text_of(opened, "tool_version") or None,
         "vault_addr": text_of(opened, "trust", "vault_addr") or None,
         "key": text_of(opened, "trust", "key") or None,
         "signing": verified.signing.state,
         "signed_entries": verified.signing.entries,
         "checkpoints": verified.signing.checkpoints,
-        **{certainty: found.count(certainty) for certainty in ("tampered", "incomplete", "unknown")},
+        **{certainty: found.count(certainty) for certainty in CERTAINTIES},
     }
 
 
@@ -116,42 +116,9 @@ def finding_rows(verified: Verified) -> Iterator[Row]:
         }
 
 
-def overlap_rows(chain: ChainView, name: str) -> Iterator[Row]:
-    """The rows of `overlaps` for one file."""
-    for each in overlaps(chain.credentials):
-        yield {
-            "file": name,
-            **_who(each.credential),
-            **{f"other_{field}": value for field, value in _who(each.other).items()},
-            "start_time": _time(each.start),
-            "end_time": _time(each.end),
-            "certain": each.certain,
-        }
-
-
-def shared_rows(credentials: Iterable[tuple[str, CredentialView]]) -> Iterator[Row]:
-    """The rows of `shared`, of all files together; each credential comes with its file's name."""
-    names, listed = {}, []
-    for name, credential in credentials:
-        names[id(credential)] = name
-        listed.append(credential)
-    for group in shared(listed):
-        for each in group.credentials:
-            yield {"what": group.what, "value": group.value, **_who(each), "file": names[id(each)]}
-
-
 def _job(chain: ChainView) -> Row:
     names = ("repository_id", "ci", "run_id", "run_attempt", "job", "actor", "ref", "commit", "matrix")
     return {"repository": chain.repository or None, **{name: chain.job.get(name) or None for name in names}}
-
-
-def _who(credential: CredentialView) -> Row:
-    return {
-        "credential_uid": credential.credential_uid,
-        "profile": credential.profile or None,
-        "step": credential.step_name or None,
-        "step_uid": credential.step_uid or None,
-    }
 
 
 def _places(leaks: Iterable[Record]) -> list[str]:

@@ -105,6 +105,8 @@ FINDINGS = Table(
         ("meaning", _TEXT),
     ),
 )
+# As review/lifetimes.py has it: an end that nobody knows is none, and of a step's credentials the first stands for its
+# command. In SQL, so that no chain is too long for memory.
 OVERLAPS = Table(
     "overlapping",
     "a credential that lived, or may have lived, while another step of its job ran its command",
@@ -114,7 +116,26 @@ OVERLAPS = Table(
         *((name, _TEXT) for name in ("other_credential_uid", "other_profile", "other_step", "other_step_uid")),
         *(("start_time", _TIME), ("end_time", _TIME), ("certain", _YES_NO)),
     ),
+    """
+    WITH lives AS (
+        SELECT *, rowid AS place, coalesce(end_time, 'infinity') AS last FROM credentials WHERE issue_time IS NOT NULL
+    ), commands AS (
+        SELECT file, credential_uid, profile, step, step_uid, step_start AS began,
+               coalesce(step_end, 'infinity') AS ended
+        FROM credentials WHERE step_start IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY file, step_uid ORDER BY rowid) = 1
+    )
+    SELECT file, a.credential_uid, a.profile, a.step, a.step_uid, b.credential_uid AS other_credential_uid,
+           b.profile AS other_profile, b.step AS other_step, b.step_uid AS other_step_uid,
+           greatest(a.issue_time, b.began) AS start_time,
+           nullif(least(a.last, b.ended), 'infinity') AS end_time, a.proven AS certain
+    FROM lives AS a JOIN commands AS b USING (file)
+    WHERE a.issue_time < b.ended AND b.began < a.last AND a.issue_time < a.last AND b.began < b.ended
+          AND a.step_uid IS DISTINCT FROM b.step_uid
+    ORDER BY a.place, b.began
+    """,
 )
+# As review/sharing.py has it: a database user counts with its server.
 SHARED = Table(
     "shared",
     "an identifier that credentials of more than one step have in common",
@@ -122,5 +143,15 @@ SHARED = Table(
         *(("what", _TEXT), ("value", _TEXT), ("credential_uid", _TEXT), ("step_uid", _TEXT), ("step", _TEXT)),
         *(("profile", _TEXT), ("file", _TEXT)),
     ),
+    """
+    WITH had AS (
+        SELECT 'lease_id' AS what, lease_id AS value, '' AS place, * FROM credentials
+        UNION ALL SELECT 'token_accessor', token_accessor, '', * FROM credentials
+        UNION ALL SELECT 'db_user', db_user, coalesce(server, ''), * FROM credentials
+    )
+    SELECT what, value, credential_uid, step_uid, step, profile, file FROM had WHERE value IS NOT NULL
+    WINDOW same AS (PARTITION BY what, value, place)
+    QUALIFY min(coalesce(step_uid, '')) OVER same < max(coalesce(step_uid, '')) OVER same
+    """,
 )
 TABLES = (RECORDS, CREDENTIALS, STEPS, CHAINS, FINDINGS, OVERLAPS, SHARED)
