@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from ledger_samples import (
     relinked,
     requested,
 )
+from report_command import command
 
 from stepcreds.ledger import credential
 from stepcreds.measurement import Change
@@ -74,19 +73,11 @@ def odd(folder: Path) -> Path:
 
 
 def export(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "export", *arguments],
-        cwd=folder,
-        env={"HOME": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    out = run.stdout.decode("ascii")
-    assert "##[" not in out
-    assert not [character for character in out if not (character.isprintable() or character == "\n")]
-    return run.returncode, [json.loads(line) for line in out.splitlines()], run.stderr.decode()
+    run = command(folder, "export", *arguments)
+    assert run.stdout.isascii()
+    assert "##[" not in run.stdout
+    assert not [character for character in run.stdout if not (character.isprintable() or character == "\n")]
+    return run.returncode, [json.loads(line) for line in run.stdout.splitlines()], run.stderr
 
 
 def _evil(value: object) -> object:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,8 @@ from ledger_samples import UIDS, records, write_ledger
 from ledger_site import Site, make_site
 from ocsf_rules import faults
 
+from stepcreds.errors import LedgerError
+from stepcreds.ledger.checkpoint import beside
 from stepcreds.ledger.fields import KINDS
 from stepcreds.report.exports import Entry, Fault, entries
 from stepcreds.report.exports_ocsf import events, fault_event
@@ -20,7 +27,7 @@ from stepcreds.trust.file import load_trust
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return make_site(tmp_path_factory.mktemp("site"), repositories=2, runs=36, signed=1)
+    return make_site(tmp_path_factory.mktemp("site"), repositories=2, runs=18, signed=1)
 
 
 def all_events(*paths: Path, trust: Path | None = None) -> list[dict[str, Any]]:
@@ -156,6 +163,27 @@ def test_an_event_says_whether_it_is_signed_and_whether_its_file_was_changed(sit
     assert fault["finding_info"]["types"] == ["tampered"]
 
 
+def test_no_record_of_a_chain_that_was_changed_counts_as_signed(site: Site, tmp_path: Path) -> None:
+    chain = next(path for path in site.chains if path.parent.name == "shop-00")
+    changed = tmp_path / chain.name
+    changed.write_bytes(chain.read_bytes().replace(b'"profile":"migrate"', b'"profile":"migratx"', 1))
+    beside(changed).write_bytes(beside(chain).read_bytes())
+    listed = all_events(changed, trust=site.trust)
+    assert {tags(e)["stepcreds.signing"] for e in listed if e["metadata"]["event_code"] != "finding"} == {"unsigned"}
+    assert {tags(e)["stepcreds.signing"] for e in all_events(chain, trust=site.trust)} >= {"signed"}
+
+
+def test_a_chain_that_is_gone_is_told_of_by_its_checkpoints(site: Site, tmp_path: Path) -> None:
+    gone = tmp_path / site.chains[0].name
+    beside(gone).write_bytes(beside(site.chains[0]).read_bytes())
+    error, fault = entries(local([gone]), load_trust(site.trust))
+    assert isinstance(error, LedgerError)
+    assert error.docs == "ledger-gone"
+    assert isinstance(fault, Fault)
+    assert fault.finding.code == "orphan"
+    assert error.what == f"{gone}: {fault.finding.meaning}"
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     path = hostile(tmp_path / "ledger")
     code, listed, err = export(tmp_path, "--format", "ocsf", str(path))
@@ -169,7 +197,9 @@ def test_the_command(site: Site, tmp_path: Path) -> None:
     records_of = sum(event["metadata"]["event_code"] != "finding" for event in listed)
     beyond = sum(event["metadata"]["uid"].endswith(":excess") for event in listed)
     assert (code, err, records_of) == (1, "", site.entries + beyond)
-    code, later, _ = export(site.ledgers.parent, "--format", "ocsf", "--since", "2026-11-15", "ledgers")
+    code, later, _ = export(
+        site.ledgers.parent, "--format", "ocsf", "--since", "2026-11-15", "--trust", str(site.trust), "ledgers"
+    )
     assert 0 < len(later) < len(listed)
     assert min(event["time"] for event in later) >= 1_794_700_800_000
     write_ledger(tmp_path / "some", lives=1)
@@ -177,3 +207,20 @@ def test_the_command(site: Site, tmp_path: Path) -> None:
     code, listed, err = export(tmp_path, "--format", "ocsf", "some")
     assert (code, len(of_kind(listed, "chain.closed"))) == (1, 1)
     assert export(tmp_path, "--format", "ocsf", "nothing")[:2] == (2, [])
+
+
+def test_how_far_it_is_is_told_on_a_terminal_and_never_among_the_lines(site: Site, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    out = tmp_path / "events.jsonl"
+    with out.open("wb") as file:
+        arguments = ["ledger", "export", "--format", "ocsf", "--trust", str(site.trust), str(site.ledgers)]
+        done = subprocess.run(
+            [sys.executable, "-m", "stepcreds", *arguments], stdout=file, stderr=theirs, timeout=120, check=False
+        )
+    os.close(theirs)
+    told = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert done.returncode == 1
+    assert f"\r\x1b[KReading ledgers 1 of {len(site.chains)}" in told
+    assert told.endswith("\r\x1b[K")
+    assert all(json.loads(line) for line in out.read_text().splitlines())

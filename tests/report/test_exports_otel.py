@@ -113,7 +113,7 @@ def all_data(*paths: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return make_site(tmp_path_factory.mktemp("site"), repositories=2, runs=36, signed=1)
+    return make_site(tmp_path_factory.mktemp("site"), repositories=2, runs=18, signed=1)
 
 
 def test_every_line_is_logs_data(site: Site, tmp_path: Path) -> None:

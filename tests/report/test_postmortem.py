@@ -6,7 +6,6 @@ import json
 import random
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +25,7 @@ from ledger_site import (
     refused,
     unproven,
 )
+from report_command import command
 
 from stepcreds.errors import UsageError
 from stepcreds.ledger import credential
@@ -799,16 +799,7 @@ def test_the_page_asks_no_network_and_runs_no_script(tmp_path: Path) -> None:
 
 
 def cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "postmortem", *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return command(folder, "postmortem", *arguments)
 
 
 def test_the_command_writes_each_form_and_overwrites_nothing(tmp_path: Path) -> None:

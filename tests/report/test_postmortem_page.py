@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ledger_site import START, make_site
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from report_browser import chromium, complaints, opened
 
 from stepcreds.report.postmortem import postmortem
@@ -35,32 +35,35 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_everybody_can_read_it_and_it_asks_for_nothing(browser: Browser, file: Path, dark: bool) -> None:
-    with opened(browser, file, dark=dark) as page:
-        assert page.locator("h2").all_inner_texts() == [
-            "Who could have done it",
-            "Step by step",
-            "Over time",
-            "How far these ledgers are to be believed",
-            "What no ledger can tell",
-            "The records",
-        ]
-        assert complaints(page) == []
-
-
-def test_a_number_leads_to_its_record(browser: Browser, file: Path) -> None:
-    with opened(browser, file, width=400) as page:
-        link = page.get_by_role("link", name="record 3").first
-        link.click()
-        target = page.locator("#record-3")
-        assert page.url.endswith("#record-3")
-        assert target.inner_text().endswith(", signed")
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def test_it_prints_without_its_navigation(browser: Browser, file: Path) -> None:
+@pytest.fixture(scope="module")
+def page(browser: Browser, file: Path) -> Iterator[Page]:
     with opened(browser, file) as page:
-        page.emulate_media(media="print")
-        assert not page.get_by_role("navigation").is_visible()
-        assert page.pdf().startswith(b"%PDF")
+        yield page
+
+
+def test_everybody_can_read_it_and_it_asks_for_nothing(page: Page) -> None:
+    assert page.locator("h2").all_inner_texts() == [
+        "Who could have done it",
+        "Step by step",
+        "Over time",
+        "How far these ledgers are to be believed",
+        "What no ledger can tell",
+        "The records",
+    ]
+    assert complaints(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert complaints(page) == []
+
+
+def test_a_number_leads_to_its_record(page: Page) -> None:
+    page.set_viewport_size({"width": 400, "height": 1000})
+    page.get_by_role("link", name="record 3").first.click()
+    assert page.url.endswith("#record-3")
+    assert page.locator("#record-3").inner_text().endswith(", signed")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_it_prints_without_its_navigation(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert not page.get_by_role("navigation").is_visible()
+    assert page.pdf().startswith(b"%PDF")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ledger_site import SEAL_KEY, Signer, Site, make_site
+from report_command import command
 
 from manual_clock import ManualClock
 from stepcreds.errors import UsageError
@@ -26,17 +26,8 @@ from stepcreds.trust.file import load_trust
 DOCS = "https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md"
 
 
-def report(folder: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "report", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, **variables},  # noqa: TID251 - the child needs its PATH
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def report(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return command(folder, "report", *map(str, arguments))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 from stepcreds.cli.ledger_options import ledgers, places_argument, require_some, trust_option, trusted
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option
+from stepcreds.cli.progress import Tell, progress
 from stepcreds.clock import SystemClock
 from stepcreds.errors import LedgerError
 from stepcreds.report.exports import Entry, Fault, entries
@@ -53,21 +55,29 @@ def command(
     """
     now = SystemClock().now()
     first = None if since is None else moment(since, now)
-    code = 0
+    code, errors = 0, []
     with ledgers(places, config_path) as sources:
         require_some(sources, "export")
-        for each in entries(sources, trusted(trust_path, places)):
-            if isinstance(each, LedgerError):
-                click.echo(render_error(each, coloured(sys.stderr)), err=True)
-                code = 1
-                continue
-            if isinstance(each, Entry) and first is not None and each.time < first:
-                continue
-            code = 1 if isinstance(each, Fault) else code
-            for event in _events(form, each, now):
-                # In JSON a "#" stands inside of a text only: no log of a CI is to take it for a command.
-                click.echo(json.dumps(event, separators=(",", ":")).replace("##", "#\\u0023"))
-    return code
+        trust = trusted(trust_path, places)
+        with _told() as tell:
+            for each in entries(sources, trust, tell):
+                if isinstance(each, LedgerError):
+                    errors.append(each)
+                    continue
+                if isinstance(each, Entry) and first is not None and each.time < first:
+                    continue
+                code = 1 if isinstance(each, Fault) else code
+                for event in _events(form, each, now):
+                    # In JSON a "#" stands inside of a text only: no log of a CI is to take it for a command.
+                    click.echo(json.dumps(event, separators=(",", ":")).replace("##", "#\\u0023"))
+    for error in errors:
+        click.echo(render_error(error, coloured(sys.stderr)), err=True)
+    return 1 if errors else code
+
+
+def _told() -> AbstractContextManager[Tell]:
+    """How far it is; where the lines go to a terminal themselves, they say so."""
+    return nullcontext(lambda _done, _total: None) if sys.stdout.isatty() else progress("Reading ledgers")
 
 
 def _events(form: str, each: Entry | Fault, now: float) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,8 @@ from stepcreds.ledger.reading import stored_lines
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import REPOSITORY_CLAIMS, epoch_of, text_of
 from stepcreds.printable import one_line
-from stepcreds.review.sources import Source
+from stepcreds.review.attestation import BREAKS
+from stepcreds.review.sources import Source, absent
 from stepcreds.review.verification import Verified, verify
 from stepcreds.trust.keys import Trust
 
@@ -68,21 +69,25 @@ class Fault(NamedTuple):
         return _OF_CERTAINTY[self.finding.certainty]
 
 
-def entries(sources: Iterable[Source], trust: Trust | None) -> Iterator[Entry | Fault | LedgerError]:
+def entries(
+    sources: Iterable[Source],
+    trust: Trust | None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Entry | Fault | LedgerError]:
     """Every record of every source in their order, then what is wrong with that file. Lines that are no records are
-    findings, and nothing else; a file that cannot be read is its error."""
+    findings, and nothing else; a file that cannot be read is its error, too. `tell` is told how many files are done."""
     listed = list(sources)
-    for source, verified in zip(listed, verify(listed, trust), strict=True):
+    for done, (source, verified) in enumerate(zip(listed, verify(listed, trust), strict=True), start=1):
         opened: Record = {}
         try:
             for entry in _entries(source, verified):
                 opened = entry.opened
                 yield entry
         except LedgerError as error:
-            yield error
-            continue
+            yield absent(source, verified.findings) or error
         for finding in verified.findings:
             yield Fault(finding, verified, opened)
+        tell(done, len(listed))
 
 
 def _entries(source: Source, verified: Verified) -> Iterator[Entry]:
@@ -90,7 +95,9 @@ def _entries(source: Source, verified: Verified) -> Iterator[Entry]:
     known: dict[str, dict[str, Record]] = {}
     certainties = {finding.certainty for finding in verified.findings}
     integrity = next((word for word in _OF_CERTAINTY if word in certainties), "no findings")
-    last = 0.0
+    state, last = verified.signing.state, 0.0
+    # Behind a break a record may bear any number.
+    entries = 0 if any(finding.layer in BREAKS for finding in verified.findings) else verified.signing.entries
     for place, line in enumerate(stored_lines(source.path)):
         record = _record(line)
         kind, uid = record.get("kind"), text_of(record, "credential_uid")
@@ -102,10 +109,7 @@ def _entries(source: Source, verified: Verified) -> Iterator[Entry]:
         mine = known.setdefault(uid, {}) if uid else {}
         if kind in ("credential.requested", "credential.issued"):
             mine.setdefault(kind, record)
-        state = verified.signing.state
-        signed = (
-            "not checked" if state == "not checked" else "signed" if place < verified.signing.entries else "unsigned"
-        )
+        signed = "not checked" if state == "not checked" else "signed" if place < entries else "unsigned"
         requested, issued = mine.get("credential.requested", {}), mine.get("credential.issued", {})
         yield Entry(source.name, record, opened, requested, issued, last, signed, integrity)
 
