@@ -172,6 +172,10 @@ def cut_all(copy: Copy) -> None:
     copy.lines = []
 
 
+def put_garbage_in_its_place(copy: Copy) -> None:
+    copy.lines = [b"garbage\n"]
+
+
 def cut_within_a_life_with_checkpoints(copy: Copy) -> None:
     copy.lines = copy.lines[:6]
     copy.drop(7)
@@ -298,6 +302,7 @@ WITHOUT_A_KEY: dict[Callable[[Copy], None], list[Found]] = {
     cut: [("checkpoint", "beyond", 4, TAMPERED)],
     repeat_a_checkpoint: [("checkpoint", "repeated", 5, TAMPERED)],
     cut_all: [("file", "empty", 0, INCOMPLETE), ("checkpoint", "orphan", 4, UNKNOWN)],
+    put_garbage_in_its_place: [("line", "not-canonical", 1, TAMPERED), ("checkpoint", "beyond", 4, TAMPERED)],
     # As a runner that was lost leaves it: the audit log and the seal know better.
     cut_within_a_life_with_checkpoints: [("order", "unclosed", 6, INCOMPLETE)],
     # Found by the seal and the audit log alone: what is left is a job that goes on.
@@ -336,6 +341,7 @@ SIGNED_UP_TO: dict[Callable[[Copy], None], int] = {
     drop_a_life_with_its_checkpoints: 0,
     cut: 4,
     cut_all: 0,
+    put_garbage_in_its_place: 0,
     add_after_the_last_checkpoint: 7,
     no_checkpoints: 0,
     no_key_and_no_checkpoints: 0,
@@ -585,6 +591,19 @@ def test_a_chain_that_names_no_vault_is_signed_by_none(scene: Scene, tmp_path: P
     assert result.findings[0].meaning == (
         f"the chain names no Vault, as every step does: what {OURS}:1 signed does not count for it"
     )
+    assert result.signing == ("unsigned", 0, 4, (), ())
+
+
+def test_a_chain_without_its_beginning_is_signed_by_none(scene: Scene, tmp_path: Path) -> None:
+    """Which Vault is its own, its first record says."""
+    copy = Copy(tmp_path, scene.chain)
+    job = last_entry(copy, 1)["job"]
+    told = {name: job[name] for name in ("repository_id", "run_id", "run_attempt")}
+    rewrite(copy, lambda entries: entries[1:])
+    copy.envelopes = [scene.ours.certify(last_entry(copy, size), **told) + b"\n" for size in (2, 3, 5, 6)]
+    copy.save()
+    (result,) = review(tmp_path, scene.trust)
+    assert found([result]) == [("order", "opened", 1, TAMPERED)]
     assert result.signing == ("unsigned", 0, 4, (), ())
 
 

@@ -19,7 +19,7 @@ from signed_chains import found, live, review
 
 from signatures import KEY
 from stepcreds.cli.ledger_findings import fails
-from stepcreds.cli.ledger_text import table
+from stepcreds.cli.ledger_text import cells
 from stepcreds.devstack.stack import Stack
 from stepcreds.ledger import checkpoint, credential
 from stepcreds.ledger.canonical import canonical
@@ -300,7 +300,7 @@ def test_what_no_step_signs_is_told_of_where_nothing_signed_comes_after_it(kind:
         ((chapter, shown),) = [each for each in read(local([path]), job.trust).credentials if each[1].issued]
         # Its life is signed, and the word of where it was left is not.
         assert is_signed(chapter, shown) is True
-        assert ("; leaked (not signed)" in table([(chapter, shown)], False)) is (kind == "credential.leaked")
+        assert ("; leaked (not signed)" in " ".join(cells(chapter, shown, False))) is (kind == "credential.leaked")
         meaning = (
             f"{records_after} after the last checkpoint, among them {kind}: signed by nobody, as an honest job leaves "
             "them; whoever could write to the file could have, too"

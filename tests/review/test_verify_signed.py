@@ -112,6 +112,7 @@ def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
     code, out, err = checked(site, "--fail-on", "tampered", "ledgers")
     assert (code, err) == (1, "")
     # What is surest is said last, and once more, as its line is far up in a long list.
+    assert out.startswith(f"{a}: 1 finding, gone\n  {Path(a).stem}.checkpoints line ")
     tampered = out.count("(tampered)")
     assert f" ({tampered} tampered, 1 incomplete, " in out
     assert f"\nTampered: {d}:2\nGone: 1 of 4 chains, of which nothing but checkpoints is here.\nSigned: 1 of 4 " in out

@@ -105,6 +105,8 @@ class Tally:
 def result_line(result: Verified, colour: bool) -> str:
     """What was checked in one file, and how it came out."""
     found = _found(result.findings, colour)
+    if result.gone:
+        return f"{one_line(result.file)}: {found}, gone"
     signing = {
         "signed": ", signed",
         "partly signed": f", signed up to record {result.signing.entries}",

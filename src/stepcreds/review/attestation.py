@@ -18,8 +18,9 @@ from stepcreds.ledger.chain import Certainty, Chain, Finding, Layer
 from stepcreds.ledger.view import text_of
 from stepcreds.review.checkpoints import CheckpointFile, Read
 from stepcreds.review.demand import Demand
+from stepcreds.review.shortfall import counted, nothing_signed, unsigned
 from stepcreds.review.sources import ORPHAN, Source
-from stepcreds.trust.keys import Trust, TrustedKey, is_valid_at
+from stepcreds.trust.keys import Trust
 
 WINDOW = 16_384  # records; a signature takes seconds at most, and the steps of a job write some dozens a second
 
@@ -64,7 +65,7 @@ class Attestation:
         path = checkpoint.beside(source.path)
         name = str(path) if source.name == str(source.path) else source.name.removesuffix(".jsonl") + checkpoint.SUFFIX
         self._file = CheckpointFile(name, path, trust, self.findings.append)
-        self._reads = self._file.read(lambda: text_of(chain.opened, "trust", "vault_addr") if chain.entries else None)
+        self._reads = self._file.read(lambda: text_of(chain.opened, "trust", "vault_addr") if chain.opened else None)
         self._next: Read | None = None
         self._is_begun = self._is_finished = False
         self._heads: deque[str] = deque(maxlen=WINDOW)
@@ -105,9 +106,9 @@ class Attestation:
         if self._file.is_given_up:
             return
         if self._last:
-            self._find_unsigned()
+            self.findings += unsigned(self._chain, self._demand, self._last, self._disputed)
         elif not self._file.length and self._demand.count:
-            self._find_nothing()
+            self.findings += nothing_signed(self._chain, self._trust)
 
     @property
     def signing(self) -> Signing:
@@ -171,8 +172,8 @@ class Attestation:
         said = read.said
         self._last = max(self._last, said.size)
         self._demand.meet(said.size, on_time=said.size == self._chain.entries)
-        if self._broken and said.size >= self._broken:
-            return
+        if not self._chain.opened or (self._broken and said.size >= self._broken):
+            return  # of a chain that does not begin as one nobody knows whose it is
         self._linked = max(self._linked, said.size)
         if read.keyid:
             self._keys[read.keyid] = None
@@ -192,51 +193,14 @@ class Attestation:
 
     def _lost(self, size: int, line: int, *, counts: bool) -> None:
         count = size - self._chain.entries
-        records = _records(count)
+        records = counted(count)
         by_whom = "that Vault signed for" if counts else "that a checkpoint counts"
-        if self._chain.uid:
+        if self._chain.entries:
             meaning = f"the tail was cut: {records} {by_whom} {'is' if count == 1 else 'are'} missing"
             self._file.find("beyond", meaning, "tampered", line=line)
         else:
             meaning = f"the chain is not here, with {records} {by_whom}: it was removed, or not copied"
             self._file.find(ORPHAN, meaning, "unknown", line=line)
 
-    def _find_unsigned(self) -> None:
-        """Records that ask for a signature, and have none, or not in time."""
-        name, after = self._chain.file, f"{_records(self._chain.entries - self._last)} after the last checkpoint"
-        for size, kind in self._demand.missed(self._last):
-            if size in self._disputed:
-                continue  # said already, and of the record itself
-            meaning = f"{kind} was not signed before something else could run, which could have changed it"
-            self.findings.append(Finding("checkpoint", name, size, "missing", meaning, "incomplete"))
-        if tail := self._demand.after(self._last):
-            kinds = ", ".join(sorted(set(tail.values())))
-            meaning = f"{after}, among them {kinds}: signed by nobody"
-            self.findings.append(Finding("checkpoint", name, min(tail), "tail", meaning, "incomplete"))
-        elif loose := self._demand.loose(self._last):
-            kinds = ", ".join(sorted(set(loose.values())))
-            meaning = f"{after}, among them {kinds}: signed by nobody"
-            meaning += ", as an honest job leaves them; whoever could write to the file could have, too"
-            self.findings.append(Finding("checkpoint", name, min(loose), "after", meaning, "unknown"))
-
-    def _find_nothing(self) -> None:
-        opened, name = self._chain.opened, self._chain.file
-        key, repository = text_of(opened, "trust", "key"), text_of(opened, "job", "repository_id")
-        if key:
-            meaning = f"the chain says that {key[:120]!a} signs it, and there is no checkpoint"
-        elif self._is_expected(repository, text_of(opened, "time")):
-            meaning = f"the trust file has a key of repository {repository[:80]!a} at that time, and nothing is signed"
-        else:
-            return
-        self.findings.append(Finding("checkpoint", name, 1, "none", meaning, "incomplete"))
-
-    def _is_expected(self, repository: str, time: str) -> bool:
-        keys: Iterable[TrustedKey] = self._trust.keys if self._trust is not None else ()
-        return any(key.repository_id == repository and is_valid_at(key, time) for key in keys)
-
     def _find(self, read: Read, code: str, meaning: str, certainty: Certainty) -> None:
         self._file.find(code, meaning, certainty, line=read.line)
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
