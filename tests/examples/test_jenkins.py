@@ -20,20 +20,46 @@ LINTER = Path(sys.prefix) / "node" / "node_modules" / "npm-groovy-lint"
 SHELL = "#!/bin/sh\nexec stepcreds exec 'migrate' -- "
 
 
-def groovy(pipeline: str) -> dict[str, Any]:
-    """What a pipeline's lines ask of Jenkins: `calls`, and what they `returned` or the `error` they ended with."""
+SHELLS = ("/usr/bin/env bash", "/bin/sh -e", "/usr/bin/zsh", "sh")
+LANGUAGES = ("/usr/bin/env python3", "/usr/bin/perl -w", "/bin/sh; id", "/bin/sh $(id)", "")
+PIPELINES = {
+    "a block": """
+        withStepcreds('migrate') {
+          sh './migrate.sh'
+          echo 'no credential here'
+          sh "echo it's \\$HOME"
+        }
+    """,
+    "arguments": """
+        withStepcreds('migrate', credentialsId: 'other') {
+          sh(script: '#!/bin/bash -eu\\necho 1', returnStdout: true, label: 'Count')
+        }
+    """,
+    "an odd name": "withStepcreds('a; id') { sh 'true' }",
+    "revoke": "withStepcreds.revoke()",
+    "both": "withStepcreds('migrate') { sh './migrate.sh\\necho \"it\\'s\" done' }; withStepcreds.revoke()",
+    **{f"shell {line}": f"withStepcreds('migrate') {{ sh '#!{line}\\ntrue' }}" for line in SHELLS},
+    **{f"language {line}": f"withStepcreds('migrate') {{ sh '''#!{line}\\ntrue''' }}" for line in LANGUAGES},
+}
+# It runs for seconds: what the second compiler of a JVM would save later is not worth its time.
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
+
+@pytest.fixture(scope="module")
+def played() -> dict[str, dict[str, Any]]:
+    """What the lines of each of `PIPELINES` ask of Jenkins: `calls`, and what they `returned` or the `error` they ended
+    with. A JVM for all: it takes seconds to start one."""
     jars = LINTER / "lib" / "java" / "groovy" / "lib" / "*"
     steps = Path(__file__).parent / "jenkins_steps.groovy"
     run = subprocess.run(
-        ["java", "-cp", str(jars), "groovy.ui.GroovyMain", str(steps), str(JENKINS), pipeline],
+        ["java", *QUICK, "-cp", str(jars), "groovy.ui.GroovyMain", str(steps), str(JENKINS), *PIPELINES.values()],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    return dict(zip(PIPELINES, map(json.loads, run.stdout.splitlines()), strict=True))
 
 
 def token(credential: str = "vault-id-token") -> dict[str, Any]:
@@ -44,15 +70,8 @@ def sh(arguments: object) -> dict[str, Any]:
     return {"step": "sh", "arguments": arguments}
 
 
-def test_each_sh_of_the_block_is_a_step_of_its_own_and_nothing_else_is() -> None:
-    pipeline = """
-        withStepcreds('migrate') {
-          sh './migrate.sh'
-          echo 'no credential here'
-          sh "echo it's \\$HOME"
-        }
-    """
-    assert groovy(pipeline) == {
+def test_each_sh_of_the_block_is_a_step_of_its_own_and_nothing_else_is(played: dict[str, dict[str, Any]]) -> None:
+    assert played["a block"] == {
         "returned": "what sh returned",
         "calls": [
             token(),
@@ -63,40 +82,35 @@ def test_each_sh_of_the_block_is_a_step_of_its_own_and_nothing_else_is() -> None
     }
 
 
-def test_the_arguments_of_sh_stay_what_they_are() -> None:
-    pipeline = """
-        withStepcreds('migrate', credentialsId: 'other') {
-          sh(script: '#!/bin/bash -eu\\necho 1', returnStdout: true, label: 'Count')
-        }
-    """
-    assert groovy(pipeline)["calls"] == [
+def test_the_arguments_of_sh_stay_what_they_are(played: dict[str, dict[str, Any]]) -> None:
+    assert played["arguments"]["calls"] == [
         token("other"),
         sh({"script": f"{SHELL}/bin/bash -eu -c '#!/bin/bash -eu\necho 1'", "returnStdout": True, "label": "Count"}),
     ]
 
 
-@pytest.mark.parametrize("line", ["/usr/bin/env bash", "/bin/sh -e", "/usr/bin/zsh", "sh"])
-def test_a_script_may_name_its_shell(line: str) -> None:
-    (_, call) = groovy(f"withStepcreds('migrate') {{ sh '#!{line}\\ntrue' }}")["calls"]
+@pytest.mark.parametrize("line", SHELLS)
+def test_a_script_may_name_its_shell(played: dict[str, dict[str, Any]], line: str) -> None:
+    (_, call) = played[f"shell {line}"]["calls"]
     assert call == sh({"script": f"{SHELL}{line} -c '#!{line}\ntrue'"})
 
 
-@pytest.mark.parametrize("line", ["/usr/bin/env python3", "/usr/bin/perl -w", "/bin/sh; id", "/bin/sh $(id)", ""])
-def test_another_language_is_refused(line: str) -> None:
-    found = groovy(f"withStepcreds('migrate') {{ sh '''#!{line}\\ntrue''' }}")
+@pytest.mark.parametrize("line", LANGUAGES)
+def test_another_language_is_refused(played: dict[str, dict[str, Any]], line: str) -> None:
+    found = played[f"language {line}"]
     assert found["calls"] == [token()]
     assert found["error"] == (
         f"withStepcreds runs scripts of a shell, and this one begins with #!{line}. Put it into a file and call that."
     )
 
 
-def test_a_profiles_name_is_one_word_to_the_shell() -> None:
-    (_, call) = groovy("withStepcreds('a; id') { sh 'true' }")["calls"]
+def test_a_profiles_name_is_one_word_to_the_shell(played: dict[str, dict[str, Any]]) -> None:
+    (_, call) = played["an odd name"]["calls"]
     assert call == sh({"script": "#!/bin/sh\nexec stepcreds exec 'a; id' -- sh -xe -c 'true'"})
 
 
-def test_what_is_left_is_revoked_with_an_identity() -> None:
-    assert groovy("withStepcreds.revoke()")["calls"] == [token(), sh("stepcreds revoke --all")]
+def test_what_is_left_is_revoked_with_an_identity(played: dict[str, dict[str, Any]]) -> None:
+    assert played["revoke"]["calls"] == [token(), sh("stepcreds revoke --all")]
 
 
 # The lines, run.
@@ -129,11 +143,8 @@ CLAIMS: dict[str, object] = {"sub": "https://jenkins.example.com/job/shop/job/ma
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_librarys_lines(place: Place) -> None:
-    calls = groovy("withStepcreds('migrate') { sh './migrate.sh\\necho \"it\\'s\" done' }; withStepcreds.revoke()")[
-        "calls"
-    ]
-    scripts = [call["arguments"] for call in calls if call["step"] == "sh"]
+def test_the_librarys_lines(place: Place, played: dict[str, dict[str, Any]]) -> None:
+    scripts = [call["arguments"] for call in played["both"]["calls"] if call["step"] == "sh"]
     step = ran(place, scripts[0]["script"], CLAIMS)
     assert step.returncode == 0, step.stdout
     # As Jenkins would echo it, and nothing of what is around it.
@@ -173,6 +184,7 @@ def test_the_plain_jenkinsfiles_lines(place: Place) -> None:
 def test_the_linter_finds_nothing() -> None:
     run = subprocess.run(
         [
+            *("env", f"JDK_JAVA_OPTIONS={' '.join(QUICK)}"),
             str(ci_tools.node()),
             str(LINTER / "lib" / "index.js"),
             *("--noserver", "--no-insight", "--config", str(JENKINS / ".groovylintrc.json"), "--failon", "info"),
