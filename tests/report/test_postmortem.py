@@ -180,7 +180,7 @@ UNSIGNED = (
             TRUST,
             KEY,
             True,
-            "All 5 records of this run are signed by keys of `trust.json`.\n\nSigned does not mean complete: what was cut or "
+            "Signed by keys of `trust.json`, up to the last record that a step signs: 5 of 5 records of this run.\n\nSigned does not mean complete: what was cut or "
             "removed together with its checkpoints, seals and Vault's audit log know (verify --seals, ledger reconcile).",
         ),
         (None, KEY, None, "Signatures were not checked: name the keys that count with --trust."),
@@ -469,6 +469,35 @@ def test_what_would_have_been_is_marked_as_that(tmp_path: Path) -> None:
         "The role shop00-migrate was used by 1 other step in these ledgers, each with a credential of its own.",
         "migrate was handed out as outputs: every later step of the job could read it.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        (DROPPED, None),
+        (
+            Used("read", (Statements("select", 2, 2),), (), "pg_stat_statements", ()),
+            "Had migrate been granted no more than read, all that was counted of it would have worked.",
+        ),
+        (
+            Used("info", (), (), "pg_stat_statements", ()),
+            "Had migrate been granted no power at all, all that was counted of it would have worked.",
+        ),
+        (Used("read", (Statements("other", 1, 0),), (), "pg_stat_statements", ()), None),
+        (None, None),
+    ],
+)
+def test_less_than_was_granted_would_have_done_for_what_was_counted(
+    tmp_path: Path, used: Used | None, told: str | None
+) -> None:
+    job = Job()
+    life = job.life("migrate", at=0)
+    life.request()
+    life.issue()
+    life.end(lambda now: proven(now)._replace(used=used))
+    said = answer(taken_apart([job.save(tmp_path)]), 0, 1)
+    assert [text for nature, text in said if nature == "counterfactual"] == ([told] if told else [])
+    assert (used is None) == any("is not measured. That does not say that it was not used." in text for _, text in said)
 
 
 def test_a_credential_that_lived_after_its_step_would_have_been_dead(tmp_path: Path) -> None:

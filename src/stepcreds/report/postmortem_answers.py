@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from stepcreds.ledger.view import text_of
+from stepcreds.measurement import LEVELS
 from stepcreds.report.blast_radius import used_of
 from stepcreds.report.postmortem_held import MOST, Held, more, shared, texts
 from stepcreds.report.postmortem_life import active, dead_before
@@ -109,7 +110,12 @@ def _used(held: Held) -> Iterator[Said]:
         f"{name} used at least: {counted or 'no statement that needs any power'}{more(len(used.statements))} "
         f"(level {quoted(used.level)}, counted by {quoted(used.by)}). Caveats: {listed(used.gaps)}."
     )
-    yield Said("recorded", text, rests_on(held.chapter, each.closed))
+    evidence = rests_on(held.chapter, each.closed)
+    yield Said("recorded", text, evidence)
+    if each.level in LEVELS and LEVELS.index(used.level) < LEVELS.index(each.level) and not used.other:
+        enough = f"no more than {quoted(used.level)}" if used.statements else "no power at all"
+        text = f"Had {name} been granted {enough}, all that was counted of it would have worked."
+        yield Said("counterfactual", text, evidence)
 
 
 def _changed(held: Held) -> Iterator[Said]:

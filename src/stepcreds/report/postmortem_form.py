@@ -108,10 +108,10 @@ def _head(found: Postmortem) -> Iterable[str]:
     by = f" by keys of {quoted(found.trust)}" if found.trust is not None else ""
     if not by and any(each.state == "not checked" for each in found.chains):
         yield "Signatures were not checked: name the keys that count with --trust."
-    elif signed < entries:
-        yield f"Signed{by}: {signed} of {entries} records of this run. {UNSIGNED}"
+    elif all(each.state == "signed" for each in found.chains):
+        yield f"Signed{by}, up to the last record that a step signs: {signed} of {entries} records of this run."
     else:
-        yield f"All {entries} records of this run are signed{by}."
+        yield f"Signed{by}: {signed} of {entries} records of this run. {UNSIGNED}"
     if signed:
         yield INCOMPLETE
     count = sum(len(each.findings) for each in found.chains)
@@ -185,7 +185,7 @@ def _section(step: Step, records: Records) -> Section:
 
 def _over_time(found: Postmortem) -> Iterable[str]:
     for each in found.radius:
-        used = f"at most {quoted(each.used)} seen" if each.used is not None else "not measured"
+        used = f"up to {quoted(each.used)} as far as was seen" if each.used is not None else "not measured"
         granted = quoted(each.granted) if each.granted is not None else "not measured"
         yield (
             f"{quoted(each.profile)}, {_runs(len(each.runs))} on record: "
