@@ -54,9 +54,25 @@ def test_no_bucket(s3: S3, azure: Azure, google: GoogleServer, job: Job) -> None
         job.configure(url)
         run = job("ledger", "push", variables=variables)
         assert failed(job, run, url, f"there is no such bucket{code}", *NO_BUCKET)
-        run = job("ledger", "pull", url, variables=variables)
-        assert run.returncode == 2
-        assert run.stderr.startswith(f"stepcreds: error: {url} could not be listed: there is no such bucket{code}\n")
+        for command in ("pull", "verify"):
+            run = job("ledger", command, url, variables=variables)
+            assert (run.returncode, run.stdout) == (2, "")
+            assert run.stderr.startswith(
+                f"stepcreds: error: {url} could not be listed: there is no such bucket{code}\n"
+            )
+
+
+def test_a_store_that_refuses_fails_no_step_that_did_not_ask_for_it(s3: S3, job: Job) -> None:
+    url = "s3://no-such-bucket/shop"
+    job.configure(url, required=False)
+    run = job("ledger", "push", variables=s3.environment())
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == (
+        f"stepcreds: warning: The ledger {job.chain.name} was not copied in order: {url}/{job.signed.name} could not be "
+        f"written: there is no such bucket (NoSuchBucket)\n    {NO_BUCKET[0]}\n    {NO_BUCKET[1]}\n"
+    )
+    assert job.chain.exists()
+    assert not (job.chain.parent / f"{job.chain.name}.pushed").exists()
 
 
 def test_access_denied(s3: S3, google: GoogleServer, job: Job) -> None:

@@ -62,7 +62,7 @@ def opened(places: Sequence[str], tell: Tell | None = None, *, tables: bool = Fa
     """The chains in `places`, by name; what had to be fetched is removed afterwards. `tell`: how far that is.
 
     A folder is searched to its depths. `tables`: also for the Parquet files that chains are compacted to. Raises
-    `UsageError` for a place that is not there, or a store that is not had.
+    `UsageError` for a place that is not there, and `storage.pull.UnseenError`.
     """
     with ExitStack() as stack:
         yield _once(
@@ -80,11 +80,8 @@ def _fetched(url: StoreURL, tell: Tell | None, tables: bool) -> Iterator[list[So
     from stepcreds.storage.pull import pull
 
     with TemporaryDirectory(prefix="stepcreds-") as folder:
-        try:
-            suffixes = (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else []))
-            pulled = pull(url, Path(folder), suffixes=suffixes, tell=tell)
-        except LedgerError as error:  # nothing was looked at, so that nothing was found
-            raise UsageError(error.what, cause=error.cause, fix=error.fix, docs=error.docs) from None
+        suffixes = (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else []))
+        pulled = pull(url, Path(folder), suffixes=suffixes, tell=tell)
         findings: dict[str, list[Finding]] = {}
         for finding in pulled.findings:
             findings.setdefault(_chain(finding.file), []).append(finding)
