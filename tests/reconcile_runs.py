@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,17 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.ledger.canonical import canonical
 from stepcreds.ledger.chain import Chain
 from stepcreds.ledger.link import ZERO, line_hash
+from warm import Warm
 
 KEY = "transit/keys/stepcreds-{repository_id}"
 CREDS = "database/creds/app-verify"
 Record = dict[str, Any]
+
+
+@functools.cache
+def warm() -> Warm:
+    """One for all tests of a process; it ends when that does."""
+    return Warm("stepcreds.cli.ledger_reconcile", "stepcreds.cli.ledger_verify", "cryptography.hazmat.bindings._rust")
 
 
 class Site:
@@ -38,6 +48,7 @@ class Site:
     def begin(self) -> None:
         """What is in the audit log by now is no part of it."""
         self.offset = self.stack.openbao.audit_log.stat().st_size
+        self.passed: list[tuple[int, float]] = []
 
     def tune(self, path: str, *keys: str) -> None:
         """Have OpenBao log the request's `keys` at this mount in clear, and no others."""
@@ -66,8 +77,8 @@ class Site:
             return str(vault.read(creds)["lease_id"])
 
     def pass_by(self, seconds: float) -> None:
-        """Wait, and have OpenBao log something afterwards."""
-        time.sleep(seconds)
+        """Have OpenBao log something, and from there on all, as if that were so much later."""
+        self.passed.append((self.stack.openbao.audit_log.stat().st_size, seconds))
         self.touch()
 
     def touch(self) -> None:
@@ -78,8 +89,12 @@ class Site:
         """The audit log since the test began, in the test's folder."""
         with self.stack.openbao.audit_log.open("rb") as log:
             log.seek(self.offset)
-            path = self.folder / name
-            path.write_bytes(log.read())
+            data = log.read()
+        path = self.folder / name
+        for where, seconds in self.passed:
+            lines = data[where - self.offset :].splitlines(keepends=True)
+            data = data[: where - self.offset] + b"".join(moved(line, seconds) for line in lines)
+        path.write_bytes(data)
         return path
 
     def chains(self) -> list[Path]:
@@ -105,6 +120,9 @@ class Site:
     def stepcreds(
         self, *arguments: str, environment: dict[str, str] | None = None, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[str]:
+        if environment is None and not stdin:
+            environment = {"HOME": str(self.folder), "LANG": "C.UTF-8"}
+            return warm()(*arguments, cwd=self.folder, env=environment)
         run = subprocess.run(
             [sys.executable, "-m", "stepcreds", *arguments],
             cwd=self.folder,
@@ -128,6 +146,37 @@ class Site:
         assert links == []
 
 
+class Copy(Site):
+    """What was left of `Site`, without servers: each test may do with it what it likes."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        self.folder = folder
+        self.ledgers = folder / ".stepcreds"
+        self.config = folder / "stepcreds.yml"
+        self.config.write_text(self.config.read_text().replace(f"{source}/", f"{folder}/"))
+        assert str(self.ledgers) in self.config.read_text()
+        self.log = folder / "audit.log"
+
+    def audit(self, name: str = "audit.log") -> Path:
+        return self.folder / name
+
+    @property
+    def lines(self) -> list[bytes]:
+        return self.log.read_bytes().split(b"\n")[:-1]
+
+    def write(self, name: str, lines: list[bytes]) -> None:
+        (self.folder / name).write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def moved(line: bytes, seconds: float) -> bytes:
+    """An entry of the audit log, as if it were of so many seconds later."""
+    found = re.match(rb'\{"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)', line)
+    assert found is not None
+    then = datetime.fromisoformat(found[1].decode()) + timedelta(seconds=seconds)
+    return line.replace(found[1], then.isoformat(timespec="seconds").encode(), 1)
+
+
 def codes(findings: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
     """Each finding's code and how sure it is."""
     return [(finding["code"], finding["certainty"]) for finding in findings]
@@ -149,4 +198,4 @@ def normalised(text: str) -> str:
     return text
 
 
-__all__ = ["CREDS", "KEY", "Record", "Site", "codes", "normalised", "until"]
+__all__ = ["CREDS", "KEY", "Copy", "Record", "Site", "codes", "normalised", "until"]

@@ -8,7 +8,6 @@ import os
 import pty
 import random
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reconcile_runs import CREDS, KEY, Site, codes, normalised
+from reconcile_runs import CREDS, KEY, Copy, Site, codes, normalised
 from stepcreds.cli.ledger_reconcile_text import as_json, as_text
 from stepcreds.devstack.stack import Stack
 from stepcreds.reconciliation.reconciling import reconcile
@@ -25,29 +24,6 @@ from stepcreds.reconciliation.scope import Wanted
 from stepcreds.review.sources import local
 
 SEE = "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#reconcile-audit\n"
-
-
-class Copy(Site):
-    """What was left of `Site`, without servers: each test may do with it what it likes."""
-
-    def __init__(self, folder: Path, source: Path) -> None:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-        self.folder = folder
-        self.ledgers = folder / ".stepcreds"
-        config = folder / "stepcreds.yml"
-        config.write_text(config.read_text().replace(f"{source}/", f"{folder}/"))
-        assert str(self.ledgers) in config.read_text()
-        self.log = folder / "audit.log"
-
-    def audit(self, name: str = "audit.log") -> Path:
-        return self.folder / name
-
-    @property
-    def lines(self) -> list[bytes]:
-        return self.log.read_bytes().split(b"\n")[:-1]
-
-    def write(self, name: str, lines: list[bytes]) -> None:
-        (self.folder / name).write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from reconcile_runs import CREDS, KEY, Site, codes, normalised
-from signatures import checkpoints
+from reconcile_runs import CREDS, KEY, Copy, Site, codes, normalised
+from signatures import OURS, checkpoints
+from stepcreds.clock import SystemClock, rfc3339
 from stepcreds.devstack.stack import Stack
+from stepcreds.ledger import dsse
+from stepcreds.ledger.canonical import canonical
+from stepcreds.trust.file import dumps
+from stepcreds.trust.keys import Trust, TrustedKey
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +36,40 @@ def site(audited: Stack, tmp_path: Path) -> Site:
     return site
 
 
-def test_steps_that_did_what_they_say(site: Site) -> None:
+@pytest.fixture(scope="module")
+def left(audited: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two steps and the end of their job, and the time about them: the ledger, and the audit log."""
+    folder = tmp_path_factory.mktemp("left")
+    site = Site(audited, folder)
+    site.tune("sys", "lease_id")
+    site.tune("transit", "input")
+    site.begin()
+    site.pass_by(-6)
+    site.pass_by(6)  # from here on it is as late as it is
     site.step("exec", "verify", "--", "true")
     site.step("exec", "migrate", "--", "true")
     site.step("revoke", "--all")
-    run = site.reconcile()
+    site.pass_by(6)
+    site.audit()
+    (folder / "pinned.json").write_text(dumps(Trust("", keys_of(audited))))
+    return folder
+
+
+@pytest.fixture
+def done(left: Path, tmp_path: Path) -> Copy:
+    return Copy(tmp_path / "work", left)
+
+
+def keys_of(stack: Stack) -> tuple[TrustedKey, ...]:
+    """What a reviewer pins of OpenBao's key for the stack's repository."""
+    with stack.client() as vault:
+        said = vault.read(OURS)["data"]["keys"]["1"]
+    begin = rfc3339(SystemClock().now() - 3600)
+    return (TrustedKey("checkpoint", stack.address, OURS, 1, said["public_key"], begin, None),)
+
+
+def test_steps_that_did_what_they_say(done: Copy) -> None:
+    run = done.reconcile()
     assert normalised(run.stdout) == (
         "audit.log: N lines, TIME to TIME\n"
         "On record: 1 chain, 2 credentials, of which Vault issued 2\n"
@@ -96,9 +131,8 @@ def test_a_credential_past_every_ledger(site: Site) -> None:
     assert line["response"]["secret"]["lease_id"] == lease
 
 
-def test_a_credential_taken_out_of_its_ledger(site: Site) -> None:
-    site.step("exec", "verify", "--", "true")
-    site.step("exec", "migrate", "--", "true")
+def test_a_credential_taken_out_of_its_ledger(done: Copy) -> None:
+    site = done
     (chain,) = site.chains()
     records = site.records()
     gone = next(record for record in records if record.get("profile") == "verify")["credential_uid"]
@@ -115,9 +149,8 @@ def test_a_credential_taken_out_of_its_ledger(site: Site) -> None:
     ]
 
 
-def test_the_checkpoints_of_a_chain_that_was_rewritten(site: Site) -> None:
-    site.step("exec", "verify", "--", "true")
-    site.step("exec", "migrate", "--", "true")
+def test_the_checkpoints_of_a_chain_that_was_rewritten(done: Copy) -> None:
+    site = done
     (chain,) = site.chains()
     records = site.records()
     chain.with_suffix(".checkpoints").unlink()
@@ -125,15 +158,11 @@ def test_the_checkpoints_of_a_chain_that_was_rewritten(site: Site) -> None:
     assert codes(site.found()) == [("unshown-checkpoint", "tampered")] * 4
 
 
-def test_a_chain_that_was_cut_with_its_checkpoints(site: Site) -> None:
-    site.step("exec", "verify", "--", "true")
+def test_a_chain_that_was_cut_with_its_checkpoints(done: Copy, audited: Stack) -> None:
+    site = done
     (chain,) = site.chains()
-    beside = chain.with_suffix(".checkpoints")
-    whole = chain.read_bytes().split(b"\n"), beside.read_bytes().split(b"\n")
-    site.step("exec", "migrate", "--", "true")
-    signed = [made.size for made in checkpoints(site.stack, chain)][2:]
-    chain.write_bytes(b"\n".join(whole[0]))
-    beside.write_bytes(b"\n".join(whole[1]))
+    signed = [made.size for made in checkpoints(audited, chain)][2:]
+    cut(site, 4, 2)
     findings = site.found()
     assert codes(findings) == [
         ("unshown-checkpoint", "tampered"),
@@ -145,11 +174,53 @@ def test_a_chain_that_was_cut_with_its_checkpoints(site: Site) -> None:
     ]
 
 
-def test_checkpoints_that_are_gone(site: Site) -> None:
-    site.step("exec", "verify", "--", "true")
+def cut(site: Site, records: int, checkpoints: int) -> tuple[Path, Path]:
+    """Leave so many of each, the first ones. The chain's files."""
     (chain,) = site.chains()
-    chain.with_suffix(".checkpoints").unlink()
-    findings = site.found()
+    beside = chain.with_suffix(".checkpoints")
+    for path, count in ((chain, records), (beside, checkpoints)):
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:count]))
+    return chain, beside
+
+
+def verified(site: Site) -> tuple[int, str]:
+    run = site.stepcreds("ledger", "verify", "--trust", "pinned.json", "--require-signed", str(site.ledgers))
+    return run.returncode, normalised(run.stdout)
+
+
+def test_what_verify_does_not_find(done: Copy) -> None:
+    """The last credential cut with its checkpoints, and the job closed once more: nobody signs that record."""
+    records, (chain, _) = done.records(), cut(done, 4, 2)
+    done.rewrite(chain, [*records[:4], {**records[-1], "entries": 5}])
+    code, said = verified(done)
+    assert (code, "ok, 5 records, closed, signed" in said) == (0, True), said
+    findings = done.found()
+    assert codes(findings) == [
+        ("unshown-checkpoint", "tampered"),
+        ("unshown-checkpoint", "tampered"),
+        ("unrecorded", "unknown"),
+    ]
+
+
+def test_what_verify_does_not_find_and_an_honest_step_signs(done: Copy, audited: Stack) -> None:
+    """The job goes on after a credential was cut whole with its checkpoints: the step that follows vouches for that."""
+    log = done.log.read_bytes()
+    cut(done, 1, 0)
+    live = Site(audited, done.folder)
+    live.step("exec", "migrate", "--", "true")
+    code, said = verified(done)
+    assert (code, "ok, 5 records, open, signed" in said) == (0, True), said
+    done.log.write_bytes(log + live.audit("later.log").read_bytes())
+    found = codes(done.found())
+    assert found.count(("unshown-checkpoint", "tampered")) == 4
+    assert [each for each in found if each[0] == "unrecorded"] == [("unrecorded", "unknown")] * 2
+
+
+def test_checkpoints_that_are_gone(done: Copy) -> None:
+    site = done
+    cut(site, 4, 0)
+    site.log.write_bytes(b"".join(line + b"\n" for line in site.lines if b"app-migrate" not in line))
+    findings = [each for each in site.found() if each["certainty"] == "incomplete"]
     assert [(each["code"], each["certainty"], normalised(each["meaning"])) for each in findings] == [
         (
             "unshown-checkpoint",
@@ -160,20 +231,64 @@ def test_checkpoints_that_are_gone(site: Site) -> None:
     ]
 
 
-def test_checkpoints_that_are_gone_are_counted_where_the_log_has_hashes(site: Site) -> None:
+@pytest.fixture(scope="module")
+def hashed(audited: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a step left where the log has a hash of what was signed; and the keys that a reviewer has pinned."""
+    folder = tmp_path_factory.mktemp("hashed")
+    site = Site(audited, folder)
     site.tune("transit")
     site.begin()
     site.step("exec", "verify", "--", "true")
+    site.audit()
+    (folder / "pinned.json").write_text(dumps(Trust("", keys_of(audited))))
+    return folder
+
+
+def made_up(line: bytes) -> bytes:
+    """A checkpoint that nobody signed, of the same chain."""
+    envelope = dsse.loads(line)
+    payload = canonical({**json.loads(envelope.payload), "head": "0" * 64})
+    return dsse.dumps(envelope._replace(payload=payload, signatures=(envelope.signatures[0]._replace(sig=bytes(64)),)))
+
+
+@pytest.mark.parametrize(
+    ("beside", "trust", "shown"),
+    [
+        (lambda first, _: [first], [], 1),
+        (lambda first, _: [first, first, first], [], 1),  # a line that was copied is none more
+        (lambda first, _: [first, made_up(first)], ["--trust", "pinned.json"], 1),
+        (lambda first, second: [first, second], ["--trust", "pinned.json"], 2),
+        (lambda first, second: [first, second], [], 2),
+    ],
+    ids=["gone", "copied", "made up", "all", "all, by nobody's keys"],
+)
+def test_checkpoints_are_counted_where_the_log_has_hashes(
+    hashed: Path, tmp_path: Path, beside: Callable[[bytes, bytes], list[bytes]], trust: list[str], shown: int
+) -> None:
+    site = Copy(tmp_path / "work", hashed)
     (chain,) = site.chains()
-    beside = chain.with_suffix(".checkpoints")
-    beside.write_bytes(beside.read_bytes().split(b"\n")[0] + b"\n")
-    (finding,) = site.found()
-    assert (finding["code"], finding["certainty"], finding["meaning"]) == (
+    path = chain.with_suffix(".checkpoints")
+    path.write_bytes(b"".join(line + b"\n" for line in beside(*path.read_bytes().splitlines())))
+    said = [(each["code"], each["certainty"], each["meaning"]) for each in site.found(*trust)]
+    counted = (
         "unshown-checkpoint",
         "unknown",
-        "Vault signed 2 times with transit/keys/stepcreds-71717171 and the ledgers show 1 checkpoint of it; what was "
+        "Vault signed 2 texts with transit/keys/stepcreds-71717171 and the ledgers show 1 checkpoint of it; what was "
         "signed the audit log has as a hash",
     )
+    assert said == ([] if shown == 2 else [counted])
+
+
+def test_checkpoints_that_cannot_be_read(done: Copy) -> None:
+    """The rest is compared all the same."""
+    (chain,) = done.chains()
+    beside = chain.with_suffix(".checkpoints")
+    beside.unlink()
+    beside.mkdir()
+    run = done.reconcile("--json")
+    said = f"stepcreds: error: The ledger cannot use {beside}: it is not a regular file"
+    assert (run.returncode, run.stderr.splitlines()[0]) == (1, said)
+    assert json.loads(run.stdout)["ledgers"] == {"chains": 1, "credentials": 2, "confirmed": 2}
 
 
 def test_a_run_whose_ledger_is_gone(site: Site) -> None:
@@ -213,14 +328,15 @@ def test_no_ledger_at_all(site: Site) -> None:
     assert codes(site.found("--role", "app-migrate")) == []
 
 
-def test_a_lease_that_vault_never_gave(site: Site) -> None:
-    site.step("exec", "verify", "--", "true")
-    site.pass_by(6)
-    site.step("exec", "verify", "--", "true")
-    site.pass_by(6)
+def test_a_lease_that_vault_never_gave(done: Copy) -> None:
+    site = done
     (chain,) = site.chains()
     records = site.records()
-    forged = json.loads(json.dumps(records[4:7]).replace(records[5]["lease_id"], f"{CREDS}/{'A' * 24}"))
+    issued = [record for record in records if record["kind"] == "credential.issued"][-1]
+    own = [each for each in records if each.get("credential_uid") == issued["credential_uid"]]
+    wanted = ("credential.requested", "credential.issued", "credential.closed")
+    own = [each for each in own if each["kind"] in wanted]
+    forged = json.loads(json.dumps(own).replace(issued["lease_id"], f"{CREDS}/{'A' * 24}"))
     uid = "cccccccc-0000-4000-8000-000000000000"
     forged[1]["request_id"]["creds"] = uid
     site.rewrite(chain, [*records, *({**each, "credential_uid": uid, "token_accessor": "x"} for each in forged)])
@@ -230,17 +346,14 @@ def test_a_lease_that_vault_never_gave(site: Site) -> None:
         "tampered",
         f"the ledger says that Vault issued {CREDS}/LEASE at TIME; the audit log covers that time, and Vault did not",
     )
-    assert [entry["what"] for entry in finding["evidence"]] == [
-        "credential.requested",
-        "credential.issued",
-        "credential.closed",
-    ]
+    assert [entry["what"] for entry in finding["evidence"]] == list(wanted)
 
 
 def test_a_step_that_was_killed_and_whose_credential_expired(site: Site) -> None:
     site.config.write_text(site.config.read_text().replace("ttl: 120s", "ttl: 10s"))
     issued = site.killed("verify")
-    site.pass_by(12)
+    time.sleep(11)  # OpenBao logs nothing of what it does then
+    site.touch()
     (finding,) = site.found()
     assert (finding["code"], finding["certainty"], normalised(finding["meaning"])) == (
         "never-revoked",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stepcreds.cli.ledger_options import json_option, ledgers, places_argument
+from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
 from stepcreds.cli.ledger_reconcile_text import as_json, as_text
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import as_seconds, config_option
@@ -67,6 +67,7 @@ Exits with 0 when nothing was found, 1 for findings, 2 for wrong usage, and for 
     metavar="TIME",
     help="How long after a step's command its credential may be revoked.",
 )
+@trust_option
 @json_option
 def command(
     *,
@@ -78,6 +79,7 @@ def command(
     roles: tuple[str, ...],
     mounts: tuple[str, ...],
     late: float,
+    trust_path: Path | None,
     json_output: bool,
 ) -> int:
     """Compare ledgers with Vault's audit log: what was issued, revoked and signed, and who has it on record.
@@ -90,9 +92,10 @@ def command(
     wanted = Wanted(
         tuple(role.lower() for role in roles), tuple(mount.strip("/") for mount in mounts), _window(since, until, now)
     )
+    trust = trusted(trust_path, places)
     files = audit_files(audit)
     with ledgers(places, config_path) as sources, progress("Reading the audit log: megabytes") as tell:
-        result = reconcile(sources, files, wanted, late=late, progress=_summed(files, tell))
+        result = reconcile(sources, files, wanted, trust=trust, late=late, progress=_summed(files, tell))
     if json_output:
         click.echo(json_text(as_json(result)))
     else:

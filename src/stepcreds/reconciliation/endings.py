@@ -117,13 +117,18 @@ class _Ending:
 
     def expiry(self) -> float | None:
         """When it ended by itself, by Vault's clock; `math.inf` for never, None where nobody knows."""
-        on_record = self.vaults(self.held.view.expire_time) if self.held is not None else None
+        on_record = self.on_record()
         renewed = self.renewed.until if self.renewed is not None else None
         return max((each for each in (on_record, renewed) if each is not None), default=None)
 
+    def on_record(self) -> float | None:
+        """What the ledger says of that; not where it would have ended before Vault issued it."""
+        said = self.vaults(self.held.view.expire_time) if self.held is not None else None
+        return said if said is not None and said > self.issue.time else None
+
     def at_most(self) -> str:
         """The log says for how long a renewal was asked, and not what it got."""
-        on_record = self.vaults(self.held.view.expire_time) if self.held is not None else None
+        on_record = self.on_record()
         renewed = self.renewed.until if self.renewed is not None else None
         is_longer = renewed is not None and (on_record is None or renewed > on_record + SLACK)
         return " at the latest" if is_longer else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from stepcreds.ledger.view import CredentialView, text_of
 from stepcreds.reconciliation.finding import Reference
 from stepcreds.reconciliation.scope import Scope, Wanted
 from stepcreds.review.sources import Source
+from stepcreds.trust.keys import Trust, signers
 
 
 class Shown(NamedTuple):
@@ -50,8 +53,32 @@ class LedgerChain:
     @cached_property
     def shown(self) -> list[Shown]:
         """The checkpoints beside it that can be read."""
+        return [_shown(envelope, made) for envelope, made in self._envelopes()]
+
+    def signed_by(self, key: str, trust: Trust | None) -> Iterator[tuple[bytes, Checkpoint]]:
+        """What is shown as signed by `key`, as it was signed, and what it says; a copy of a line is there again.
+
+        Where `trust` has versions of that key, one of them has to have signed it.
+        """
+        pinned = [each for each in (trust.keys if trust is not None else ()) if each.name == key]
+        for envelope, made in self._envelopes():
+            is_signed = signers(envelope, checkpoint.PAYLOAD_TYPE, pinned) if pinned else True
+            if is_signed and key in _keys(envelope):
+                yield envelope.payload, made
+
+    def lines_beside(self) -> Iterator[bytes]:
+        """Of its checkpoints, as they stand there. Raises `LedgerError` where they cannot be read."""
         beside = checkpoint.beside(self.path)
-        return [shown for line in stored_lines(beside) if (shown := _shown(line))] if beside.exists() else []
+        if os.path.lexists(beside):
+            yield from stored_lines(beside)
+
+    def _envelopes(self) -> Iterator[tuple[dsse.Envelope, Checkpoint]]:
+        with suppress(LedgerError):  # which `ledger_side` tells
+            for line in self.lines_beside():
+                with suppress(LedgerError):
+                    envelope = dsse.loads(line.rstrip(b"\n"))
+                    if envelope.payload_type == checkpoint.PAYLOAD_TYPE:
+                        yield envelope, checkpoint.loads(envelope.payload)
 
 
 class Held(NamedTuple):
@@ -155,6 +182,10 @@ def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
         claims, uid = first.get("claims"), text_of(first, "chain_uid")
         chain = LedgerChain(source.name, source.path, uid, claims if isinstance(claims, dict) else {}, _key(first))
         side.chains.setdefault(uid, chain)
+        try:
+            next(chain.lines_beside(), None)
+        except LedgerError as error:
+            side.errors.append(error)
         for step_uid in (text_of(first, "step_uid"), *(each.step_uid for each in view.credentials)):
             if step_uid:
                 side.steps.setdefault(step_uid, source.name)
@@ -184,12 +215,9 @@ def _key(first: Record) -> str:
         return ""
 
 
-def _shown(line: bytes) -> Shown | None:
-    try:
-        envelope = dsse.loads(line.rstrip(b"\n"))
-        if envelope.payload_type != checkpoint.PAYLOAD_TYPE:
-            return None
-        keys = tuple(each.keyid.rpartition(":")[0] for each in envelope.signatures)
-        return Shown(keys, checkpoint.loads(envelope.payload))
-    except LedgerError:
-        return None
+def _shown(envelope: dsse.Envelope, made: Checkpoint) -> Shown:
+    return Shown(_keys(envelope), made)
+
+
+def _keys(envelope: dsse.Envelope) -> tuple[str, ...]:
+    return tuple(each.keyid.rpartition(":")[0] for each in envelope.signatures)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stepcreds.errors import LedgerError, UsageError
+from stepcreds.ledger.chain import CERTAINTIES
 from stepcreds.ledger.view import text_of
 from stepcreds.reconciliation import issues
 from stepcreds.reconciliation.audit_log import AuditLog, Progress, ReadFile, read_audit
@@ -19,9 +20,9 @@ from stepcreds.reconciliation.scope import Scope, Wanted
 from stepcreds.reconciliation.sharing import shared_credentials
 from stepcreds.reconciliation.signatures import unshown
 from stepcreds.review.sources import Source
+from stepcreds.trust.keys import Trust
 
 LATE = 60.0  # seconds that a revocation may take after a command's end, by default
-_ORDER = {"tampered": 0, "incomplete": 1, "unknown": 2}
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def reconcile(
     files: Sequence[str],
     wanted: Wanted,
     *,
+    trust: Trust | None = None,
     late: float = LATE,
     progress: Progress = lambda _file, _read: None,
 ) -> Reconciled:
-    """Compare the chains in `sources` with the audit log in `files`.
+    """Compare the chains in `sources` with the audit log in `files`; `trust`: whose signatures count, None: all.
 
     Raises `UsageError` for a log that cannot be read, of another Vault, or of another time.
     """
@@ -62,7 +64,8 @@ def reconcile(
     known = {each.lease_id for each in log.vault.issues.values()} - {""}
     confirmed = [each for each in ledgers.held if each.view.lease_id in known or each.request_id in log.vault.answered]
     found = sorted(
-        _findings(ledgers, log, late), key=lambda each: (_ORDER[each.certainty], each.time or 0.0, each.code)
+        _findings(ledgers, log, trust, late),
+        key=lambda each: (CERTAINTIES.index(each.certainty), each.time or 0.0, each.code),
     )
     return Reconciled(
         tuple(log.files),
@@ -77,14 +80,14 @@ def reconcile(
     )
 
 
-def _findings(ledgers: LedgerSide, log: AuditLog, late: float) -> Iterator[Finding]:
+def _findings(ledgers: LedgerSide, log: AuditLog, trust: Trust | None, late: float) -> Iterator[Finding]:
     vault, coverage = log.vault, log.coverage
     yield from issues.unrecorded(ledgers, vault)
     yield from issues.invented(ledgers, vault, coverage)
     yield from endings(ledgers, vault, coverage, late)
     yield from shared_credentials(ledgers, vault)
     yield from silent_logins(ledgers, vault)
-    yield from unshown(ledgers, vault, coverage)
+    yield from unshown(ledgers, vault, coverage, trust)
 
 
 def _require_a_log(log: AuditLog) -> None:

@@ -15,10 +15,15 @@ from stepcreds.reconciliation.coverage import Coverage
 from stepcreds.reconciliation.finding import Finding, at, many
 from stepcreds.reconciliation.ledger_side import LedgerChain, LedgerSide
 from stepcreds.reconciliation.vault_side import Signed, VaultSide
+from stepcreds.trust.keys import Trust
 
 
-def unshown(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage) -> Iterator[Finding]:
-    """What Vault signed and nobody shows: each by itself where the log can be read, else how many of each key."""
+def unshown(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage, trust: Trust | None) -> Iterator[Finding]:
+    """What Vault signed and nobody shows: each by itself where the log can be read, else how many of each key.
+
+    Counted is what is different, on both sides: what a step had signed again after an answer was lost is one, and a
+    copy of a line is none. With `trust` counts what its keys signed, so that nobody can make checkpoints up.
+    """
     window = vault.scope.wanted.window
     hashed: defaultdict[str, list[Signed]] = defaultdict(list)
     absent: defaultdict[str, list[tuple[Signed, Checkpoint]]] = defaultdict(list)
@@ -36,7 +41,7 @@ def unshown(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage) -> Iterat
     for missing in absent.values():
         yield _absent(missing)
     for key, signatures in hashed.items():
-        yield from _counted(key, signatures, ledgers, vault, coverage)
+        yield from _counted(key, signatures, ledgers, vault, coverage, trust)
 
 
 def signed_checkpoint(text: str) -> Checkpoint | None:
@@ -87,18 +92,25 @@ def _absent(signatures: list[tuple[Signed, Checkpoint]]) -> Finding:
 
 
 def _counted(
-    key: str, signatures: list[Signed], ledgers: LedgerSide, vault: VaultSide, coverage: Coverage
+    key: str,
+    signatures: list[Signed],
+    ledgers: LedgerSide,
+    vault: VaultSide,
+    coverage: Coverage,
+    trust: Trust | None,
 ) -> Iterator[Finding]:
-    shown = 0
-    for chain in ledgers.chains.values():
-        for each in chain.shown:
-            time = epoch_of(each.checkpoint.time)
-            if key in each.keys and time is not None and coverage.touches(time) and vault.scope.wanted.window.has(time):
-                shown += 1
-    if len(signatures) > shown:
+    window = vault.scope.wanted.window
+    shown = {
+        payload
+        for chain in ledgers.chains.values()
+        for payload, made in chain.signed_by(key, trust)
+        if (time := epoch_of(made.time)) is not None and coverage.touches(time) and window.has(time)
+    }
+    signed = {each.input for each in signatures}  # one text has one hash, within one device
+    if len(signed) > len(shown):
         meaning = (
-            f"Vault signed {many(len(signatures), 'time')} with {key} and the ledgers show "
-            f"{many(shown, 'checkpoint')} of it; what was signed the audit log has as a hash"
+            f"Vault signed {many(len(signed), 'text')} with {key} and the ledgers show "
+            f"{many(len(shown), 'checkpoint')} of it; what was signed the audit log has as a hash"
         )
         evidence = tuple(signed.reference for signed in signatures)
         yield Finding("unshown-checkpoint", "unknown", meaning, signatures[0].time, "", evidence)
