@@ -17,7 +17,7 @@ def test_a_small_soak(tmp_path: Path) -> None:
         "--crowd",
         "2",
         "--steps",
-        "40",
+        "20",
         "--kills",
         "6",
         "--scenarios",
@@ -49,7 +49,7 @@ def test_a_small_soak(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["state"], figures["violations"]) == ("complete", [])
     assert figures["crowd"]["steps"] == 2
-    assert sum(each["steps"] for each in figures["steps"].values()) == 40
+    assert sum(each["steps"] for each in figures["steps"].values()) == 20
     kills = figures["kills"]
     assert kills["hit"] + kills["after the end"] == 6
     assert sum(outcome[-1] for outcome in kills["outcomes"]) == kills["hit"] > 0
