@@ -149,9 +149,12 @@ def test_what_stands_in_its_way(chain: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir(0o700)
     (folder / NAME).symlink_to(tmp_path / "target")
-    with pytest.raises(LedgerError, match="it is a symbolic link"):
+    with pytest.raises(
+        LedgerError, match=f"There is a {folder / NAME} already, which this job may not read; this one was"
+    ):
         push(GOODS, FolderSink(folder))
     assert (tmp_path / "target").read_bytes() == b"precious"
+    assert (folder / GOODS.other_name).read_bytes() == CHAIN
     with pytest.raises(LedgerError, match="a part of that path is not a folder"):
         push(GOODS, FolderSink(tmp_path / "target"))
     folder.chmod(0o777)

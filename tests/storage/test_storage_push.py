@@ -164,12 +164,65 @@ def test_with_the_right_to_create_and_no_other(s3: S3, job: Job) -> None:
     assert run.stderr == (
         f"stepcreds: error: The ledger {job.chain.name} was not copied in order: There is a s3://{BUCKET}/shop/"
         f"{job.chain.name} already, which this job may not read; this one was copied to {other[5:]} beside it\n"
-        "  cause: It was copied before, and the note beside the ledger that says so is lost. Or somebody else put a file "
-        "there under that name.\n"
+        "  cause: It was copied before, and the note beside the ledger that says so is lost, or the store's answer was. Or "
+        "somebody else put a file there under that name.\n"
         "  fix: Have somebody who may read them compare the two: stepcreds ledger verify names what was changed.\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-push\n"
     )
     assert s3.get(other) == job.chain.read_bytes()
+
+
+@pytest.mark.parametrize("store", ["s3", "google"])
+def test_a_copy_that_was_killed_in_the_middle_is_gone_on_with(
+    store: str, request: pytest.FixtureRequest, job: Job
+) -> None:
+    """The checkpoints are there, the chain is not, and the job may not read what it put there: the pair is whole again."""
+    held: S3 | GoogleServer = request.getfixturevalue(store)
+    place: Place = InS3(held) if isinstance(held, S3) else InGoogle(held, job.folder)
+    place.put(job.signed.name, job.signed.read_bytes())
+    job.configure(place.url)
+    if isinstance(held, S3):
+        variables = held.user("ci", "s3:PutObject")
+        with held.enforced():
+            run = job("ledger", "push", variables=variables)
+    else:
+        run = job("ledger", "push", variables=held.environment(job.folder, "ci"))
+    assert run.returncode == 1
+    assert f"There is a {place.url}/{job.signed.name} already, which this job may not read; this one " in run.stderr
+    assert place.get(job.chain.name) == job.chain.read_bytes()
+    (other,) = re.findall(rf"{job.chain.stem}\.[0-9a-f]{{12}}\.jsonl", run.stderr)
+    assert place.get(other) == job.chain.read_bytes()
+    assert place.get(other.replace(".jsonl", ".checkpoints")) == job.signed.read_bytes()
+
+
+class Forgetful(Relay):
+    """Passes on what is asked of the store, and hangs up on the first answer."""
+
+    def __init__(self, port: int) -> None:
+        self.lost = 0
+        super().__init__(port)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
+        with suppress(OSError):
+            while content := source.recv(65536):
+                if not outward and not self.lost:
+                    self.lost += 1
+                    break
+                sink.sendall(content)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_answer_that_is_lost(s3: S3, job: Job) -> None:
+    """The library asks again, and is told that there is one: its own."""
+    job.configure(f"s3://{BUCKET}/shop")
+    with Forgetful(int(s3.url.rpartition(":")[2])) as relay:
+        variables = {**s3.environment(), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{relay.port}"}
+        run = job("ledger", "push", variables=variables)
+        assert relay.lost == 1
+    assert (run.returncode, run.stderr) == (0, "")
+    assert s3.keys() == [f"shop/{job.signed.name}", f"shop/{job.chain.name}"]
 
 
 def test_with_the_documented_policy(s3: S3, job: Job) -> None:

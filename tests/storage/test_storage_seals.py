@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sealing_site import SealingSite
+import yaml
+from sealing_site import EXAMPLES, SealingSite
 from stores import BUCKET, S3
 
 from stepcreds.devstack.stack import Stack
@@ -38,16 +37,7 @@ def upload(s3: S3, chain: Path) -> None:
 
 
 def verify(site: SealingSite, s3: S3) -> tuple[int, dict[str, object]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", "verify", LEDGERS, "--seals", SEALS, "--json"],
-        cwd=site.folder,
-        env=site.environment(**s3.environment()),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = site.run("verify", LEDGERS, "--seals", SEALS, "--json", **s3.environment())
     assert done.stdout, done.stderr
     told: dict[str, object] = json.loads(done.stdout)["seals"]
     return done.returncode, told
@@ -87,3 +77,28 @@ def test_a_chain_that_was_written_over_is_sealed_as_it_was(site: SealingSite, s3
     assert [(leaf["name"], leaf["size"]) for leaf in told["leaves"]] == [
         (chain.name, len(chain.read_bytes().splitlines()))
     ]
+
+
+def test_the_example_for_github(site: SealingSite, s3: S3) -> None:
+    """A second run fetches what is new alone; what was written over fails the job, and hides nothing."""
+    steps = yaml.safe_load((EXAMPLES / "workflows/seal.yml").read_text())["jobs"]["seal"]["steps"]
+    lines = [step["run"] for step in steps if step.get("name") in ("Fetch", "Seal", "Fetch the seal", "Verify")]
+    variables = {**s3.environment(), "LEDGERS": f"s3://{BUCKET}/sealing"}
+    audit = site.folder / "audit"
+    first, lost = site.life(), site.life("open")  # one of a runner that was lost
+    upload(s3, first)
+    assert site.shell("\n".join(lines), **variables) == 0
+    upload(s3, lost)
+    before = {path: path.stat().st_ino for path in audit.rglob("*.jsonl")}
+    assert site.shell("\n".join(lines), **variables) == 0
+    assert before.items() <= {path: path.stat().st_ino for path in audit.rglob("*.jsonl")}.items()
+    site.seals = audit / "seals"
+    log = site.log()
+    assert ([(each.seal.seq, len(each.seal.leaves)) for each in log.seals], log.findings) == ([(1, 1), (2, 1)], [])
+    assert len(list(site.seals.glob("*.parquet"))) == 2
+    assert site.run("query", "--json", "SELECT count(*) AS n FROM chains", SEALS, **s3.environment()).stdout == (
+        '[\n{\n  "n": 2\n}\n]\n'
+    )
+
+    put(s3, f"chains/{first.name}", lost.read_bytes())
+    assert [site.shell(line, **variables) for line in lines] == [1, 0, 1, 0]

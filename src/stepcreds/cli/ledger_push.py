@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stepcreds.cli.messages import coloured, render_error
+from stepcreds.cli.messages import coloured, render_error, render_warning
 from stepcreds.cli.options import config_option, load
 from stepcreds.clock import SystemClock
 from stepcreds.errors import LedgerError
@@ -29,8 +29,8 @@ Examples:
   stepcreds ledger push
   stepcreds ledger push .stepcreds/4711-1-deploy-0f3a9c21d8b4.jsonl
 \b
-On GitHub the Action does it at the end of the job. Exits with 0 when all is copied, 1 when something is not, 2 for
-wrong usage or configuration.
+On GitHub the Action does it at the end of the job. Exits with 0, also where something was not copied, which is a
+warning; with 1 for that where ledger.on_push_failure is fail; with 2 for wrong usage or configuration.
 """,
 )
 @paths_argument
@@ -56,8 +56,12 @@ def command(paths: tuple[Path, ...], config_path: Path | None) -> int:
             else:
                 click.echo(f"{file.name}: is not closed, and not copied yet")
         except LedgerError as error:
-            code = 1
-            click.echo(render_error(error, coloured(sys.stderr)), err=True)
+            if config.ledger.on_push_failure == "fail":
+                code = 1
+                click.echo(render_error(error, coloured(sys.stderr)), err=True)
+            else:
+                said = "\n".join(text for text in (error.what, error.cause, error.fix) if text)
+                click.echo(render_warning(said, coloured(sys.stderr)), err=True)
     return code
 
 

@@ -61,8 +61,9 @@ Offered = Literal["there", "another", "unknown"]
 class Sink(Protocol):
     """A place to copy to."""
 
-    def offer(self, name: str, data: bytes) -> Offered:
-        """Put a new file there, whole, or none; what is under that name afterwards. Raises `LedgerError`."""
+    def offer(self, name: str, data: bytes, *, is_new: bool = False) -> Offered:
+        """Put a new file there, whole, or none; what is under that name afterwards. `is_new`: nobody else can have the
+        name, so that a refusal has another reason. Raises `LedgerError`."""
         ...
 
     def shown(self, name: str) -> str:
@@ -123,11 +124,11 @@ def push(goods: Shipment, sink: Sink) -> str:
 
     Raises `LedgerError`; where something else has its name, it stands beside that under another.
     """
-    found = _offer(goods, goods.name, sink)
+    found, name = _offer(goods, goods.name, sink)
     if found == "there":
         return sink.shown(goods.name)
-    place = sink.shown(goods.name)
-    if _offer(goods, goods.other_name, sink) == "another":
+    place = sink.shown(name)
+    if _offer(goods, goods.other_name, sink, is_new=True)[0] == "another":
         raise LedgerError(
             f"{place} holds another ledger than this job's, and so does {sink.shown(goods.other_name)}",
             cause="Somebody put something else there, under a name that is made of the hash of what belongs there.",
@@ -138,8 +139,8 @@ def push(goods: Shipment, sink: Sink) -> str:
         raise LedgerError(
             f"There is a {place} already, which this job may not read; this one was copied to {goods.other_name} "
             "beside it",
-            cause="It was copied before, and the note beside the ledger that says so is lost. Or somebody else put a "
-            "file there under that name.",
+            cause="It was copied before, and the note beside the ledger that says so is lost, or the store's answer "
+            "was. Or somebody else put a file there under that name.",
             fix="Have somebody who may read them compare the two: stepcreds ledger verify names what was changed.",
             docs="ledger-push",
         )
@@ -151,12 +152,19 @@ def push(goods: Shipment, sink: Sink) -> str:
     )
 
 
-def _offer(goods: Shipment, name: str, sink: Sink) -> Offered:
+def _offer(goods: Shipment, name: str, sink: Sink, *, is_new: bool = False) -> tuple[Offered, str]:
+    """What is there afterwards; and under which name, where that is not all of `goods`.
+
+    Checkpoints that nobody may read may be ours, of a copy that was killed behind them. So their chain follows them.
+    """
+    unknown = ""
     for each, data in goods.files(name):
-        found = sink.offer(each, data)
-        if found != "there":
-            return found
-    return "there"
+        found = sink.offer(each, data, is_new=is_new)
+        if found == "another":
+            return found, each
+        if found == "unknown":
+            unknown = each
+    return ("unknown", unknown) if unknown else ("there", name)
 
 
 class FolderSink:
@@ -165,14 +173,16 @@ class FolderSink:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def offer(self, name: str, data: bytes) -> Offered:
+    def offer(self, name: str, data: bytes, *, is_new: bool = False) -> Offered:
         make_folder(self._folder)
         path = self._folder / name
         try:
             _create(path, data)
             sync_folder(self._folder)
         except FileExistsError:
-            return "there" if _read(path) == data else "another"
+            with suppress(LedgerError):
+                return "there" if _read(path) == data else "another"
+            return "unknown"  # a link, a folder, somebody else's
         except OSError as error:
             raise ledger_error(error, path) from None
         return "there"

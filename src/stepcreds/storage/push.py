@@ -55,24 +55,21 @@ class _StoreSink:
     def __init__(self, url: StoreURL, store: Store) -> None:
         self._url = url
         self._store = store
-        self._denied = False
 
-    def offer(self, name: str, data: bytes) -> Offered:
-        return run(self._offer(self._url.key(name), data))
+    def offer(self, name: str, data: bytes, *, is_new: bool = False) -> Offered:
+        return run(self._offer(self._url.key(name), data, is_new))
 
     def shown(self, name: str) -> str:
         return str(self._url.at(self._url.key(name)))
 
-    async def _offer(self, key: str, data: bytes) -> Offered:
+    async def _offer(self, key: str, data: bytes, is_new: bool) -> Offered:
         fault = await self._create(key, data)
         if fault is None:
             return "there"
-        # Google says of an object that is there that it may not be replaced, before it says that it is there. Under
-        # a name that nobody has, the answer is what it is.
-        maybe_there = fault.kind == "denied" and self._url.scheme == "gs" and not self._denied
+        # Google says of an object that is there that it may not be replaced, before it says that it is there.
+        maybe_there = fault.kind == "denied" and self._url.scheme == "gs" and not is_new
         if fault.kind != "exists" and not maybe_there:
             raise ledger_error(self._url.at(key), "written", fault)
-        self._denied = maybe_there
         try:
             held = await self._store.read(key, "", 0, len(data) + 1)
         except StoreFault as reading:
