@@ -78,6 +78,10 @@ def test_a_ledger_that_is_gone_is_in_the_headline(site: Site, tmp_path: Path) ->
         "Checkpoints are here, and their ledgers are not: those were removed, or not copied. Nothing of what they held is "
         "in this report."
     )
+    changed = tmp_path / second.name
+    changed.write_bytes(changed.read_bytes().replace(b'"exit_code":0', b'"exit_code":1', 1))
+    _, worse = told(local([tmp_path / first.name, changed]), load_trust(site.trust))
+    assert (worse.tone, worse.headline) == ("bad", "Tampered with; 1 ledger is gone")
     assert summary(said).endswith("; 1 finding of verify; 1 ledger: 1 signed; 1 gone")
 
 

@@ -376,6 +376,13 @@ def test_the_page_is_never_wider_than_its_window(browser: Browser, report: Repor
         for width in (400, 1400):
             page.set_viewport_size({"width": width, "height": 1000})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            # What is said of a profile is in sight, and its row no taller than its words.
+            told = page.locator("#radius .told div").first
+            told.scroll_into_view_if_needed()
+            box, row = told.bounding_box(), page.locator("#radius tr:has(+ .told)").first.bounding_box()
+            assert box is not None and row is not None
+            assert 0 <= box["x"] and box["x"] + box["width"] <= width
+            assert row["height"] < 100
 
 
 def test_without_javascript_the_summary_and_the_findings_are_there(browser: Browser, report: Report) -> None:

@@ -76,11 +76,11 @@ def statement(
     if trust is None:
         sentences.append(_NOT_PINNED)
     sentences += [_NOT_SEALED] if seals is None else [_sealed(seals), _SINCE_SEALED]
-    headline = _headline(states, total, altered) if total else ""
+    heads = [_headline(states, total, altered)] if total else []
     if gone:
-        headline = "; ".join(filter(None, (f"{_ledgers(gone)} {'is' if gone == 1 else 'are'} gone", headline)))
+        heads.insert(1 if altered else 0, f"{_ledgers(gone)} {'is' if gone == 1 else 'are'} gone")
     tone = "bad" if states["signed"] < total or altered or gone else "" if replaced else "good"
-    return Statement(tone, headline, tuple(sentences), keys, title)
+    return Statement(tone, "; ".join(heads), tuple(sentences), keys, title)
 
 
 def _ledgers(count: int) -> str:
