@@ -381,7 +381,7 @@ def test_the_page_is_never_wider_than_its_window(browser: Browser, report: Repor
             told.scroll_into_view_if_needed()
             box, row = told.bounding_box(), page.locator("#radius tr:has(+ .told)").first.bounding_box()
             assert box is not None and row is not None
-            assert 0 <= box["x"] and box["x"] + box["width"] <= width
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width
             assert row["height"] < 100
 
 
