@@ -203,6 +203,48 @@ def test_the_newest_come_last_and_the_limit_keeps_them(site: Site) -> None:
     assert len(out) == 1 + 4 + 2
 
 
+def test_whose_it_is_stands_beside_each_unless_all_that_was_read_is_of_one(site: Site) -> None:
+    folder, one = site.ledgers.parent, str(site.chains[0])
+    for arguments, columns in (
+        (("--limit", "1", "ledgers"), ["TIME", "REPOSITORY", "RUN", "JOB"]),
+        (("--repository", "acme/shop-01", "ledgers"), ["TIME", "RUN", "JOB"]),
+        (("--run", "50000004", "ledgers"), ["TIME", "REPOSITORY", "JOB"]),
+        (("--run", "50000004", "--repository", "9000001", "ledgers"), ["TIME", "JOB"]),
+        ((one,), ["TIME", "JOB"]),
+    ):
+        code, out, err = show(folder, "--trust", str(site.trust), *arguments)
+        assert (code, err) == (0, "")
+        head, first, *_ = out.splitlines()
+        assert [name for name in head.split() if name in ("TIME", "REPOSITORY", "RUN", "JOB")] == columns
+        assert ("acme/shop-" in first) is ("REPOSITORY" in columns)
+
+
+def test_what_a_file_says_beside_another_counts_for_its_rows(tmp_path: Path) -> None:
+    """Two files hold one chain, each of them in order by itself."""
+    path = write_ledger(tmp_path / "ledger", lives=2)
+    entries = records(path)
+    entries[2]["db_user"] = "v-somebody-else"
+    (tmp_path / "ledger" / "copy.jsonl").write_bytes(relinked(entries))
+    listed = json.loads(show(tmp_path, "--json", "ledger")[1])
+    assert [(Path(each["file"]).name == "copy.jsonl", each["tampered"]) for each in listed] == [
+        (False, False), (False, False), (True, True), (True, True),
+    ]  # fmt: skip
+    out = show(tmp_path, "ledger")[1]
+    assert [line.split().count("TAMPERED") for line in out.splitlines()] == [0, 0, 0, 1, 1, 0]
+    assert out.splitlines()[-1] == "TAMPERED: 1 file. What is wrong: stepcreds ledger verify"
+
+
+def test_lines_behind_a_hundred_findings_are_still_shown(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path / "ledger", lives=2)
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"{}\n" * 150 + b"".join(others))
+    code, out, err = show(tmp_path, "--json", "ledger")
+    assert (code, len(json.loads(out))) == (0, 2)
+    assert err == "ledger/NAME: 150 lines could not be read; run: stepcreds ledger verify ledger/NAME\n".replace(
+        "NAME", path.name
+    )
+
+
 def test_csv_has_a_line_for_each_and_every_column(site: Site) -> None:
     code, out, err = show(site.ledgers.parent, "--csv", "--trust", str(site.trust), "ledgers")
     assert (code, err) == (0, "")
@@ -241,15 +283,27 @@ def test_csv_is_no_formula_and_steers_nothing(tmp_path: Path) -> None:
     assert not [character for character in out if not (character.isprintable() or character in "\r\n")]
 
 
-def test_ten_thousand_credentials_are_no_matter_of_minutes(tmp_path: Path) -> None:
-    """Within the time-out of `show`; the work grows with their number and with nothing else."""
-    site = make_site(tmp_path / "site", repositories=40, runs=12)
-    times = 10_000 // site.steps + 1
+# The memory of a command counts from what its parent had: so its parent is a small process, and not this one.
+MEASURED = """
+import os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-m", "stepcreds", "ledger", "show", *sys.argv[1:]])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_what_is_not_printed_is_not_kept(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", repositories=40, runs=4)
+    times = 5_000 // site.steps + 1
     for number in range(times):
         folder = tmp_path / "many" / str(number)
         folder.mkdir(parents=True)
         for chain in site.chains:
             (folder / f"{chain.parent.name}-{chain.name}").hardlink_to(chain)
-    code, out, _ = show(tmp_path, "--limit", "10", "--trust", str(site.trust), "many")
-    assert code == 0
-    assert out.splitlines()[-2] == f"Left out by --limit: {times * site.steps - 10} older than these"
+    arguments = [sys.executable, "-c", MEASURED, "--limit", "10", "many"]
+    environment = {"HOME": str(tmp_path)}
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=True)
+    *_, left_out, _, memory = done.stdout.decode().splitlines()
+    assert left_out == f"Left out by --limit: {times * site.steps - 10} older than these"
+    assert int(memory) < 70_000  # KiB: the interpreter with what it imports is 40,000; all records were 60,000 more

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from stepcreds.cli.csv_text import csv_lines
+from stepcreds.cli.ledger_chosen import Chosen, Shown
 from stepcreds.cli.ledger_options import json_option, ledgers, places_argument, trust_option, trusted
 from stepcreds.cli.ledger_selection import selection_options
-from stepcreds.cli.ledger_text import credential_json, signed_footer, table
+from stepcreds.cli.ledger_text import SIGNED, TAMPERED, cells, credential_json, signed_footer, table
 from stepcreds.cli.messages import coloured, render_error
 from stepcreds.cli.options import config_option
 from stepcreds.cli.progress import progress
@@ -19,8 +21,8 @@ from stepcreds.ledger.view import CredentialView
 from stepcreds.printable import json_text, one_line
 from stepcreds.query.rows import credential_row
 from stepcreds.query.tables import CREDENTIALS
-from stepcreds.review.dossier import Chapter, Dossier, read
-from stepcreds.review.selection import Selection, is_signed, is_tampered
+from stepcreds.review.dossier import Chapter, glance
+from stepcreds.review.selection import Selection
 
 
 @click.command(
@@ -60,54 +62,49 @@ def command(
     """
     if json_output and csv_output:
         raise UsageError("--json and --csv ask for two forms at once", fix="Name one of them.", docs="ledger-filters")
+    is_coloured = coloured(sys.stdout)
+    form = _json if json_output else _csv if csv_output else partial(cells, colour=is_coloured)
+    chosen = Chosen(selection, form, limit)
     with ledgers(places, config_path) as sources, progress("Reading ledgers") as tell:
-        dossier = read(sources, trusted(trust_path, places), tell)
-    chosen = [(chapter, each) for chapter, each in dossier.credentials if selection.takes(chapter, each)]
-    chosen.sort(key=_time)
-    left_out = max(0, len(chosen) - limit) if limit else 0
-    chosen = chosen[left_out:]
+        trust = trusted(trust_path, places)
+        for verified, seen in glance(sources, chosen.look, trust, tell):
+            chosen.take(verified, seen)
+    shown = chosen.shown()
     if json_output:
-        shown = [
-            {
-                **credential_json(each),
-                "file": chapter.source.name,
-                "signed": is_signed(chapter, each),
-                "tampered": is_tampered(chapter),
-            }
-            for chapter, each in chosen
-        ]
-        click.echo(json_text(shown))
+        click.echo(json_text([{**each.content, "signed": each.signed, "tampered": each.is_tampered} for each in shown]))
     elif csv_output:
-        _print_csv(chosen)
-    elif chosen:
-        click.echo(table(chosen, coloured(sys.stdout)))
-        if left_out:
-            click.echo(f"Left out by --limit: {left_out} older than these")
-        click.echo(signed_footer(chosen, dossier.trust))
+        rows = ([*each.content, each.signed, each.is_tampered] for each in shown)
+        for line in csv_lines([*(name for name, _ in CREDENTIALS.columns), "signed", "tampered"], rows):
+            click.echo(line, nl=False)
+    elif shown:
+        click.echo(table((_marked(each) for each in shown), chosen.alike()))
+        if chosen.count > len(shown):
+            click.echo(f"Left out by --limit: {chosen.count - len(shown)} older than these")
+        tampered = {each.file for each in shown if each.is_tampered}
+        click.echo(signed_footer([each.signed for each in shown], tampered, trust))
     else:
-        click.echo("No such credential on record." if dossier.chapters else "No ledger here yet.")
-    return _problems(dossier)
+        click.echo("No such credential on record." if chosen.chapters else "No ledger here yet.")
+    return _problems(chosen)
 
 
-def _print_csv(chosen: list[tuple[Chapter, CredentialView]]) -> None:
-    names = [name for name, _ in CREDENTIALS.columns]
-    rows = (credential_row(chapter.view, each, chapter.source.name) for chapter, each in chosen)
-    states = ((is_signed(chapter, each), is_tampered(chapter)) for chapter, each in chosen)
-    cells = ([*(row.get(name) for name in names), *state] for row, state in zip(rows, states, strict=True))
-    for line in csv_lines([*names, "signed", "tampered"], cells):
-        click.echo(line, nl=False)
+def _json(chapter: Chapter, credential: CredentialView) -> dict[str, object]:
+    return {**credential_json(credential), "file": chapter.source.name}
 
 
-def _problems(dossier: Dossier) -> int:
-    for chapter in dossier.chapters:
-        unreadable = chapter.view.unreadable
-        if unreadable:
-            file, lines = one_line(chapter.source.name), "1 line" if unreadable == 1 else f"{unreadable} lines"
-            click.echo(f"{file}: {lines} could not be read; run: stepcreds ledger verify {file}", err=True)
-    for error in dossier.errors:
+def _csv(chapter: Chapter, credential: CredentialView) -> list[object]:
+    row = credential_row(chapter.view, credential, chapter.source.name)
+    return [row.get(name) for name, _ in CREDENTIALS.columns]
+
+
+def _marked(row: Shown) -> list[str]:
+    """The cells of one; what a file says beside others came after they were made."""
+    return [*row.content[:SIGNED], TAMPERED, *row.content[SIGNED + 1 :]] if row.is_tampered else row.content
+
+
+def _problems(chosen: Chosen) -> int:
+    for name, unreadable in chosen.unreadable:
+        file, lines = one_line(name), "1 line" if unreadable == 1 else f"{unreadable} lines"
+        click.echo(f"{file}: {lines} could not be read; run: stepcreds ledger verify {file}", err=True)
+    for error in chosen.errors:
         click.echo(render_error(error, coloured(sys.stderr)), err=True)
-    return 1 if dossier.errors else 0
-
-
-def _time(chosen: tuple[Chapter, CredentialView]) -> float:
-    return chosen[1].time or 0.0
+    return 1 if chosen.errors else 0

@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tabulate import tabulate
 
 from stepcreds.clock import rfc3339
-from stepcreds.ledger.view import CredentialView
+from stepcreds.ledger.view import ChainView, CredentialView
 from stepcreds.printable import one_line
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import lifetime
 from stepcreds.review.selection import are_signed, is_signed, is_tampered
 from stepcreds.trust.keys import Trust
 
-HEADERS = ("TIME", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "SIGNED", "DB USER")
+HEADERS = (
+    "TIME", "REPOSITORY", "RUN", "JOB", "STEP", "PROFILE", "DECLARED", "MEASURED", "ALIVE", "VERDICT", "SIGNED",
+    "DB USER",
+)  # fmt: skip
+SIGNED = HEADERS.index("SIGNED")
+TAMPERED = "TAMPERED"
 CELL = 80  # characters of a foreign text in a cell
 _SIGNED = {True: "yes", False: "no", None: "not checked"}
 
 _GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 
 
-def table(chosen: Sequence[tuple[Chapter, CredentialView]], colour: bool) -> str:
-    """One line for each credential, under `HEADERS`; repository and run where there is more than one of them."""
-    wide = {
-        name: [_origin(chapter, name) for chapter, _ in chosen]
-        for name in ("REPOSITORY", "RUN")
-        if len({_origin(chapter, name) for chapter, _ in chosen}) > 1
-    }
-    headers = [HEADERS[0], *wide, *HEADERS[1:]]
-    rows = []
-    for number, (chapter, credential) in enumerate(chosen):
-        first, *rest = _row(chapter, credential, colour)
-        rows.append([first, *(one_line(cells[number], CELL) or "-" for cells in wide.values()), *rest])
-    return tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
+def table(rows: Iterable[Sequence[str]], hidden: Collection[str] = ()) -> str:
+    """Rows of `cells` under `HEADERS`, without the columns `hidden`."""
+    shown = [number for number, name in enumerate(HEADERS) if name not in hidden]
+    lines = [[row[number] for number in shown] for row in rows]
+    return tabulate(lines, headers=[HEADERS[number] for number in shown], tablefmt="plain", disable_numparse=True)
 
 
-def signed_footer(chosen: Sequence[tuple[Chapter, CredentialView]], trust: Trust | None) -> str:
-    """How far what is shown is signed, and what that means where it is not."""
-    files = {chapter.source.name for chapter, _ in chosen if is_tampered(chapter)}
-    if files:
-        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+def origin(view: ChainView) -> tuple[str, str]:
+    """What the columns REPOSITORY and RUN have of a chain."""
+    return view.repository or view.job.get("repository_id", ""), view.job.get("run_id", "")
+
+
+def signed_footer(states: Sequence[bool | None], tampered: Collection[str], trust: Trust | None) -> str:
+    """How far what is shown is signed, and what that means where it is not; `tampered` are files."""
+    if tampered:
+        count = "1 file" if len(tampered) == 1 else f"{len(tampered)} files"
         return f"TAMPERED: {count}. What is wrong: stepcreds ledger verify"
-    states = [is_signed(chapter, credential) for chapter, credential in chosen]
     every, signed = len(states), states.count(True)
     if signed == every:
         return f"Signed by keys of {one_line(trust.source) if trust else '?'}: all of these."
@@ -52,11 +52,6 @@ def signed_footer(chosen: Sequence[tuple[Chapter, CredentialView]], trust: Trust
     return (
         f"Unsigned: {every - signed} of {every}. Whoever could write to such a file could have written all of it anew."
     )
-
-
-def _origin(chapter: Chapter, name: str) -> str:
-    job = chapter.view.job
-    return job.get("run_id", "") if name == "RUN" else chapter.view.repository or job.get("repository_id", "")
 
 
 def credential_json(credential: CredentialView) -> dict[str, object]:
@@ -81,9 +76,11 @@ def credential_json(credential: CredentialView) -> dict[str, object]:
     }
 
 
-def _row(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str]:
-    cells = (
+def cells(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str]:
+    """What the table has of one credential, by `HEADERS`."""
+    texts = (
         _time(credential.time),
+        *origin(chapter.view),
         credential.job.get("job") or credential.job.get("run_id") or "",
         credential.step_name or credential.step_uid[:8],
         credential.profile,
@@ -91,12 +88,12 @@ def _row(chapter: Chapter, credential: CredentialView, colour: bool) -> list[str
         _measured(credential),
         _alive(credential),
         _verdict(credential) + _leaked(chapter, credential),
-        "TAMPERED" if is_tampered(chapter) else _SIGNED[is_signed(chapter, credential)],
+        TAMPERED if is_tampered(chapter) else _SIGNED[is_signed(chapter, credential)],
         credential.db_user,
     )
-    row = [one_line(cell, CELL) or "-" for cell in cells]
+    row = [one_line(text, CELL) or "-" for text in texts]
     code = _colour(credential) if colour else ""
-    row[-3] = f"{code}{row[-3]}{_PLAIN}" if code else row[-3]
+    row[SIGNED - 1] = f"{code}{row[SIGNED - 1]}{_PLAIN}" if code else row[SIGNED - 1]
     return row
 
 

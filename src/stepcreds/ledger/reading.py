@@ -25,6 +25,7 @@ from stepcreds.ledger.view import ChainView, CredentialView, text_of
 from stepcreds.model import Job
 
 __all__ = [
+    "ChainReader",
     "ChainView",
     "CredentialView",
     "chains_of",
@@ -38,41 +39,63 @@ __all__ = [
 
 def read_chain(file: Path) -> ChainView:
     """The chain in `file`. Raises `LedgerError` where it cannot be read at all."""
-    job: dict[str, str] = {}
-    opened: Record = {}
-    found: dict[str, dict[str, list[Record]]] = {}
-    tokens: dict[str, list[Record]] = {}
-    unreadable, closed = 0, False
-    for line in stored_lines(file):
-        record = _record(line)
+    reader = ChainReader()
+    for _ in reader.beside(stored_lines(file)):
+        pass
+    return reader.view(file)
+
+
+class ChainReader:
+    """Joins the records of one chain while somebody else reads its lines: all of `beside`, then `view`."""
+
+    def __init__(self) -> None:
+        self.is_whole = False  # whether `beside` came to its end
+        self._job: dict[str, str] = {}
+        self._opened: Record = {}
+        self._found: dict[str, dict[str, list[Record]]] = {}
+        self._tokens: dict[str, list[Record]] = {}
+        self._unreadable = 0
+        self._closed = False
+
+    def beside(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """`lines`, as they are."""
+        for line in lines:
+            self._add(_record(line))
+            yield line
+        self.is_whole = True
+
+    def view(self, file: Path) -> ChainView:
+        """What they say; `file` is where they stand."""
+        credentials = tuple(
+            CredentialView(
+                file,
+                self._job,
+                uid,
+                records.get("credential.requested", [{}])[0],
+                records.get("credential.issued", [{}])[0],
+                tuple(records.get("credential.closed", [])),
+                tuple(records.get("credential.leaked", [])),
+                records.get("credential.left", [{}])[0],
+                records.get("credential.measured", [{}])[0],
+                tuple(self._tokens.get(uid, [])),
+            )
+            for uid, records in self._found.items()
+        )
+        return ChainView(file, self._job, credentials, self._unreadable, self._closed, self._opened)
+
+    def _add(self, record: Record) -> None:
         kind, uid = record.get("kind"), record.get("credential_uid")
         if not isinstance(kind, str):
-            unreadable += 1
+            self._unreadable += 1
         elif kind == "chain.closed":
-            closed = True
+            self._closed = True
         elif kind == "chain.opened" and isinstance(value := record.get("job"), dict):
-            opened = opened or record
-            job = job or {name: text for name, text in value.items() if isinstance(text, str)}
+            self._opened = self._opened or record
+            self._job = self._job or {name: text for name, text in value.items() if isinstance(text, str)}
         elif kind == "token.revoke_failed" and isinstance(uid, str):
-            tokens.setdefault(uid, []).append(record)
+            self._tokens.setdefault(uid, []).append(record)
         elif kind.startswith("credential.") and isinstance(uid, str):
-            found.setdefault(uid, {}).setdefault(kind, []).append(record)
-    credentials = tuple(
-        CredentialView(
-            file,
-            job,
-            uid,
-            records.get("credential.requested", [{}])[0],
-            records.get("credential.issued", [{}])[0],
-            tuple(records.get("credential.closed", [])),
-            tuple(records.get("credential.leaked", [])),
-            records.get("credential.left", [{}])[0],
-            records.get("credential.measured", [{}])[0],
-            tuple(tokens.get(uid, [])),
-        )
-        for uid, records in found.items()
-    )
-    return ChainView(file, job, credentials, unreadable, closed, opened)
+            self._found.setdefault(uid, {}).setdefault(kind, []).append(record)
 
 
 def read_chains(files: Iterable[Path]) -> tuple[list[ChainView], list[LedgerError]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.view import ChainView, CredentialView
+from stepcreds.printable import one_line
 from stepcreds.review.sources import Source, absent
 from stepcreds.review.verification import Verified, verify
 from stepcreds.seals.log import Log
 from stepcreds.trust.keys import Trust
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,30 @@ def read(
         tell(done, len(listed))
     sealing = (*seals.findings, *seals.missing(seen)) if seals is not None else ()
     return Dossier(tuple(chapters), tuple(errors), trust, tuple(lost), seals, sealing)
+
+
+def glance(
+    sources: Iterable[Source],
+    look: Callable[[Chapter], T],
+    trust: Trust | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[Verified, T | LedgerError]]:
+    """What `look` makes of each chapter, each file read once and nothing else of it kept; or why there is none.
+
+    `look` knows what is wrong with a chain by itself; what is wrong with it beside others has what it comes with. It
+    may be called in another process, which hands on what it returns.
+    """
+    listed = list(sources)
+    checked = verify(listed, trust, look=lambda source, verified, view: (look(Chapter(source, view, verified)),))
+    for done, (source, verified) in enumerate(zip(listed, checked, strict=True), start=1):
+        seen = verified.seen
+        yield verified, seen[0] if isinstance(seen, tuple) else _unread(source, verified)
+        tell(done, len(listed))
+
+
+def _unread(source: Source, verified: Verified) -> LedgerError:
+    try:
+        read_chain(source.path)
+    except LedgerError as error:
+        return absent(source, verified.findings) or error
+    return LedgerError(f"{one_line(source.name)} could not be read a moment ago, and can be now", docs="ledger")

@@ -14,6 +14,7 @@ from stepcreds.printable import one_line
 from stepcreds.review.attestation import BREAKS
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import lifetime
+from stepcreds.review.verification import Verified
 
 _AGO = re.compile(r"([0-9]{1,9})\s*([smhdw])(?:\s+ago)?", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -103,11 +104,16 @@ def are_signed(chapter: Chapter, records: Iterable[Record]) -> bool | None:
 
 
 def is_tampered(chapter: Chapter) -> bool:
-    """Whether something is wrong with its chain that no crash leaves.
+    """Whether something is wrong with its chain that no crash leaves."""
+    return was_tampered(chapter.verified)
+
+
+def was_tampered(verified: Verified) -> bool:
+    """The same of what was checked.
 
     What was written over in a store is no such thing: the oldest version is what was read, and has its own signatures.
     """
-    return any(found.certainty == "tampered" and found.layer != "store" for found in chapter.verified.findings)
+    return any(found.certainty == "tampered" and found.layer != "store" for found in verified.findings)
 
 
 def moment(text: str, now: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import NamedTuple
 from stepcreds.errors import LedgerError
 from stepcreds.ledger import checkpoint
 from stepcreds.ledger.chain import Chain, Finding
-from stepcreds.ledger.reading import stored_lines
+from stepcreds.ledger.reading import ChainReader, stored_lines
+from stepcreds.ledger.view import ChainView
 from stepcreds.review.attestation import Attestation, Signing, SigningState
 from stepcreds.review.checkpoints import MAX_FINDINGS
 from stepcreds.review.family import Family, Member
@@ -34,6 +36,8 @@ SMALL = 16 * 1024 * 1024  # of `weight`
 TICK = 1024 * 1024  # bytes
 
 Tick = Callable[[int], None]
+# Handed what was checked in a file by itself, and its records, in the one reading: what it returns is kept.
+Look = Callable[[Source, "Verified", ChainView], object]
 
 
 class Asked(NamedTuple):
@@ -42,6 +46,7 @@ class Asked(NamedTuple):
     trust: Trust | None
     keep: bool  # whether the results list the checkpoints that count
     seals: Log | None
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Verified:
     signing: Signing
     findings: tuple[Finding, ...]
     job: Mapping[str, str]  # whose chain it says it is: `IDENTITY`; {} where that is not on record
+    seen: object = None  # what `Asked.look` made of its records; None: they could not be read
 
     @property
     def gone(self) -> bool:
@@ -70,6 +76,7 @@ def verify(
     seals: Log | None = None,
     require_signed: bool = False,
     keep: bool = False,
+    look: Look | None = None,
     processes: int = 0,
     tick: Tick = lambda done: None,
 ) -> Iterator[Verified]:
@@ -77,14 +84,15 @@ def verify(
 
     `seals`: what was sealed; which chains are missing, `Log.missing` says; what is wrong with seals, `Log.findings`.
     `require_signed`: what is not signed throughout, or not checked, is a finding. `keep`: the results list the
-    checkpoints that count. `processes`: how many check files at once; 0: as many as there is work for. `tick` is told
-    of work done, which adds up to the `weight` of all. Raises `UsageError` where signatures cannot be checked here.
+    checkpoints that count. `look` may be called in another process. `processes`: how many check files at once; 0: as
+    many as there is work for. `tick` is told of work done, which adds up to the `weight` of all. Raises `UsageError`
+    where signatures cannot be checked here.
     """
     if trust is not None:
         require_cryptography()
     listed = list(sources)
     family = Family()
-    asked = Asked(trust, keep, seals)
+    asked = Asked(trust, keep, seals, look)
     for source, result in zip(listed, _each(listed, asked, processes, tick), strict=True):
         found = family.add(Member(source, result.chain_uid, result.entries, result.head, result.closed, result.job))
         if require_signed:
@@ -126,9 +134,11 @@ def verify_file(source: Source, asked: Asked, tick: Tick = lambda done: None) ->
     attestation = Attestation(source, chain, asked.trust, keep=asked.keep)
     watch = Watch(chain, asked.seals) if asked.seals is not None else None
     findings = list(source.findings)
+    reader = ChainReader() if asked.look is not None else None
+    stored = _ticking(stored_lines(source.path), tick)
+    stored = reader.beside(stored) if reader is not None else stored
     try:
-        lines = _ticking(stored_lines(source.path), tick)
-        lines = watch.lines(lines) if watch is not None else lines
+        lines = watch.lines(stored) if watch is not None else stored
         findings += islice(attestation.check(lines), MAX_FINDINGS)
     except LedgerError as error:
         if source.path.exists() or not (source.findings or checkpoint.beside(source.path).exists()):
@@ -144,9 +154,15 @@ def verify_file(source: Source, asked: Asked, tick: Tick = lambda done: None) ->
     opened = chain.opened.get("job")
     job = opened if isinstance(opened, dict) else {}
     identity = {name: job[name] for name in IDENTITY if isinstance(job.get(name), str)}
-    return Verified(
+    result = Verified(
         source.name, chain.uid, chain.entries, chain.head, chain.closed, attestation.signing, tuple(findings), identity
     )
+    if asked.look is None or reader is None:
+        return result
+    with suppress(LedgerError):
+        for _ in stored:  # what is not checked any more is still read
+            pass
+    return replace(result, seen=asked.look(source, result, reader.view(source.path))) if reader.is_whole else result
 
 
 def _ticking(lines: Iterable[bytes], tick: Tick) -> Iterator[bytes]:
