@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,30 @@ from stepcreds.devstack.stack import Stack
 from stepcreds.ledger.view import epoch_of
 from stepcreds.trust.file import dumps, load_trust
 from stepcreds.trust.keys import Trust, TrustedKey
+from warm import Warm
 
 # conftest's: `step("exec", "migrate", "--", "true", **variables)`
 Step = Callable[..., "subprocess.CompletedProcess[str]"]
 SEE = "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-trust\n"
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    with Warm("stepcreds.cli.ledger_trust") as run:
+        yield run
+
+
+@pytest.fixture
+def step(stack: Stack, config_file: Path, warm: Warm) -> Step:
+    """conftest's, without the start: no other process looks at how these commands begin."""
+
+    def run(*arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        persons = {"VAULT_ADDR": stack.address} if "VAULT_TOKEN" in variables else {}
+        merged: dict[str, str | None] = {**stack.environment(), **persons, **variables}
+        environment = {name: value for name, value in merged.items() if value is not None}
+        return warm(*arguments, cwd=config_file.parent, env=environment)
+
+    return run
 
 
 @pytest.fixture
