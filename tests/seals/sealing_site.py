@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import os
 import random
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from stepcreds.trust.file import dumps
 from stepcreds.trust.keys import Trust, TrustedKey
 from warm import Warm
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 MOUNT = "sealing"
 KEY = f"{MOUNT}/keys/stepcreds-seal"
 ROLE = f"stepcreds-{MOUNT}"
@@ -132,6 +134,20 @@ class SealingSite:
     def run(self, *arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
         """`stepcreds ledger` with these arguments."""
         return warm()("ledger", *arguments, cwd=self.folder, env=self.environment(**variables))
+
+    def shell(self, script: str, **variables: str) -> int:
+        """The exit code of what a CI's shell makes of these lines."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self.environment(STEPCREDS_TRUST=None, PATH=path, **variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=240,
+            check=False,
+        )
+        return done.returncode
 
     def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The same as a process of its own, whose log the CI reads."""

@@ -249,6 +249,16 @@ def test_a_step_may_not_seal(site: SealingSite) -> None:
     assert not site.seals.exists()
 
 
+def test_a_role_that_is_not_there_is_that_of_the_seal(site: SealingSite) -> None:
+    document = yaml.safe_load(site.config.read_text())
+    document["ledger"]["seal"]["role"] = "nobody"
+    site.config.write_text(yaml.safe_dump(document))
+    made = site.seal()
+    assert (made.returncode, made.stdout) == (1, "")
+    assert made.stderr.splitlines()[0].startswith("stepcreds: error: Vault refused the login of role nobody at auth/")
+    assert "    Correct `ledger.seal.role` (its default is stepcreds-seal), or `mount` of vault.auth.\n" in made.stderr
+
+
 def test_jobs_that_seal_at_once_do_not_fork_the_log(site: SealingSite) -> None:
     site.life()
     site.life()

@@ -52,6 +52,7 @@ class Signer:
                     mount=settings.mount,
                     audience=settings.audience,
                     claims=claims_for_messages(identity.claims),
+                    setting="`ledger.seal.role` (its default is stepcreds-seal)",
                 ) from None
         self._own = True
 

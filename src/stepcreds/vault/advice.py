@@ -29,6 +29,9 @@ _BINDING = (
 # Claims that name one repository, for the role's user_claim.
 _REPOSITORY = ("repository", "repository_id", "project_path", "project_id", "sub")
 
+# What says the role in stepcreds.yml, unless something else does.
+PROFILE_ROLE = "`role` of the profile (its default is the profile's name)"
+
 
 class Login(NamedTuple):
     """What was asked of Vault in a login that it refused."""
@@ -38,6 +41,7 @@ class Login(NamedTuple):
     audience: str
     claims: Mapping[str, object]
     named: str  # the claim that Vault's text names, "" where it names none
+    setting: str = PROFILE_ROLE
 
     @property
     def path(self) -> str:
@@ -68,19 +72,25 @@ class Login(NamedTuple):
 
 
 def explain_login(
-    error: VaultError, *, role: str, mount: str, audience: str, claims: Mapping[str, object]
+    error: VaultError,
+    *,
+    role: str,
+    mount: str,
+    audience: str,
+    claims: Mapping[str, object],
+    setting: str = PROFILE_ROLE,
 ) -> VaultError:
     """`error`, which `Vault.login` raised, with the claims of this job beside Vault's words, and what to change.
 
-    `claims` must hold only what may be shown. An error that is not a refusal (no answer, TLS, a sealed Vault) comes
-    back as it is.
+    `claims` must hold only what may be shown. `setting` says the role in stepcreds.yml. An error that is not a refusal
+    (no answer, TLS, a sealed Vault) comes back as it is.
     """
     text = refusals.said(error.errors)
     for rule in _RULES:
         found = re.search(rule.pattern, text)
         if error.status in rule.statuses and found is not None:
             named = one_line(found.groupdict().get("claim") or "", 80)
-            login = Login(role, mount, audience, claims, named)
+            login = Login(role, mount, audience, claims, named, setting)
             return VaultError(
                 f"Vault refused the login of role {role} at auth/{mount}: {text}",
                 status=error.status,
@@ -189,7 +199,9 @@ def _fix_user_claim(login: Login) -> str:
 
 
 def _says(text: str) -> Callable[[Login], str]:
-    return lambda login: text.format(role=login.role, mount=login.mount, path=login.path, named=login.named)
+    return lambda login: text.format(
+        role=login.role, mount=login.mount, path=login.path, named=login.named, setting=login.setting
+    )
 
 
 class _Rule(NamedTuple):
@@ -205,8 +217,7 @@ _CLOCK_FIX = "Compare the clocks of Vault's servers and of this runner (date -u)
 _RULES = (
     _Rule(r'role ".*" could not be found|invalid role name', "login-role",
           _says("There is no role {role} at auth/{mount}."),
-          _says("The roles there are:\n  bao list auth/{mount}/role\nCorrect `role` of the profile (its default is the "
-                "profile's name), or `mount` of vault.auth.")),
+          _says("The roles there are:\n  bao list auth/{mount}/role\nCorrect {setting}, or `mount` of vault.auth.")),
     _Rule(r"audience claim does not match any expected audience|aud claim does not match any bound audience",
           "login-audience", _cause_audience, _fix_audience),
     _Rule(r"no audiences bound to the role", "login-audience",
