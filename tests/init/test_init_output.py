@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ci_tools import actionlint, node, shellcheck, zizmor
+import ci_tools
+from ci_tools import actionlint, shellcheck, zizmor
 from gitlab_runs import COMPONENT, Project, gitlab_project, places, refusal, reported, reporting
 from starters import SYSTEMS, TOOLS, init, made, pipeline_of, repository
 from stepcreds.clock import SystemClock
@@ -151,11 +152,9 @@ def test_pipelines_of_jenkins_pass_the_linter(tmp_path: Path) -> None:
         folder = tmp_path / "linted" / name
         folder.mkdir(parents=True)
         (folder / "Jenkinsfile").write_text(pipeline_of(made(root)))
-    linter = Path(sys.prefix) / "node/node_modules/npm-groovy-lint/lib/index.js"
     rules = COMPONENT.parent.parent / "examples/jenkins/.groovylintrc.json"  # Jenkins' own, and two blanks a level
-    flags = ("--noserver", "--no-insight", "--config", str(rules), "--failon", "info", "--output", "json")
     run = subprocess.run(
-        [str(node()), str(linter), *flags, "--path", str(tmp_path / "linted"), "--files", "**/Jenkinsfile"],
+        ci_tools.groovy_lint("--config", str(rules), "--path", str(tmp_path / "linted"), "--files", "**/Jenkinsfile"),
         capture_output=True,
         text=True,
         timeout=250,
