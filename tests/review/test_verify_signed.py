@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from stepcreds.ledger import checkpoint
 from stepcreds.ledger.chain import CERTAINTIES, Finding
 from stepcreds.review.sources import opened
 from stepcreds.review.verification import SMALL, weight
+from warm import Warm
 
 CONFIG = """\
 version: 1
@@ -40,17 +43,15 @@ REQUIRED = "no signature that counts covers any of it: whoever could write the f
 
 
 def verify(folder: Path, *arguments: str, command: str = "verify", **variables: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "stepcreds", "ledger", command, *arguments],
-        cwd=folder,
-        env={"HOME": str(folder), **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = _warm()("ledger", command, *arguments, cwd=folder, env={"HOME": str(folder), **variables})
     return done.returncode, done.stdout, done.stderr
+
+
+@cache
+def _warm() -> Warm:
+    started = Warm("stepcreds.cli.ledger_verify", "stepcreds.cli.ledger_show", "cryptography").__enter__()
+    atexit.register(started.__exit__, None, None, None)
+    return started
 
 
 def checked(site: Site, *arguments: str, command: str = "verify") -> tuple[int, str, str]:
@@ -96,17 +97,16 @@ def test_verify_fails_for_what_is_as_sure_as_was_asked_for(site: Site) -> None:
 
     def codes(*arguments: str) -> list[int]:
         return [
-            checked(site, *said, *arguments)[0]
-            for said in ((), ("--fail-on", "unknown"), ("--fail-on", "incomplete"), ("--fail-on", "tampered"))
+            checked(site, *said, *arguments)[0] for said in ((), ("--fail-on", "incomplete"), ("--fail-on", "tampered"))
         ]
 
     (folder / a).unlink()  # an orphan, which is unknown
-    assert codes(str(checkpoint.beside(Path(a))), b, c) == [1, 1, 0, 0]
+    assert codes(str(checkpoint.beside(Path(a))), b, c) == [1, 0, 0]
     with (folder / b).open("ab") as file:
         file.write(b'{"torn"')  # incomplete
-    assert codes("ledgers") == [1, 1, 1, 0]
+    assert codes("ledgers") == [1, 1, 0]
     # What somebody demands is no question of how sure it is.
-    assert codes("--require-signed", c) == [1, 1, 1, 1]
+    assert codes("--require-signed", c) == [1, 1, 1]
     lines = (folder / d).read_bytes().splitlines(keepends=True)
     (folder / d).write_bytes(b"".join([lines[0], *lines[2:]]))
     code, out, err = checked(site, "--fail-on", "tampered", "ledgers")
