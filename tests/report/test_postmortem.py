@@ -406,6 +406,19 @@ def test_what_no_signature_covers_excludes_nobody(tmp_path: Path) -> None:
     assert told(None)["after"] == ("excluded", [proof])
 
 
+def test_who_would_be_excluded_had_somebody_signed_it_comes_last(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(run=2, signer=None)
+    mine.step("migrate", at=0)
+    for name, at in (("earlier", 10), ("there", 100), ("later", 300)):
+        other.step("migrate", name, at=at)
+    found, _ = near([mine.save(tmp_path / "1"), other.save(tmp_path / "2")], 112)
+    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [
+        ("may", "there"),  # too near to tell
+        ("may", "later"),
+        ("may", "earlier"),
+    ]
+
+
 def test_a_tail_that_was_cut_and_written_anew_clears_nobody(tmp_path: Path) -> None:
     """The step that did it takes its records and their checkpoints away, and has itself refused."""
     job = Job()

@@ -20,6 +20,7 @@ from stepcreds.review.selection import is_tampered
 
 MARGIN: Final = 5.0  # seconds by which clocks may differ
 EXAMPLES: Final = 3
+DOUBTED: Final = -1  # the weight of who would be excluded, had somebody signed that
 
 # could: alive, and measured to have the power. may: one of the two is not known.
 Standing = Literal["could", "may", "excluded"]
@@ -92,7 +93,7 @@ def _excluded(chapter: Chapter, credential: CredentialView, proofs: tuple[Said, 
     elif (trusted or signing.checkpoints) and not any(map(_is_signed, proofs)):
         text = "It cannot be excluded: no signature that counts covers the record that would do so."
     if text:
-        return Suspect("may", 0, chapter, credential, (Said("unknown", text), *proofs))
+        return Suspect("may", DOUBTED, chapter, credential, (Said("unknown", text), *proofs))
     return Suspect("excluded", 0, chapter, credential, proofs)
 
 
