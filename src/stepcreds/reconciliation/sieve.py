@@ -44,9 +44,10 @@ class Sieve:
             after = place + len(_PATH)
             if piece.startswith(self._paths, place):
                 start = piece.rfind(b"\n", 0, place) + 1
+                # Where it does not, the line may have another: of this name there may be metadata as well.
                 if self._matters(piece, start, place):
                     yield start
-                after = max(after, piece.find(b"\n", place))
+                    after = max(after, piece.find(b"\n", place))
             place = piece.find(_PATH, after)
 
     def _matters(self, piece: bytes, start: int, place: int) -> bool:
