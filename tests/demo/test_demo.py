@@ -92,7 +92,7 @@ def test_it_shows_the_incident_and_its_end_and_leaves_nothing_running(tmp_path: 
     assert "::" not in output.replace("::add-mask::", "::")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_in_the_middle_ends_the_servers_too(tmp_path: Path, number: signal.Signals) -> None:
     with demo(tmp_path) as process:
         read_until(process, ACT_ONE)
@@ -142,15 +142,17 @@ def shell(lines: list[str]) -> str:
     return finished.stdout + finished.stderr
 
 
-def test_colour_is_for_terminals(tmp_path: Path) -> None:
+def test_colour_is_for_terminals_and_a_third_signal_ends_it_there(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with demo(tmp_path, stdout=theirs) as process, os.fdopen(ours, closefd=True) as terminal:
         os.close(theirs)
         seen = ""
         while ACT_ONE not in seen:
             seen += terminal.readline()
+        watched = Watched(descendants(process.pid))
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        assert process.wait(120) == 128 + signal.SIGTERM
+    assert watched.alive_after(20) == []
     assert seen.startswith("\x1b[2mStarting OpenBao and PostgreSQL …\x1b[0m\n")
     assert f"\x1b[1m{ACT_ONE}" in seen
     plain: list[str] = []
