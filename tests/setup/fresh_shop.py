@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -35,10 +36,17 @@ from stepcreds.setup.live.operator import Live
 from stepcreds.setup.live.rotation import rotations
 from stepcreds.setup.live.survey import survey
 from stepcreds.setup.plan import Plan
+from warm import Warm
 
 # ruff: noqa: S608 - the names in SQL are ours
 
 _numbers = count(1)
+
+
+@functools.cache
+def warm() -> Warm:
+    """One for all tests of a process; it ends when that does."""
+    return Warm("stepcreds.cli.setup", "stepcreds.cli.setup_apply", "stepcreds.setup.postgresql")
 
 
 class Servers(Protocol):
@@ -158,16 +166,8 @@ profiles:
 
     def setup(self, *arguments: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
         """`stepcreds setup …` as the platform engineer, whose secrets are in no byte of what it says."""
-        run = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment(**variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        words = self.command(*arguments)[3:]
+        run = warm()(*words, cwd=self.folder, env=self.environment(**variables))
         self.assert_no_secret(run.stdout + run.stderr)
         return run
 

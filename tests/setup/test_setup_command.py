@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fresh_shop import warm
 from setup_configs import CIS, DATABASE, profile
 
 Setup = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -65,16 +66,7 @@ def setup(tmp_path: Path) -> Setup:
     write(tmp_path, BOTH)
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "stepcreds", "setup", *arguments],
-            cwd=tmp_path,
-            env=environment(tmp_path, **variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return warm()("setup", *arguments, cwd=tmp_path, env=environment(tmp_path, **variables))
 
     return run
 
