@@ -660,6 +660,21 @@ def test_a_run_that_does_not_say_which_database_it_could_reach_is_held_against_a
     )
 
 
+def test_a_run_whose_ledger_was_changed_may_have_reached_other_databases(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(1, 2, signer=None)
+    mine.step("migrate", at=0)
+    other.step("migrate", at=0)
+    files = [mine.save(tmp_path / "1"), other.save(tmp_path / "2")]
+    files[0].write_bytes(files[0].read_bytes().replace(b'"exit_code":0', b'"exit_code":1'))
+    found, _ = near(files, 5)
+    assert found.elsewhere_other == 1
+    assert as_json(found)["tampered"] is True
+    assert elsewhere(found).endswith(
+        "\n\nA ledger of this run was tampered with, and may not name every database that it could reach: --all holds all "
+        "other runs against the damage."
+    )
+
+
 def test_many_other_runs_are_the_newest_ones_and_a_number(tmp_path: Path) -> None:
     files = []
     for run in range(1, FEW + 5):

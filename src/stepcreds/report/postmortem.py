@@ -74,6 +74,7 @@ class Postmortem(NamedTuple):
     at: float | None
     needs: Level
     servers: tuple[str, ...]  # "host:port" of the databases that it could reach; () where that is not known
+    is_tampered: bool  # a ledger of this run was, so that it may not name all those servers
     chains: tuple[ChainState, ...]
     steps: tuple[Step, ...]  # by the time of their first record
     suspects: tuple[Suspect, ...]  # of this run; () without `at`
@@ -133,6 +134,7 @@ def postmortem(
         at,
         needs,
         tuple(sorted(near or ())),
+        any(is_tampered(chapter) for chapter, _ in mine),
         tuple(map(_state, {chapter.source.name: chapter for chapter, _ in mine}.values())),
         _steps(mine, [each for _, each in everybody], at, passed.roles),
         tuple(found),

@@ -150,6 +150,11 @@ def _elsewhere_notes(found: Postmortem) -> Iterable[str]:
             f"{_credentials(other)} {_are(other)} for databases on other servers than {listed(found.servers)} by the "
             "word of ledgers that were not all verified: not held against the damage, and not shown (--all)."
         )
+    if other and found.is_tampered:
+        yield (
+            "A ledger of this run was tampered with, and may not name every database that it could reach: --all holds "
+            "all other runs against the damage."
+        )
     if not found.servers:
         yield "Which databases this run could reach is not on record, so all other runs were held against the damage."
 

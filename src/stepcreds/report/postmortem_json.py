@@ -19,6 +19,7 @@ def as_json(found: Postmortem) -> dict[str, Any]:
         "repository": found.repository,
         "trust": found.trust,  # null: signatures were not checked
         "servers": list(found.servers),
+        "tampered": found.is_tampered,
         "at": _time(found.at),
         "needs": found.needs,
         "suspects": [_suspect(each) for each in found.suspects],
