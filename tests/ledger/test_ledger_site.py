@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ledger_site import KINDS, Site, make_site
 
+from stepcreds.errors import LedgerError
 from stepcreds.ledger import checkpoint, dsse
 from stepcreds.ledger.link import line_hash
+from stepcreds.ledger.reading import read_chain
 from stepcreds.ledger.view import CredentialView
-from stepcreds.review.dossier import Dossier, read
+from stepcreds.review.dossier import Dossier, glance, read
 from stepcreds.review.lifetimes import overlaps
 from stepcreds.review.sharing import shared
 from stepcreds.review.sources import local
+from stepcreds.review.verification import verify
 from stepcreds.trust.file import load_trust
 from stepcreds.trust.keys import of_purpose, signers
 
@@ -82,3 +86,21 @@ def test_each_repository_signed_with_its_key(site: Site) -> None:
 def test_one_seed_makes_one_site(site: Site, tmp_path: Path) -> None:
     again = make_site(tmp_path, repositories=4, runs=10, signed=3)
     assert [chain.read_bytes() for chain in again.chains] == [chain.read_bytes() for chain in site.chains]
+
+
+def test_one_reading_of_each_file_says_what_two_say(site: Site, dossier: Dossier, tmp_path: Path) -> None:
+    """In this process and in others, with what a hundred findings leave unchecked, and why there is nothing of a file."""
+    long = tmp_path / "long.jsonl"
+    first, *others = site.chains[0].read_bytes().splitlines(keepends=True)
+    long.write_bytes(first + b"{}\n" * 150 + b"".join(others) + b"torn")
+    sources = local([*site.chains, long, tmp_path / "gone.jsonl", tmp_path])
+    for processes in (1, 2):
+        looked = list(verify(sources, look=lambda _, verified, view: (verified.entries, view), processes=processes))
+        seen = [each.seen for each in looked]
+        assert seen[:-3] == [(chapter.verified.entries, chapter.view) for chapter in dossier.chapters]
+        assert [replace(each, seen=None) for each in looked] == list(verify(sources))
+        assert seen[-3:] == [(26, read_chain(long)), None, None]  # four findings a line
+    *chapters, _, gone, folder = glance(sources, lambda chapter: (chapter.source, chapter.view))
+    assert [each for _, each in chapters] == [(chapter.source, chapter.view) for chapter in dossier.chapters]
+    errors = [each for _, each in (gone, folder) if isinstance(each, LedgerError)]
+    assert [error.what for error in errors] == [error.what for error in read(sources).errors] != []
