@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.canonical import CanonicalError, loads
-from stepcreds.ledger.chain import Finding
+from stepcreds.ledger.chain import CERTAINTIES, Finding
 from stepcreds.ledger.reading import stored_lines
 from stepcreds.ledger.record import Record
 from stepcreds.ledger.view import REPOSITORY_CLAIMS, epoch_of, text_of
@@ -94,7 +94,7 @@ def _entries(source: Source, verified: Verified) -> Iterator[Entry]:
     opened: Record = {}
     known: dict[str, dict[str, Record]] = {}
     certainties = {finding.certainty for finding in verified.findings}
-    integrity = next((word for word in _OF_CERTAINTY if word in certainties), "no findings")
+    integrity = next((word for word in CERTAINTIES if word in certainties), "no findings")
     state, last = verified.signing.state, 0.0
     # Behind a break a record may bear any number.
     entries = 0 if any(finding.layer in BREAKS for finding in verified.findings) else verified.signing.entries
