@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-MEMORY = "2GB"  # for a question; beyond it DuckDB writes into our temporary folder
+LOADING = "512MB"  # of DuckDB's own, while it is filled; beyond it DuckDB writes into our temporary folder
+MEMORY = "2GB"  # for a question
 SPILL = "20GB"  # of it
 
 
@@ -59,7 +60,7 @@ def loaded(
             "temp_directory": str(Path(folder) / "spill"),
             "max_temp_directory_size": SPILL,
         }
-        with duckdb.connect(str(file), config=bounded) as connection:
+        with duckdb.connect(str(file), config={**bounded, "memory_limit": LOADING}) as connection:
             loader = Loader(Path(folder), sources, trust, question, tell)
             try:
                 loader.load(connection)
