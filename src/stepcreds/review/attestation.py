@@ -89,6 +89,10 @@ class Attestation:
     def _beside(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for stored in lines:
             yield stored
+            if not self._file.length:
+                if not self._demand.count:  # all that is asked where there is no checkpoint
+                    self._demand.see(self._chain.record, self._chain.entries)
+                continue
             self._heads.append(self._chain.head)
             self._demand.see(self._chain.record, self._chain.entries)
             while self._upcoming() and self._next is not None and self._next.said.size <= self._chain.entries:
