@@ -138,22 +138,18 @@ def test_a_gap(site: Copy) -> None:
     site.write("later.log", later)
     run = site.stepcreds("ledger", "reconcile", "--audit", "first.log", "--audit", "later.log")
     assert run.returncode == 1
-    assert (
-        normalised(run.stdout)
-        == (
-            "first.log: N lines, TIME to TIME\n"
-            "later.log: 1 line, TIME to TIME\n"
-            "The audit log has 1 gap: it covers TIME to TIME, TIME to TIME\n"
-            "On record: 1 chain, 2 credentials, of which Vault issued 1\n"
-            "Issued by Vault: 1\n"
-            "\n"
-            "not-covered (unknown): 1 credential on record, of TIME: the audit log covers TIME to TIME and TIME to TIME, and "
-            "says nothing of them\n"
-            "  ledger  CHAIN.jsonl:N  TIME  credential.issued\n"
-            "\n"
-            "1 finding\n"
-        ).replace("CHAIN", ".stepcreds/CHAIN")
-        or "not-covered (unknown)" in run.stdout
+    assert normalised(run.stdout) == (
+        "first.log: N lines, TIME to TIME\n"
+        "later.log: 1 line, TIME to TIME\n"
+        "The audit log has 1 gap: it covers TIME to TIME, TIME to TIME\n"
+        "On record: 1 chain, 2 credentials, of which Vault issued 1\n"
+        "Issued by Vault: 1\n"
+        "\n"
+        "not-covered (unknown): 1 credential on record, of TIME: the audit log covers TIME to TIME and TIME to TIME, and "
+        "says nothing of them\n"
+        "  ledger  CHAIN.jsonl:N  TIME  credential.issued\n"
+        "\n"
+        "1 finding\n"
     )
 
 
@@ -184,6 +180,16 @@ def test_what_a_ledger_says_takes_nothing_out_of_a_window(
     ]
     site.rewrite(chain, records)
     assert expected in codes(site.found(*arguments))
+
+
+def test_what_the_role_of_a_step_was_issued_by_another_engine(site: Copy) -> None:
+    """Its policy may have more in it than stepcreds asks for; no ledger names that engine, and no header that step."""
+    answer = next(line for line in site.lines if b'"secret":{"lease_id":"database/creds/app-verify' in line)
+    entry = json.loads(answer)
+    entry["request"] |= {"id": "eeeeeeee-0000-4000-8000-000000000002", "headers": None, "path": "aws/creds/admin"}
+    entry["response"]["secret"]["lease_id"] = "aws/creds/admin/" + "C" * 24
+    site.write("other.log", [*site.lines, json.dumps(entry, separators=(",", ":")).encode()])
+    assert ("unrecorded", "tampered") in codes(site.found(audit="other.log"))
 
 
 def test_a_window_in_which_nothing_is_on_record(site: Copy) -> None:

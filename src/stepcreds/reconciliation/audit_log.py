@@ -44,8 +44,8 @@ class AuditLog:
 def read_audit(files: Iterable[str], scope: Scope, progress: Progress = lambda _file, _read: None) -> AuditLog:
     """What is in `files` (see `audit_file.audit_files`). Raises `UsageError` for one that cannot be read."""
     log = AuditLog(VaultSide(scope))
-    # A role that no ledger names may issue by any path.
-    sieve = Sieve(scope.issuing, scope.others, leases=bool(scope.wanted.roles))
+    # One that was asked for by name may have other tokens than those that say their role.
+    sieve = Sieve(scope.issuing, scope.others, roles=scope.roles, leases=bool(scope.wanted.roles))
     for name in sorted(files, key=_beginning):
         log.files.append(_read(name, sieve, log.vault, progress))
     return log

@@ -16,15 +16,19 @@ _REQUEST, _BEGINNING = b'"type":"request"', 200  # bytes that it stands in, with
 
 
 class Sieve:
-    """Lets through the lines with a path that begins with one of `paths`, those that the header names a step in, and
-    with `leases` every answer that has one."""
+    """Lets through the lines with a path that begins with one of `paths`, those that the header names a step in, every
+    lease that went to one of `roles`, and with `leases` every lease."""
 
-    def __init__(self, asking: Iterable[str], paths: Iterable[str], *, leases: bool = False) -> None:
-        """Of `asking` the requests are let through as well, of `paths` only the answers: they repeat them."""
+    def __init__(
+        self, asking: Iterable[str], paths: Iterable[str], *, roles: Iterable[str] = (), leases: bool = False
+    ) -> None:
+        """Of `asking` the requests are let through as well, of `paths` only the answers: they repeat them. `roles` in
+        lower case."""
         self._asking = tuple(_PATH + path.encode() for path in asking)
         self._paths = (*self._asking, *(_PATH + path.encode() for path in paths))
         self._leases = (_LEASE,) if leases else tuple(b'"lease_id":"' + path.encode() for path in asking)
         self._parts = (_HEADER, _LEASE) if leases else (_HEADER,)
+        self._roles = () if leases else tuple(f'"role":"{role}"'.encode() for role in roles)
 
     def lines(self, piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
         """The lines of `piece` that pass, each with its number; `number` is that of the piece's first line."""
@@ -32,7 +36,8 @@ class Sieve:
             yield from enumerate(piece.split(b"\n"), number)
             return
         behind = 0
-        for start in sorted({*self._by_path(piece), *(start for part in self._parts for start in _with(piece, part))}):
+        marked = (start for part in self._parts for start in _with(piece, part))
+        for start in sorted({*self._by_path(piece), *marked, *self._by_role(piece)}):
             number += piece.count(b"\n", behind, start)
             behind = start
             end = piece.find(b"\n", start)
@@ -49,6 +54,14 @@ class Sieve:
                     yield start
                     after = max(after, piece.find(b"\n", place))
             place = piece.find(_PATH, after)
+
+    def _by_role(self, piece: bytes) -> Iterator[int]:
+        """A role may issue by any path that its policy has, also by one that no ledger names."""
+        for start in _with(piece, _LEASE) if self._roles else ():
+            end = piece.find(b"\n", start)
+            line = piece[start : end if end >= 0 else len(piece)].lower()  # Vault has a role's name as it was asked for
+            if any(role in line for role in self._roles):
+                yield start
 
     def _matters(self, piece: bytes, start: int, place: int) -> bool:
         if piece.startswith(self._asking, place):
