@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 from fresh_shop import Shop, applied, shop  # noqa: F401 - fixtures
+from step_runs import until
 
 from postgresql_programs import MAJORS, programs
 from stepcreds.devstack.issuer import Issuer
@@ -568,8 +569,8 @@ class TestPartly:
                 text=True,
             )
             waiting = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{shop.name}' AND wait_event_type = 'Lock'"
-            while not shop.sql(waiting):
-                assert running.poll() is None
+            until(lambda: shop.sql(waiting) or running.poll() is not None, "a statement that waits")
+            assert running.poll() is None
             running.send_signal(signal.SIGTERM)
             said, _ = running.communicate(timeout=60)
             other.run("ROLLBACK")
