@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from stepcreds.config.store_url import StoreURL
@@ -14,6 +14,7 @@ LONGEST_NAME = 255  # bytes of a part of a path
 LONGEST_PATH = 1024
 # A file of a million records has 1.1 GB.
 LARGEST = 4 * 1024 * 1024 * 1024
+_FILES = (".jsonl", ".checkpoints", ".json", ".parquet")  # what ledgers, seals and their tables are called
 
 
 class Held(NamedTuple):
@@ -52,7 +53,31 @@ def held(versions: Iterable[Version], url: StoreURL) -> tuple[list[Held], list[F
             findings.append(finding(place, "refused", f"not fetched: {wrong}"))
             continue
         objects.append(Held(place, path, first, tuple(each for each in found if each is not first)))
-    return objects, findings
+    return _apart(objects, findings), findings
+
+
+def _apart(objects: list[Held], findings: list[Finding]) -> list[Held]:
+    """Those that can be files of one folder. A store has objects below another object; a ledger or a seal must not
+    depend on which of them came first, so what lies below one is left out, or else what has others below it."""
+    files = {each.path for each in objects if each.path.endswith(_FILES)}
+    folders = {above for each in objects for above in _above(each.path)}
+    kept = []
+    for each in objects:
+        if any(above in files for above in _above(each.path)):
+            findings.append(finding(each.url, "refused", "not fetched: a part of its name is another object's"))
+        elif each.path in folders and each.path not in files:
+            findings.append(finding(each.url, "refused", "not fetched: other objects lie below its name"))
+        else:
+            kept.append(each)
+    return kept
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a file of this path is in: "a", "a/b" of "a/b/c"."""
+    place = path.find("/")
+    while place >= 0:
+        yield path[:place]
+        place = path.find("/", place + 1)
 
 
 def history(one: Held) -> list[Finding]:
