@@ -167,15 +167,11 @@ def test_whether_it_is_signed_stands_beside_each(site: Site) -> None:
     assert out.splitlines()[-1] == (
         "Unsigned: 2 of 2. Whoever could write to such a file could have written all of it anew."
     )
-    (folder / "stepcreds-trust.json").rename(folder / "elsewhere.json")
-    try:
-        code, out, _ = show(folder, "--json", "--repository", "9000000", "ledgers")
-        assert {each["signed"] for each in json.loads(out)} == {None}
-        out = show(folder, "--repository", "acme/shop-00", "--limit", "3", "ledgers")[1]
-        assert out.splitlines()[-1] == "Signatures were not checked for 3 of 3: name a trust file with --trust."
-        assert "  not checked  " in out
-    finally:
-        (folder / "elsewhere.json").rename(folder / "stepcreds-trust.json")
+    code, out, _ = show(folder, "--json", "--repository", "9000000", "ledgers")
+    assert {each["signed"] for each in json.loads(out)} == {None}
+    out = show(folder, "--repository", "acme/shop-00", "--limit", "3", "ledgers")[1]
+    assert out.splitlines()[-1] == "Signatures were not checked for 3 of 3: name a trust file with --trust."
+    assert "  not checked  " in out
 
 
 def test_a_file_that_was_changed_is_called_so(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def test_every_version_of_every_repositorys_key(stack: Stack, mount: str, config
     template, seal = f"{mount}/keys/ledger-{{repository_id}}", f"{mount}/keys/ledger-seal"
     assert export(step, stack, "--key", template, "--seal-key", seal) == (
         0,
-        f"stepcreds-trust.json: 4 keys of {stack.address}\n",
+        f"stepcreds-trust.json: 4 keys of {stack.address}\n"
+        "It counts where it is named: --trust stepcreds-trust.json, or STEPCREDS_TRUST\n",
         "",
     )
     first, second, other, sealing = exported(config_file)
@@ -141,7 +142,8 @@ def test_a_key_of_any_repository_is_pointed_out(stack: Stack, mount: str, config
         f"left out: {mount}/keys/ledger-aes is of type aes256-gcm96, and only ed25519 signs ledgers\n"
         f"left out: {mount}/keys/ledger-derived is derived: it has another public key for each context\n"
         f"{mount}/keys/ledger-1:1: {told}\n"
-        f"{mount}/keys/ledger-2:1: {told}\n",
+        f"{mount}/keys/ledger-2:1: {told}\n"
+        "It counts where it is named: --trust stepcreds-trust.json, or STEPCREDS_TRUST\n",
         "",
     )
     assert [key.repository_id for key in exported(config_file)] == [None, None]

@@ -52,7 +52,8 @@ def schema() -> None:
 
 
 def _lines(config: Config, today: str) -> list[str]:
-    said = [*map(_profile, config.profiles.values()), *(f"warning: {text}" for text in _warnings(config, today))]
+    said = [*map(_profile, config.profiles.values()), *_seal(config)]
+    said += [f"warning: {text}" for text in _warnings(config, today)]
     return [f"{one_line(str(config.source))}: {text}" for text in said]
 
 
@@ -69,6 +70,11 @@ def _profile(profile: Profile) -> str:
         words.append(f"{profile.access} on {target.engine} {target.host}:{target.port} {target.database}".rstrip())
     words.append(f"{in_words(profile.ttl)}, at most {in_words(profile.max_ttl)}")
     return one_line(", ".join(words), 1000)
+
+
+def _seal(config: Config) -> list[str]:
+    seal = config.ledger.seal
+    return [one_line(f"seal: {seal.key} as {seal.role}, to {seal.to}", 1000)] if seal is not None else []
 
 
 def _summary(config: Config, today: str) -> dict[str, object]:

@@ -58,7 +58,7 @@ def command(
     code, errors = 0, []
     with ledgers(places, config_path) as sources:
         require_some(sources, "export")
-        trust = trusted(trust_path, places)
+        trust = trusted(trust_path)
         with _told() as tell:
             for each in entries(sources, trust, tell):
                 if isinstance(each, LedgerError):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import TypeVar
 
 import click
 
+from stepcreds.cli.messages import coloured, render_warning
 from stepcreds.cli.options import working_folder
 from stepcreds.cli.progress import progress
 from stepcreds.clock import SystemClock
 from stepcreds.config.environment import environment
-from stepcreds.config.store_url import is_url
 from stepcreds.errors import UsageError
-from stepcreds.printable import one_line
 from stepcreds.review.sources import Source, opened
 from stepcreds.trust.file import load_trust
 from stepcreds.trust.keys import Trust
@@ -38,52 +36,32 @@ def trust_option(command: Command) -> Command:
         "trust_path",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help=f"The keys whose signatures count. Default: ${TRUST_VARIABLE}, else {TRUST_FILE} here, unless ledgers lie "
-        "in this folder or below it.",
+        help=f"The keys whose signatures count: the file that `ledger trust export` wrote. Default: ${TRUST_VARIABLE}. "
+        "Without either no signature is checked.",
     )(command)
 
 
-def trusted(path: Path | None, places: Sequence[str] | None = None) -> Trust | None:
-    """What the reviewer has pinned; None: nothing.
-
-    `places`: what is to be reviewed, () for the configuration's folder; None: nothing is. Raises `UsageError` for a
-    file that cannot be read; and for one that nobody named where it lies among those, or in a folder above them: who
-    made that could have put it there.
-    """
+def named_trust_file(path: Path | None) -> Path | None:
+    """The trust file that the reviewer names, by `--trust` or by the environment; None: none."""
     named = path or environment().get(TRUST_VARIABLE)
-    if named:
-        return load_trust(Path(named))
-    usual = working_folder() / TRUST_FILE
-    if not usual.exists():
-        return None
-    around = _around(usual.parent.resolve(), places) if places is not None else None
-    if around is not None:
-        raise UsageError(
-            f"{TRUST_FILE} lies among the ledgers, or above them: {one_line(around)}",
-            cause="Whoever made this folder may have put it there; and whose signatures count is not theirs to say.",
-            fix=f"If it is yours, name it: --trust {TRUST_FILE}, or {TRUST_VARIABLE}\nIf not, move it away.",
-            docs="ledger-trust",
-        )
-    return load_trust(usual)
+    return Path(named) if named else None
 
 
-def _around(folder: Path, places: Sequence[str]) -> str | None:
-    """The place whose ledgers lie in `folder` or below it, or that it lies in; None where there is none.
+def trusted(path: Path | None) -> Trust | None:
+    """What the reviewer has pinned; None: nothing. `path` is that of `--trust`.
 
-    A folder that was unpacked is one whole, with whatever folders are in it, and looks like one of the reviewer's own.
+    A file that nobody named counts for nothing, wherever it lies: a folder that was unpacked may have one in it. Raises
+    `UsageError` for one that cannot be read.
     """
-    if not places:
-        return "those of stepcreds.yml"  # which was found from this folder, too
-    for place in places:
-        path = Path(place)
-        if not path.exists():
-            fixed, *pattern = re.split(r"[*?\[]", place)
-            if is_url(place) or not pattern:
-                continue
-            path = Path(f"{fixed}x").parent  # that all its matches are in
-        for each in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100 - the name itself, not where it leads
-            if each.is_relative_to(folder) or folder.is_relative_to(each):
-                return place
+    named = named_trust_file(path)
+    if named is not None:
+        return load_trust(named)
+    if (working_folder() / TRUST_FILE).exists():
+        text = (
+            f"No signature is checked: {TRUST_FILE} lies here, and nobody named it. Whose signatures count is not said "
+            f"by the maker of a folder. If it is yours: --trust {TRUST_FILE}, or {TRUST_VARIABLE}"
+        )
+        click.echo(render_warning(text, coloured(sys.stderr)), err=True)
     return None
 
 

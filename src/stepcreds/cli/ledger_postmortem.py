@@ -97,7 +97,7 @@ def command(
     servers = None if damaged is None else _servers(damaged)
     with ledgers(places, config_path) as sources:
         require_some(sources, "postmortem")
-        trust = trusted(trust_path, places)
+        trust = trusted(trust_path)
         with progress("Reading ledgers") as tell:
             if everything:
                 dossier, passed = read(sources, trust, tell), None

@@ -75,7 +75,7 @@ def command(
         )
     from stepcreds.query.database import answer, loaded
 
-    trust = trusted(trust_path, places)
+    trust = trusted(trust_path)
     with ledgers(places, config_path, tables=True) as sources, ExitStack() as stack:
         if not sources:
             text = "there is no ledger here, so that every table is empty: name files, folders, or the URL of a store"

@@ -92,7 +92,7 @@ def command(
     wanted = Wanted(
         tuple(role.lower() for role in roles), tuple(mount.strip("/") for mount in mounts), _window(since, until, now)
     )
-    trust = trusted(trust_path, places)
+    trust = trusted(trust_path)
     files = audit_files(audit)
     with ledgers(places, config_path) as sources, progress("Reading the audit log: megabytes") as tell:
         result = reconcile(sources, files, wanted, trust=trust, late=late, progress=_summed(files, tell))

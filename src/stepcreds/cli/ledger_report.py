@@ -79,7 +79,7 @@ def command(
                 fix="Name the files or folders: stepcreds ledger report PLACES",
                 docs="ledger",
             )
-        trust = trusted(trust_path, places)
+        trust = trusted(trust_path)
         seals = sealed(seals_place, trust) if seals_place is not None else None
         with progress("Reading ledgers") as tell:
             dossier = read(sources, trust, tell, seals=seals)

@@ -76,7 +76,7 @@ def command(
     clock = SystemClock()
     config, variables = load(config_path, clock)
     settings = _settings(config)
-    trust = trusted(trust_path, places)
+    trust = trusted(trust_path)
     own = operator_token(variables, config.vault) if as_operator else None
     around = surroundings(config, variables, clock, new_uid(), quiet=True, started_by=os.getppid(), operator_token=own)
     results: list[Made] = []

@@ -66,7 +66,7 @@ def command(
     form = _json if json_output else _csv if csv_output else partial(cells, colour=is_coloured)
     chosen = Chosen(selection, form, limit)
     with ledgers(places, config_path) as sources, progress("Reading ledgers") as tell:
-        trust = trusted(trust_path, places)
+        trust = trusted(trust_path)
         for verified, seen in glance(sources, chosen.look, trust, tell):
             chosen.take(verified, seen)
     shown = chosen.shown()

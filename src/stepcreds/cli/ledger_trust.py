@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from stepcreds.cli.ledger_options import TRUST_FILE, json_option, trust_option, trusted
+from stepcreds.cli.ledger_options import TRUST_FILE, json_option, named_trust_file, trust_option
 from stepcreds.cli.operator import operator_token
-from stepcreds.cli.options import config_option, load
+from stepcreds.cli.options import config_option, load, working_folder
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import Config
 from stepcreds.errors import UsageError
@@ -88,6 +88,8 @@ def export(
     for key in found.keys:
         if key.purpose == "checkpoint" and key.repository_id is None:
             click.echo(f"{key.keyid}: may sign for any repository; {{repository_id}} in --key says whose each key is")
+    if old is None:
+        click.echo(f"It counts where it is named: --trust {one_line(str(output))}, or STEPCREDS_TRUST")
     return 0
 
 
@@ -106,13 +108,14 @@ def show(trust_path: Path | None, json_output: bool) -> int:
 
     SHA-256 is that of the key's 32 bytes. An UNTIL of "-" is the newest version.
     """
-    trust = trusted(trust_path)
-    if trust is None:
+    named = named_trust_file(trust_path)
+    if named is None and not (working_folder() / TRUST_FILE).exists():
         raise UsageError(
             "No key is pinned: there is no trust file here",
             fix="Write one from Vault: stepcreds ledger trust export\nOr name it: --trust FILE, or STEPCREDS_TRUST",
             docs="ledger-trust",
         )
+    trust = load_trust(named or working_folder() / TRUST_FILE)
     if json_output:
         keys = [{**vars(key), "sha256": _fingerprint(key)} for key in trust.keys]
         click.echo(json_text({"file": trust.source, "keys": keys}))

@@ -80,7 +80,7 @@ def command(
     lost is incomplete for good: a job that runs every hour takes --fail-on tampered. Whoever removes a whole ledger, or
     cuts its end, does no more than that: hold the ledgers against --seals then.
     """
-    trust = trusted(trust_path, places)
+    trust = trusted(trust_path)
     with ledgers(places, config_path) as sources:
         if not sources and seals_place is None:
             raise UsageError(

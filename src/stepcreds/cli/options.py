@@ -73,7 +73,7 @@ def profiles_of(config: Config, names: Sequence[str]) -> tuple[Profile, ...]:
         if name not in config.profiles:
             raise UsageError(
                 f"There is no profile {one_line(name)} in {config.source}",
-                fix=f"The profiles there are: {', '.join(config.profiles)}.",
+                fix=f"The profiles there are: {', '.join(config.profiles) or 'none'}.",
                 docs="configuration",
             )
         if name in names[:position]:

@@ -19,6 +19,7 @@ from stepcreds.config.environment import environment
 from stepcreds.config.model import Access
 from stepcreds.errors import StepcredsError, UsageError
 from stepcreds.ledger.record import new_uid
+from stepcreds.printable import one_line
 from stepcreds.survey import existing, looking
 from stepcreds.survey.comparison import Earlier
 
@@ -130,7 +131,14 @@ def _issued(
     """Look at what is issued for each profile of these `names`, by default for all. Raises `StepcredsError`."""
     clock = SystemClock()
     config, variables = load(config_path, clock)
-    profiles = profiles_of(config, names or tuple(config.profiles))
+    profiles = profiles_of(config, tuple(config.profiles) if names is None else names)
+    if not profiles:
+        raise UsageError(
+            f"There is no profile in {one_line(str(config.source))}",
+            cause="It is the configuration of a job that seals ledgers, and asks for no credential.",
+            fix="Name the stepcreds.yml of the steps: --config PATH",
+            docs="configuration",
+        )
     if report.earlier is not None:
         for profile in profiles:
             report.earlier.check(profile.name)

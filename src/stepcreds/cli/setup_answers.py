@@ -118,7 +118,7 @@ def _with_flag(given: Given, name: str, text: str, config: Config) -> Given:
         if text != EVERY and text not in config.profiles:
             raise wrong(
                 f"{flag(name)} names {one_line(text, 80)}, and there is no such profile",
-                fix=f"The profiles there are: {', '.join(config.profiles)}.",
+                fix=f"The profiles there are: {', '.join(config.profiles) or 'none'}.",
             )
         return given.with_answer("" if text == EVERY else text, name, True)
     profile, rest = _prefix(name, text, config)
