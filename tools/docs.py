@@ -78,7 +78,8 @@ def _sections(key: Key, path: str) -> list[str]:
 def _table(section: Key) -> str:
     rows = ["| key | value | default | |", "|---|---|---|---|"]
     for key in section.keys:
-        default = "**required**" if key.required else key.default
+        unless = f", unless `{key.unless}` is set" if key.unless else ""
+        default = f"**required**{unless}" if key.required else key.default
         cells = (f"`{key.name}`", _value(key), default, key.summary + _example(key))
         rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(rows)

@@ -63,6 +63,8 @@ VALID = {
     "  b: {creds: aws/creds/b, ttl: '90', max_ttl: 24h, files: {'{dir}/b': '{b}'}}\n",
     "empty template": HEAD + "  a: {creds: aws/creds/a, env: {A: '', B: '{b}'}}\n",
     "mysql": HEAD + "  a: {creds: database/creds/a, database: 'mysql://db/app', access: ddl, databases: [app]}\n",
+    # The sealing job asks for no credential.
+    "seal": "version: 1\nvault: {address: https://vault.example.com:8200}\nledger: {seal: {key: transit/keys/seal}}\n",
     "json": '{"version": 1, "vault": {"address": "https://v.example.com"},'
     ' "profiles": {"a": {"creds": "aws/creds/a", "env": {"A": "{a}"}}}}',
 }
@@ -73,6 +75,9 @@ INVALID_SHAPE = {
     "version 2": HEAD.replace("1", "2", 1) + "  a: {creds: aws/creds/a, env: {A: x}}\n",
     "version as text": HEAD.replace("1", "'1'", 1) + "  a: {creds: aws/creds/a, env: {A: x}}\n",
     "no profiles": "version: 1\nvault: {address: https://v.example.com}\n",
+    "no profiles beside another ledger": HEAD.replace("profiles:", "ledger: {key: transit/keys/steps}"),
+    "no profile beside a seal": HEAD.replace("profiles", "ledger: {seal: {key: a/keys/b}}\nprofiles").rstrip()
+    + " {}\n",
     "no profile": HEAD.rstrip() + " {}\n",
     "unknown key": HEAD + "  a: {creds: aws/creds/a, tttl: 2m, env: {A: x}}\n",
     "no creds": HEAD + "  a: {env: {A: x}}\n",

@@ -48,15 +48,25 @@ def _value(key: Key) -> dict[str, Any]:
 
 
 def _section(key: Key) -> dict[str, Any]:
-    required = [child.name for child in key.keys if child.required]
+    required = [child.name for child in key.keys if child.required and not child.unless]
     together = {child.name: list(child.needs) for child in key.keys if child.needs}
     return {
         "type": "object",
         "additionalProperties": False,
         **({"required": required} if required else {}),
         **({"dependentRequired": together} if together else {}),
+        **next((_unless(child) for child in key.keys if child.unless), {}),
         "properties": {child.name: _schema(child) for child in key.keys},
     }
+
+
+def _unless(key: Key) -> dict[str, Any]:
+    """An editor names the missing key for this; for an `anyOf` it would say that no form fits."""
+    *outer, name = key.unless.split(".")
+    there: dict[str, Any] = {"required": [name]}
+    for each in reversed(outer):
+        there = {"required": [each], "properties": {each: there}}
+    return {"if": there, "else": {"required": [key.name]}}
 
 
 def _named(key: Key) -> dict[str, Any]:

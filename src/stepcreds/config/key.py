@@ -16,6 +16,7 @@ class Key(NamedTuple):
     kind: Kind
     summary: str = ""  # Markdown; what it is for
     required: bool = False
+    unless: str = ""  # a dotted key of the same section: where it is there, this one is not required
     needs: tuple[str, ...] = ()  # keys of the same section that must be there where this one is
     default: str = ""  # Markdown; "" where there is none
     instead_of: tuple[str, ...] = ()  # what people write for it, though no such key is there

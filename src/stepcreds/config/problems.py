@@ -56,5 +56,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "…"?` with the nearest of `known`, or which there are."""
     names = list(known)
+    if not names:
+        return "There are none."
     near = nearest(word, names)
     return f'Did you mean "{near}"?' if near else f"Use one of: {', '.join(names)}."

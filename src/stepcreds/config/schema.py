@@ -358,6 +358,7 @@ ROOT = Key(
             "named",
             "The credentials that a step may ask for, by name.",
             required=True,
+            unless="ledger.seal",
             keys=(Key("", "section", keys=PROFILE),),
             names=_PROFILE_NAME,
             at_least_one=True,

@@ -47,10 +47,17 @@ def _section(node: Node, key: Key, path: str, problems: Problems) -> Value:
         else:
             problems.add(child_path, "unknown key", _where_it_belongs(name.text, key))
     for child_key in key.keys:
-        if child_key.required and child_key.name not in values:
+        if child_key.required and child_key.name not in values and not _is_there(child_key.unless, values):
             example = f"For example: {child_key.name}: {child_key.example}" if child_key.example else ""
             problems.add(dotted(path, child_key.name), "the key is missing", example)
     return values
+
+
+def _is_there(key: str, values: dict[str, Value]) -> bool:
+    """Whether the dotted `key` is; also with a value that is wrong, as that has been said."""
+    name, _, rest = key.partition(".")
+    inner = values.get(name)
+    return name in values and (not rest or (isinstance(inner, dict) and _is_there(rest, inner)))
 
 
 def _named(node: Node, key: Key, path: str, problems: Problems) -> Value:

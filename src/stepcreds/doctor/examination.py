@@ -153,7 +153,7 @@ class Examination:
 
     def config(self) -> str:
         config = self.around.config
-        return f"{config.source}: {', '.join(config.profiles)}"
+        return f"{config.source}: {', '.join(config.profiles) or 'no profiles'}"
 
     def identify(self) -> str:
         try:

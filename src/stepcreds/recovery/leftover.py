@@ -130,10 +130,11 @@ def _unrecorded(lease_id: str, profiles: Mapping[str, Profile], step_uid: str) -
             holding = Holding(new_uid(), profile.name, Secret(""), "", lease_id=lease_id, measurement=LOST)
             server = server_of(profile.database) if profile.database is not None else ""
             return Leftover(holding, profile, server, None, step_uid)
+    paths = ", ".join(sorted({profile.creds for profile in profiles.values()}))
     raise UsageError(
         "No profile of this configuration issues such a lease",
-        cause="The lease id begins with the creds path of the profile it was issued for, and none of these match: "
-        + ", ".join(sorted({profile.creds for profile in profiles.values()})),
+        cause="The lease id begins with the creds path of the profile it was issued for, and "
+        + (f"none of these match: {paths}" if paths else "there is no profile here"),
         fix="Use the stepcreds.yml of the step that held it.",
         docs="revoke",
     )
