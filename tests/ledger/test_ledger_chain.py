@@ -32,7 +32,6 @@ from stepcreds.ledger.canonical import fitted
 from stepcreds.ledger.chain import Certainty, Chain, Finding, Layer, check
 from stepcreds.ledger.link import MAX_LINE, ZERO, line_hash
 from stepcreds.ledger.reading import stored_lines
-from stepcreds.measurement import Change, NotMeasured
 from stepcreds.model import Ending, Revocation
 from stepcreds.review.sources import local
 from stepcreds.review.verification import MAX_FINDINGS, verify
@@ -46,10 +45,6 @@ PREV = "prev is not the hash of the line before: that line was changed, or lines
 UNCLOSED = "a credential was issued, and no record says how it ended"
 NOT_PROVEN = "a credential was ended without a proof that it is dead"
 REQUESTED = "a credential was requested and may exist, and no record says how it ended"
-AFTER_END = (
-    "what a credential could do, or left, of one that was proven dead by then, or never requested: a step whose "
-    "credential another step ended leaves that, and so can whoever can write to the file"
-)
 TORN = "the last line has no end: its writer was killed, or is writing now"
 
 
@@ -330,22 +325,6 @@ def test_a_name_of_a_chain_that_is_no_hash_is_never_handed_on(uid: object, ledge
     assert max(len(each.meaning) for each in findings) < 200
 
 
-def test_what_a_credential_left_or_could_do_stands_before_its_proven_end(tmp_path: Path) -> None:
-    """Behind it, it is what somebody made up, or of a step whose credential another step ended."""
-    left = credential.left(STEP, UIDS[0], "migrate", [Change("granted", "PUBLIC", "granted to PUBLIC")], "")
-    measured = credential.measured(STEP, UIDS[0], "migrate", NotMeasured("the profile says measure: off"))
-    for number, event in enumerate((left, measured)):
-        honest = open_journal(tmp_path / f"honest-{number}")
-        for each in (requested(), issued(), event, closed(ending=FAILED), event, closed()):
-            honest.append(each)
-        assert found(honest.path.read_bytes()) == []
-        honest.append(event)
-        assert found(honest.path.read_bytes()) == [finding("order", "after-end", 8, AFTER_END, "unknown")]
-        never = open_journal(tmp_path / f"never-{number}")
-        never.append(event)
-        assert found(never.path.read_bytes()) == [finding("order", "after-end", 2, AFTER_END, "unknown")]
-
-
 def test_a_step_that_another_step_ended_still_says_what_it_left(tmp_path: Path) -> None:
     """As the worker of a front that is gone writes it: its end is on record already, and it has no proof to add."""
     journal = open_journal(tmp_path / "ledger")
@@ -354,7 +333,7 @@ def test_a_step_that_another_step_ended_still_says_what_it_left(tmp_path: Path) 
     left = credential.left(STEP, UIDS[0], "migrate", [], "the database did not answer")
     journal.append_end(closed(), [left])
     assert [each["kind"] for each in records(journal.path)][-2:] == ["credential.closed", "credential.left"]
-    assert found(journal.path.read_bytes()) == [finding("order", "after-end", 5, AFTER_END, "unknown")]
+    assert found(journal.path.read_bytes()) == []
 
 
 # What the chain alone cannot see: docs/ledger.md says so, and signed checkpoints are to change it.

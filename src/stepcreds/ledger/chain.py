@@ -31,11 +31,6 @@ _LEFT: Mapping[State, tuple[str, str, Certainty]] = {
     "issued": ("unclosed", "a credential was issued, and no record says how it ended", "incomplete"),
     "unproven": ("unproven", "a credential was ended without a proof that it is dead", "unknown"),
 }
-# Where a step lost its runner, and another ended what it held, an honest one is written after the proof.
-_AFTER_END = (
-    "what a credential could do, or left, of one that was proven dead by then, or never requested: a step whose "
-    "credential another step ended leaves that, and so can whoever can write to the file"
-)
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -162,8 +157,6 @@ class Chain:
             self._alive[uid] = (self.entries + 1, "issued")
         elif kind == "credential.closed":
             self._ending(record, uid)
-        elif kind in ("credential.left", "credential.measured") and uid not in self._alive:
-            self._find("order", "after-end", _AFTER_END, "unknown")
         elif kind == "chain.closed":
             self.closed = True
             if record["entries"] != self.entries + 1:
