@@ -131,8 +131,10 @@ def test_a_cancelled_job(place: Place) -> None:
 
 def test_a_killed_job_is_ended_by_pre_exit(place: Place) -> None:
     with started(place) as process:
-        for pid in [process.pid, *descendants(process.pid)]:
-            os.kill(int(pid), signal.SIGKILL)
+        pids = [process.pid, *descendants(process.pid)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped, so that none of them ends what another one left
+            for pid in pids:
+                os.kill(int(pid), number)
         log, _ = process.communicate(timeout=60)
     assert place.given("migrate")["PGUSER"] in place.stack.issued_roles()
     ended = hook(place, "pre-exit")
