@@ -29,6 +29,9 @@ from report_command import command
 
 from stepcreds.errors import UsageError
 from stepcreds.ledger import credential
+from stepcreds.ledger.canonical import canonical
+from stepcreds.ledger.folder import chain_name
+from stepcreds.ledger.link import ZERO, chain_uid, line_hash
 from stepcreds.measurement import Change, Level, NotMeasured, Statements, Used
 from stepcreds.model import Leak
 from stepcreds.report.postmortem import FEW, LIMITS, Postmortem, postmortem
@@ -40,6 +43,7 @@ from stepcreds.report.postmortem_words import plain
 from stepcreds.review.dossier import read
 from stepcreds.review.selection import Selection
 from stepcreds.review.sources import local
+from stepcreds.review.verification import IDENTITY
 from stepcreds.trust.keys import Trust
 
 KEY = Signer("transit/keys/stepcreds-ledger-9000000")
@@ -362,6 +366,82 @@ def test_a_copy_of_a_ledger_makes_no_step_more(tmp_path: Path) -> None:
     assert len(found.steps) == len(found.suspects) == 1
     assert [len(each.runs) for each in found.radius] == [1]
     assert answer(found, 0, 5)[-1][1].startswith("migrate: no other step on record had its lease")
+
+
+def forged(
+    job: Job, copied: Life, folder: Path, *, run: str = "7", server: str = "db-7.example.com", text: str = ""
+) -> Path:
+    """A ledger that nobody signed, and of which each link fits: what `job` has of `copied` with the same ids, as of
+    another run, for another server. With `text` its records say that in place of the step's name."""
+    records = [json.loads(line) for line in job.scribe.lines]
+    kept = [each for each in records if each["kind"] == "chain.opened" or each.get("credential_uid") == copied.uid]
+    opened = kept[0]
+    opened["job"]["run_id"] = run
+    opened["trust"]["key"] = None
+    uid = chain_uid({name: opened["job"][name] for name in IDENTITY}, opened["nonce"])
+    lines: list[bytes] = []
+    for seq, each in enumerate(kept):
+        each |= {"chain_uid": uid, "seq": seq, "prev": line_hash(lines[-1]) if lines else ZERO}
+        if each["kind"] == "credential.requested":
+            each["database"] = f"postgresql://{server}:5432/x"
+        if text and each["kind"] == "credential.closed":
+            each["step"]["name"] = text
+        lines.append(canonical(each))
+    folder.mkdir()
+    path = folder / chain_name(job.scribe.job._replace(run_id=run), 1)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def test_a_ledger_that_repeats_the_ids_of_another_run_takes_nothing_out_of_that(tmp_path: Path) -> None:
+    job = Job()
+    guilty = job.step("migrate", at=0)
+    job.step("verify", at=50)
+    files = [forged(job, guilty, tmp_path / "0"), job.save(tmp_path / "1")]
+    for found in (near(files, 5)[0], taken_apart(files, 5, "ddl")):
+        assert [(each.standing, each.credential.step_name) for each in found.suspects] == [
+            ("could", "migrate"),
+            ("excluded", "verify"),
+        ]
+        assert [each.name for each in found.steps] == ["migrate", "verify"]
+        assert [(each.state, each.signed) for each in found.chains] == [("signed", 8)]
+        assert [each.credential.job["run_id"] for each in found.elsewhere] == ["7"]
+    remark = (
+        "recorded",
+        f"The id of the credential for migrate is also in other records, of {files[0]}: a copy that differs, or a ledger that repeats it.",
+    )
+    assert remark in answer(found, 0, 0)
+    assert remark not in answer(found, 1, 0)
+
+
+def test_a_ledger_that_repeats_the_ids_of_its_own_run_stands_beside_it(tmp_path: Path) -> None:
+    job = Job()
+    guilty = job.step("migrate", at=0)
+    files = [forged(job, guilty, tmp_path / "0", run=RUN, text="harmless"), job.save(tmp_path / "1")]
+    found = taken_apart(files, 5, "ddl")
+    assert {(each.standing, each.credential.step_name) for each in found.suspects} == {
+        ("could", "migrate"),
+        ("could", "harmless"),
+    }
+    assert sorted(each.name for each in found.steps) == ["harmless", "migrate"]
+
+
+def test_of_copies_the_one_that_is_signed_counts(tmp_path: Path) -> None:
+    job = Job()
+    job.step("migrate", at=0)
+    path = job.save(tmp_path / "1")
+    copies = [tmp_path / "0" / path.name, tmp_path / "2" / path.name]
+    for copy in copies:
+        copy.parent.mkdir()
+        copy.write_bytes(path.read_bytes())  # without its checkpoints
+    found = taken_apart([copies[0], path, copies[1]], 300)
+    assert [(each.file, each.state) for each in found.chains] == [(str(path), "signed")]
+    assert [each.standing for each in found.suspects] == ["excluded"]
+    # One that was changed behind the records that it has the same is told of all the same.
+    copies[0].write_bytes(path.read_bytes().replace(b'"chain.closed"', b'"chain.closes"'))
+    found = taken_apart([path, copies[0]], 300)
+    assert (len(found.steps), found.is_tampered, len(found.chains)) == (1, True, 2)
+    assert [each.standing for each in found.suspects] == ["excluded"]
 
 
 def test_a_ledger_that_was_tampered_with_excludes_nobody(tmp_path: Path) -> None:
@@ -701,6 +781,18 @@ def test_a_ledger_that_was_changed_is_not_believed_to_be_for_another_database(tm
     found, verified = near(files, 105)
     assert verified == files  # of the same repository
     assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [("could", "elsewhere")]
+
+
+def test_a_ledger_of_another_repository_that_was_changed_is_held_against_the_damage(tmp_path: Path) -> None:
+    mine, other = Job(run=1), Job(8, 2, signer=None)
+    mine.step("migrate", at=0)
+    other.step("migrate", "elsewhere", at=100)
+    files = [mine.save(tmp_path / "1"), other.save(tmp_path / "2")]
+    files[1].write_bytes(files[1].read_bytes().replace(b"//db-0.example", b"//db-7.example"))
+    found, verified = near(files, 105)
+    assert verified == files  # a link that does not fit needs no key
+    assert [(each.standing, each.credential.step_name) for each in found.elsewhere] == [("could", "elsewhere")]
+    assert found.elsewhere_other == 0
 
 
 def test_whoever_has_the_same_lease_is_found_whatever_database_it_says(tmp_path: Path) -> None:

@@ -6,17 +6,18 @@ Everything said names the records that it rests on. Pure, but for the dossier th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepcreds.errors import UsageError
 from stepcreds.ledger.chain import Finding
-from stepcreds.ledger.view import CredentialView, text_of
+from stepcreds.ledger.view import CredentialView
 from stepcreds.measurement import Level
 from stepcreds.printable import one_line
 from stepcreds.report.blast_radius import ProfileRadius, blast_radius
 from stepcreds.report.postmortem_answers import answers
+from stepcreds.report.postmortem_copies import Pair, once, repeats
 from stepcreds.report.postmortem_held import Held
 from stepcreds.report.postmortem_reach import Passed, Role, Servers, is_elsewhere, reach, unknown_run
 from stepcreds.report.postmortem_suspects import MARGIN, Suspect, suspects
@@ -103,7 +104,7 @@ def postmortem(
 
     Raises `UsageError` where no record is of such a run, or records of several repositories are.
     """
-    everybody = _once(dossier)
+    everybody = once(dossier.credentials)
     mine = [(chapter, each) for chapter, each in everybody if chosen.takes(chapter, each)]
     if not mine:
         raise unknown_run(chosen.run, (each.job.get("run_id", "") for _, each in dossier.credentials))
@@ -116,10 +117,15 @@ def postmortem(
             docs="ledger-postmortem",
         )
     ((uid, name),) = repositories.items()
+    # A ledger that was changed is named also where another has the same of each credential.
+    best = {chapter.source.name for chapter, _ in mine}
+    every = [chapter for chapter, each in dossier.credentials if chosen.takes(chapter, each)]
+    of_it = [chapter for chapter in every if chapter.source.name in best or is_tampered(chapter)]
     others = [pair for pair in everybody if not chosen.takes(*pair)]
     trusted = dossier.trust is not None
     near = servers or reach(each for _, each in mine)
-    here = others if passed is None else [pair for pair in others if _is_near(*pair, near)]
+    ids = {each.credential_uid for _, each in mine}
+    here = others if passed is None else [pair for pair in others if _is_near(*pair, near, ids)]
     found = suspects(mine, at, needs, trusted=trusted, servers=servers) if at is not None else []
     elsewhere = suspects(here, at, needs, trusted=trusted, newest_first=True) if at is not None else []
     open_ones = [each for each in elsewhere if each.standing != "excluded"]
@@ -134,9 +140,9 @@ def postmortem(
         at,
         needs,
         tuple(sorted(near or ())),
-        any(is_tampered(chapter) for chapter, _ in mine),
-        tuple(map(_state, {chapter.source.name: chapter for chapter, _ in mine}.values())),
-        _steps(mine, [each for _, each in everybody], at, passed.roles),
+        any(map(is_tampered, of_it)),
+        tuple(map(_state, {chapter.source.name: chapter for chapter in of_it}.values())),
+        _steps(mine, everybody, at, passed.roles),
         tuple(found),
         tuple(open_ones[:shown]),
         max(0, len(open_ones) - shown),
@@ -148,58 +154,54 @@ def postmortem(
     )
 
 
-def _is_near(chapter: Chapter, each: CredentialView, servers: Servers | None) -> bool:
-    """Not where it says that it is for another server; but whoever changed a ledger could have it say that."""
-    return is_tampered(chapter) or not is_elsewhere(each, servers)
-
-
-def _once(dossier: Dossier) -> list[tuple[Chapter, CredentialView]]:
-    """Every credential; of copies that say the same of it the first alone."""
-    found: dict[tuple[str, ...], tuple[Chapter, CredentialView]] = {}
-    for chapter, each in dossier.credentials:
-        records = (each.requested, each.issued, *each.closings, *each.leaks, each.left, each.measured, *each.tokens)
-        found.setdefault(tuple(text_of(record, "event_uid") for record in records), (chapter, each))
-    return list(found.values())
+def _is_near(chapter: Chapter, each: CredentialView, servers: Servers | None, ids: Collection[str]) -> bool:
+    """Not where it says that it is for another server; but whoever changed a ledger, or repeated `ids` of this run in
+    his own, could have it say that."""
+    return is_tampered(chapter) or each.credential_uid in ids or not is_elsewhere(each, servers)
 
 
 def _steps(
-    mine: Sequence[tuple[Chapter, CredentialView]],
-    everybody: Sequence[CredentialView],
-    at: float | None,
-    elsewhere: Mapping[Role, int],
+    mine: Sequence[Pair], everybody: Sequence[Pair], at: float | None, elsewhere: Mapping[Role, int]
 ) -> tuple[Step, ...]:
-    by_step: dict[str, list[tuple[Chapter, CredentialView]]] = {}
+    # By the file, too: ids can be repeated in another ledger, which says nothing of these steps.
+    by_step: dict[tuple[Path, str], list[Pair]] = {}
     for chapter, each in sorted(mine, key=lambda pair: pair[1].time or 0.0):
-        by_step.setdefault(each.step_uid, []).append((chapter, each))
-    sharing: dict[str, list[Shared]] = {}
-    for one in shared(everybody):
-        for uid in {each.credential_uid for each in one.credentials}:
-            sharing.setdefault(uid, []).append(one)
-    lived: dict[str, list[Overlap]] = {}
+        by_step.setdefault((each.file, each.step_uid), []).append((chapter, each))
+    sharing: dict[tuple[Path, str], list[Shared]] = {}
+    for one in shared(each for _, each in everybody):
+        for key in {_key(each) for each in one.credentials}:
+            sharing.setdefault(key, []).append(one)
+    lived: dict[tuple[Path, str], list[Overlap]] = {}
     # Within a chain: what lives at the same time on another machine shares nothing by that.
     by_file: dict[Path, list[CredentialView]] = {}
     for _, each in mine:
         by_file.setdefault(each.file, []).append(each)
     for credentials in by_file.values():
         for overlap in overlaps(credentials):
-            lived.setdefault(overlap.credential.credential_uid, []).append(overlap)
-    roles = Counter((each.mount_point, each.role) for each in everybody if each.issued and each.role)
+            lived.setdefault(_key(overlap.credential), []).append(overlap)
+    same_id = repeats(everybody)
+    roles = Counter((each.mount_point, each.role) for _, each in everybody if each.issued and each.role)
     roles.update(elsewhere)
     steps = []
-    for uid, pairs in by_step.items():
+    for (_, uid), pairs in by_step.items():
         here = Counter((each.mount_point, each.role) for _, each in pairs if each.issued and each.role)
         helds = [
             Held(
                 chapter,
                 each,
-                sharing.get(each.credential_uid, ()),
-                lived.get(each.credential_uid, ()),
+                sharing.get(_key(each), ()),
+                lived.get(_key(each), ()),
                 roles[each.mount_point, each.role] - here[each.mount_point, each.role],
+                [name for name in same_id.get(each.credential_uid, ()) if name != chapter.source.name],
             )
             for chapter, each in pairs
         ]
         steps.append(_step(uid, helds, at))
     return tuple(steps)
+
+
+def _key(each: CredentialView) -> tuple[Path, str]:
+    return each.file, each.credential_uid
 
 
 def _step(uid: str, helds: Sequence[Held], at: float | None) -> Step:

@@ -56,6 +56,13 @@ def _held(held: Held) -> Iterator[Said]:
     if each.issued and each.closings and command_times(each)[0] is None and each.delivery == "exec":
         text = f"No command is on record that had {quoted(each.profile)}: it was ended before, or its step was lost."
         yield Said("recorded", text, rests_on(chapter, each.closed))
+    if held.same_id:
+        files = f"{listed(held.same_id[:MOST])}{more(len(held.same_id))}"
+        text = (
+            f"The id of the credential for {quoted(each.profile)} is also in other records, of {files}: "
+            "a copy that differs, or a ledger that repeats it."
+        )
+        yield Said("recorded", text, rests_on(chapter, each.requested, each.issued))
 
 
 def _inherited(helds: Sequence[Held]) -> list[Said]:

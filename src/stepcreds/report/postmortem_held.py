@@ -22,6 +22,7 @@ class Held(NamedTuple):
     shared: Sequence[Shared]  # identifiers that another step had as well
     overlaps: Sequence[Overlap]  # other steps' commands that ran while it lived
     same_role: int  # credentials of other steps, in all of the ledgers, that had the same role
+    same_id: Sequence[str]  # other files in which its credential_uid is, with other records
 
 
 def shared(held: Held) -> Iterator[Said]:

@@ -13,7 +13,8 @@ from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.reading import first_record, read_chain
 from stepcreds.ledger.view import ChainView, CredentialView, text_of
 from stepcreds.printable import one_line
-from stepcreds.review.dossier import Dossier, read
+from stepcreds.review.dossier import Chapter, Dossier, glance, read
+from stepcreds.review.selection import is_tampered, was_tampered
 from stepcreds.review.sharing import IDENTIFIERS
 from stepcreds.review.sources import Source
 from stepcreds.trust.keys import Trust
@@ -21,10 +22,11 @@ from stepcreds.trust.keys import Trust
 Role = tuple[str, str]  # the mount it logs in at, and its name
 Servers = frozenset[str]  # "host:port", in small letters: an engine has several schemes
 Tell = Callable[[int, int], None]
+_SAME = (*IDENTIFIERS, "credential_uid")  # whoever else has one of them is to be looked at
 
 
 class Passed(NamedTuple):
-    """What is known of ledgers that were read and not verified: by their own word they do not matter."""
+    """What is known of ledgers whose signatures nobody checked: by their own word they do not matter."""
 
     credentials: int = 0  # that may have been issued
     roles: Mapping[Role, int] = {}  # credentials that were issued to each
@@ -69,24 +71,31 @@ def gather(
     if not credentials:
         raise unknown_run(run, filter(None, runs.values()))
     near = servers or reach(credentials)
-    held = {(what, value) for each in credentials for what in IDENTIFIERS if (value := getattr(each, what))}
+    held = {(what, value) for each in credentials for what in _SAME if (value := getattr(each, what))}
 
-    def matters(view: ChainView) -> bool:
-        return (
-            view.job.get("repository_id", "") in repositories
-            or any((what, getattr(each, what)) in held for each in view.credentials for what in IDENTIFIERS)
+    def told(chapter: Chapter) -> Passed | None:
+        """None where it matters: also where its links alone say that it was changed, perhaps so as not to."""
+        view = chapter.view
+        if (
+            is_tampered(chapter)
+            or view.job.get("repository_id", "") in repositories
+            or any((what, getattr(each, what)) in held for each in view.credentials for what in _SAME)
             or (at is not None and any(not is_elsewhere(each, near) for each in view.credentials))
+        ):
+            return None
+        count = sum(each.verdict != "not issued" for each in view.credentials)
+        return Passed(
+            count, Counter((each.mount_point, each.role) for each in view.credentials if each.issued and each.role)
         )
 
     kept, passed, roles = {source.name for source in mine}, 0, Counter[Role]()
-    for done, source in enumerate(sources, start=1):
-        view = None if source.name in kept else _view(source)
-        if view is None or matters(view):
-            kept.add(source.name)
+    rest = [source for source in sources if source.name not in kept]
+    for source, (verified, seen) in zip(rest, glance(rest, told, tell=tell), strict=True):
+        if isinstance(seen, Passed) and not was_tampered(verified):
+            passed += seen.credentials
+            roles.update(seen.roles)
         else:
-            passed += sum(each.verdict != "not issued" for each in view.credentials)
-            roles.update((each.mount_point, each.role) for each in view.credentials if each.issued and each.role)
-        tell(done, len(sources))
+            kept.add(source.name)
     wanted = [source for source in sources if source.name in kept]
     return read(wanted, trust, tell), Passed(passed, roles)
 
