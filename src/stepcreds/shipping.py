@@ -45,7 +45,7 @@ def ship(
             place = f"the artifact {_upload(goods, environment, clock)}"
     except LedgerError as error:
         raise LedgerError(
-            f"The ledger {file.name} was not copied in order: {error.what}",
+            f"The ledger {file.name} could not be copied to its place: {error.what}",
             cause=error.cause,
             fix=error.fix,
             docs=error.docs if error.docs == "store" else "ledger-push",

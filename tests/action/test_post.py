@@ -239,7 +239,7 @@ def test_the_ledger_is_copied_and_what_becomes_of_a_failure(stack: Stack, tmp_pa
     kept.write_text("a file")
     assert job.use(profile="verify", run="true").run().returncode == 0
     end = job.uses[-1].run("post")
-    lost = "The ledger CHAIN was not copied in order: The ledger cannot use "
+    lost = "The ledger CHAIN could not be copied to its place: The ledger cannot use "
     assert (end.returncode, lost in plain(end.stderr)) == (1 if rule == "fail" else 0, True), end.stderr
     assert len(list(job.ledger.glob("*.jsonl"))) == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -23,6 +24,7 @@ from conftest import Step
 from stepcreds.clock import SystemClock
 from stepcreds.config.model import ARTIFACT, LedgerSettings
 from stepcreds.errors import LedgerError, UsageError
+from stepcreds.ledger.faults import ledger_error
 from stepcreds.ledger.push import FolderSink, Shipment, push
 from stepcreds.shipping import ship
 
@@ -60,7 +62,7 @@ def test_a_copy_that_nothing_overwrites(chain: Path, tmp_path: Path) -> None:
     (new,) = [file.name for file in copy.parent.iterdir() if file.name != NAME]
     assert re.fullmatch(other.replace("8d8f5bb86de2", "[0-9a-f]{12}"), new)
     assert caught.value.what == (
-        f"The ledger {NAME} was not copied in order: {copy} holds another ledger than this job's; this one was copied "
+        f"The ledger {NAME} could not be copied to its place: {copy} holds another ledger than this job's; this one was copied "
         f"to {new} beside it"
     )
     assert (copy.read_bytes(), (copy.parent / new).read_bytes()) == (CHAIN, CHAIN * 2)
@@ -141,7 +143,9 @@ def test_a_name_that_no_ledger_has(tmp_path: Path) -> None:
     file.write_bytes(CHAIN)
     with pytest.raises(LedgerError) as caught:
         ship(file, LedgerSettings(tmp_path, None, tmp_path / "kept"), {}, SystemClock())
-    assert caught.value.what == ("The ledger a b?.jsonl was not copied in order: 'a b?.jsonl' is no name of a ledger")
+    assert caught.value.what == (
+        "The ledger a b?.jsonl could not be copied to its place: 'a b?.jsonl' is no name of a ledger"
+    )
 
 
 def test_what_stands_in_its_way(chain: Path, tmp_path: Path) -> None:
@@ -155,11 +159,41 @@ def test_what_stands_in_its_way(chain: Path, tmp_path: Path) -> None:
         push(GOODS, FolderSink(folder))
     assert (tmp_path / "target").read_bytes() == b"precious"
     assert (folder / GOODS.other_name).read_bytes() == CHAIN
-    with pytest.raises(LedgerError, match="a part of that path is not a folder"):
-        push(GOODS, FolderSink(tmp_path / "target"))
     folder.chmod(0o777)
     with pytest.raises(LedgerError, match="Every user of this machine can write to the ledger's folder"):
         push(GOODS, FolderSink(folder))
+
+
+def test_a_folder_that_cannot_be_used_is_that_of_ledger_push(chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"precious")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    said = []
+    for name in ("file", "dangling"):
+        with pytest.raises(LedgerError) as caught:
+            ship(chain, LedgerSettings(chain.parent, None, tmp_path / name), {}, SystemClock())
+        said.append((caught.value.what, caught.value.cause, caught.value.fix, caught.value.docs))
+    head = f"The ledger {NAME} could not be copied to its place: The ledger cannot use {tmp_path}"
+    assert said == [
+        (
+            f"{head}/file: a part of that path is not a folder",
+            "",
+            "Set ledger.push in stepcreds.yml to a folder that this user can write to.",
+            "ledger-push",
+        ),
+        (
+            f"{head}/dangling: a symbolic link in that path leads nowhere",
+            "The folder that it names was removed, or is not mounted here.",
+            "Make that folder, or set ledger.push in stepcreds.yml to another.",
+            "ledger-push",
+        ),
+    ]
+    # What is wrong with the ledger's own file is about the ledger's own folder.
+    chain.unlink()
+    with pytest.raises(LedgerError) as caught:
+        ship(chain, LedgerSettings(chain.parent, None, tmp_path / "kept"), {}, SystemClock())
+    assert caught.value.fix == "Set ledger.path in stepcreds.yml to a folder outside the workspace."
+    full = ledger_error(OSError(errno.ENOSPC, ""), tmp_path, "ledger.push")
+    assert full.fix == "Make room on that disk, or set ledger.push in stepcreds.yml to a folder on another."
 
 
 def test_nowhere_to_copy_it(chain: Path) -> None:
@@ -315,14 +349,14 @@ def test_a_service_that_is_not_there_or_refuses(chain: Path, service: Service) -
     with pytest.raises(LedgerError) as caught:
         ship(chain, settings, {}, SystemClock())
     assert caught.value.what == (
-        f"The ledger {NAME} was not copied in order: The runner offers no artifact service (ACTIONS_RESULTS_URL or "
+        f"The ledger {NAME} could not be copied to its place: The runner offers no artifact service (ACTIONS_RESULTS_URL or "
         "ACTIONS_RUNTIME_TOKEN is not set)"
     )
     service.status = 403
     with pytest.raises(LedgerError) as caught:
         ship(chain, settings, service.environment, SystemClock())
     assert caught.value.what == (
-        f"The ledger {NAME} was not copied in order: The runner's artifact service answered HTTP 403 to "
+        f"The ledger {NAME} could not be copied to its place: The runner's artifact service answered HTTP 403 to "
         r"CreateArtifact: quota\x1b[31m"
     )
     with pytest.raises(LedgerError, match="gave a token that names neither run nor job"):

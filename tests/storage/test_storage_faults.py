@@ -32,7 +32,7 @@ def failed(job: Job, run: subprocess.CompletedProcess[str], url: str, what: str,
     """Whether that is all that `ledger push` said."""
     assert (run.returncode, run.stdout) == (1, ""), run.stderr
     assert run.stderr == (
-        f"stepcreds: error: The ledger {job.chain.name} was not copied in order: {url}/{job.signed.name} could not be "
+        f"stepcreds: error: The ledger {job.chain.name} could not be copied to its place: {url}/{job.signed.name} could not be "
         f"written: {what}\n" + (f"  cause: {cause}\n" if cause else "") + f"  fix: {fix}\n{SEE}"
     )
     return job.chain.exists() and not (job.chain.parent / f"{job.chain.name}.pushed").exists()
@@ -68,7 +68,7 @@ def test_a_store_that_refuses_fails_no_step_that_did_not_ask_for_it(s3: S3, job:
     run = job("ledger", "push", variables=s3.environment())
     assert (run.returncode, run.stdout) == (0, "")
     assert run.stderr == (
-        f"stepcreds: warning: The ledger {job.chain.name} was not copied in order: {url}/{job.signed.name} could not be "
+        f"stepcreds: warning: The ledger {job.chain.name} could not be copied to its place: {url}/{job.signed.name} could not be "
         f"written: there is no such bucket (NoSuchBucket)\n    {NO_BUCKET[0]}\n    {NO_BUCKET[1]}\n"
     )
     assert job.chain.exists()
@@ -252,7 +252,7 @@ def test_a_store_that_hangs_holds_nobody(job: Job) -> None:
         assert store.connections == 1  # the library still waited for the first answer
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == (
-        f"stepcreds: error: The ledger {job.chain.name} was not copied in order: {url} gave no answer within 2.5 s\n"
+        f"stepcreds: error: The ledger {job.chain.name} could not be copied to its place: {url} gave no answer within 2.5 s\n"
         "  cause: The network, a proxy or the store hangs. What was under way may have arrived.\n"
         "  fix: Look whether this machine reaches it; then run the same command again, which does nothing twice.\n"
         + SEE

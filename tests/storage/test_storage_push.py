@@ -108,7 +108,7 @@ def test_something_else_has_its_name(place: Place, job: Job, theirs: bytes) -> N
     (other,) = re.findall(rf"{job.chain.stem}\.[0-9a-f]{{12}}\.jsonl", run.stderr)
     where = f"{place.url}/{job.chain.name}"
     assert run.stderr == (
-        f"stepcreds: error: The ledger {job.chain.name} was not copied in order: {where} holds another ledger than this "
+        f"stepcreds: error: The ledger {job.chain.name} could not be copied to its place: {where} holds another ledger than this "
         f"job's; this one was copied to {other} beside it\n"
         "  cause: The job went on after its ledger had been copied; or somebody else put a file there under that name.\n"
         "  fix: Compare the two: stepcreds ledger verify names what was changed.\n"
@@ -162,7 +162,7 @@ def test_with_the_right_to_create_and_no_other(s3: S3, job: Job) -> None:
     assert run.returncode == 1
     (other,) = [key for key in s3.keys() if key.endswith(".jsonl") and key != f"shop/{job.chain.name}"]  # noqa: SIM118
     assert run.stderr == (
-        f"stepcreds: error: The ledger {job.chain.name} was not copied in order: There is a s3://{BUCKET}/shop/"
+        f"stepcreds: error: The ledger {job.chain.name} could not be copied to its place: There is a s3://{BUCKET}/shop/"
         f"{job.chain.name} already, which this job may not read; this one was copied to {other[5:]} beside it\n"
         "  cause: It was copied before, and the note beside the ledger that says so is lost, or the store's answer was. Or "
         "somebody else put a file there under that name.\n"
@@ -276,7 +276,7 @@ def test_a_library_that_would_overwrite_is_not_used(s3: S3, job: Job) -> None:
     run = job("ledger", "push", variables=s3.environment(), code=code)
     assert run.returncode == 1
     assert run.stderr == (
-        f"stepcreds: error: The ledger {job.chain.name} was not copied in order: s3://{BUCKET}/shop/{job.signed.name} "
+        f"stepcreds: error: The ledger {job.chain.name} could not be copied to its place: s3://{BUCKET}/shop/{job.signed.name} "
         "could not be written: this store, or the library for it, cannot write only where nothing is yet (botocore)\n"
         "  cause: Without that a second writer could replace what is there.\n"
         "  fix: Update the library (pip install -U 'stepcreds[s3]'), or take a store with conditional writes.\n"

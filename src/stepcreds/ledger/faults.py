@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from stepcreds.errors import LedgerError
+
+Place = Literal["ledger.path", "ledger.push"]
 
 
 def damaged(path: Path) -> LedgerError:
@@ -23,18 +27,23 @@ def not_a_file(path: Path) -> LedgerError:
     return ledger_error(IsADirectoryError(errno.EISDIR, ""), path)
 
 
-def ledger_error(error: OSError, path: Path) -> LedgerError:
-    """What the operating system said about `path`, with what to do about it."""
+def ledger_error(error: OSError, path: Path, key: Place = "ledger.path") -> LedgerError:
+    """What the operating system said about `path`, with what to do about it; `key` names it in stepcreds.yml."""
     what, cause, fix = _CAUSES.get(error.errno or 0, ("", "", ""))
     return LedgerError(
         f"The ledger cannot use {path}: {what or error.strerror or type(error).__name__}",
         cause=cause,
-        fix=fix or "Set ledger.path in stepcreds.yml to a folder on a local disk that this user can write to.",
+        fix=(fix or _ANOTHER[key]).format(key=key),
         docs="ledger",
     )
 
 
-_FULL = ("the disk is full", "", "Make room on that disk, or set ledger.path in stepcreds.yml to a folder on another.")
+# A copy may well be on a disk of the network; locks of a ledger are not kept on each of those.
+_ANOTHER: Mapping[Place, str] = {
+    "ledger.path": "Set {key} in stepcreds.yml to a folder on a local disk that this user can write to.",
+    "ledger.push": "Set {key} in stepcreds.yml to a folder that this user can write to.",
+}
+_FULL = ("the disk is full", "", "Make room on that disk, or set {key} in stepcreds.yml to a folder on another.")
 _DENIED = ("this user may not", "The folder or the file belongs to another user, or its mode forbids writing.", "")
 _NOT_A_FILE = ("it is not a regular file", "Something else was put in its place.", "Look at what it is, and remove it.")
 # By errno.
@@ -52,7 +61,7 @@ _CAUSES = {
     errno.ENOENT: (
         "it is gone",
         "Something removed it: a checkout with `clean: true`, say, deletes ignored folders of the workspace.",
-        "Set ledger.path in stepcreds.yml to a folder outside the workspace.",
+        "Set {key} in stepcreds.yml to a folder outside the workspace.",
     ),
     errno.ELOOP: ("it is a symbolic link", _NOT_A_FILE[1], _NOT_A_FILE[2]),
     errno.EISDIR: _NOT_A_FILE,

@@ -12,13 +12,16 @@ from pathlib import Path
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.canonical import canonical
-from stepcreds.ledger.faults import ledger_error
+from stepcreds.ledger.faults import Place, ledger_error
 from stepcreds.ledger.record import job_identity
 from stepcreds.model import Job
 
 
-def make_folder(folder: Path) -> None:
-    """Make the ledger's folder, 0700, where it is missing. Raises `LedgerError`, also where every user may write."""
+def make_folder(folder: Path, key: Place = "ledger.path") -> None:
+    """Make the ledger's folder, 0700, where it is missing. Raises `LedgerError`, also where every user may write.
+
+    `key` names it in stepcreds.yml.
+    """
     try:
         with suppress(FileExistsError):
             _make_folder(folder, 0o700)
@@ -27,13 +30,13 @@ def make_folder(folder: Path) -> None:
         raise LedgerError(
             f"The ledger cannot use {folder}: a symbolic link in that path leads nowhere",
             cause="The folder that it names was removed, or is not mounted here.",
-            fix="Make that folder, or set ledger.path in stepcreds.yml to another.",
+            fix=f"Make that folder, or set {key} in stepcreds.yml to another.",
             docs="ledger",
         ) from None
     except OSError as error:
-        raise ledger_error(error, folder) from None
+        raise ledger_error(error, folder, key) from None
     if not stat.S_ISDIR(mode):
-        raise ledger_error(NotADirectoryError(errno.ENOTDIR, ""), folder)
+        raise ledger_error(NotADirectoryError(errno.ENOTDIR, ""), folder, key)
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise LedgerError(
             f"Every user of this machine can write to the ledger's folder {folder}",

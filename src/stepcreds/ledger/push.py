@@ -174,7 +174,7 @@ class FolderSink:
         self._folder = folder
 
     def offer(self, name: str, data: bytes, *, is_new: bool = False) -> Offered:
-        make_folder(self._folder)
+        make_folder(self._folder, "ledger.push")
         path = self._folder / name
         try:
             _create(path, data)
@@ -184,7 +184,7 @@ class FolderSink:
                 return "there" if _read(path) == data else "another"
             return "unknown"  # a link, a folder, somebody else's
         except OSError as error:
-            raise ledger_error(error, path) from None
+            raise ledger_error(error, path, "ledger.push") from None
         return "there"
 
     def shown(self, name: str) -> str:
