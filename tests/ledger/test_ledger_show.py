@@ -303,3 +303,11 @@ def test_what_is_not_printed_is_not_kept(tmp_path: Path) -> None:
     *_, left_out, _, memory = done.stdout.decode().splitlines()
     assert left_out == f"Left out by --limit: {times * site.steps - 10} older than these"
     assert int(memory) < 70_000  # KiB: the interpreter with what it imports is 40,000; all records were 60,000 more
+
+
+def test_where_every_chain_is_gone_it_does_not_say_that_there_never_was_one(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "ledgers").mkdir()
+    for signed in sorted(site.ledgers.rglob("*.checkpoints"))[:2]:
+        (tmp_path / "ledgers" / signed.name).write_bytes(signed.read_bytes())
+    code, out, err = show(tmp_path, "ledgers")
+    assert (code, out, err.count("the chain is not here")) == (1, "No ledger could be read.\n", 2)

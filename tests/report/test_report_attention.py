@@ -73,7 +73,10 @@ def test_a_ledger_that_is_gone_is_in_the_headline(site: Site, tmp_path: Path) ->
         checkpoint.beside(tmp_path / chain.name).write_bytes(checkpoint.beside(chain).read_bytes())
     (tmp_path / first.name).unlink()
     said, head = told(local([tmp_path / first.name, tmp_path / second.name]), load_trust(site.trust))
-    assert (head.tone, head.headline) == ("bad", "1 ledger is gone; Signed")
+    assert (head.tone, head.headline) == ("bad", "1 ledger is gone; what is here: signed")
+    [missing] = head.gone
+    assert missing.startswith(f"{tmp_path / first.name}: the chain is not here, with ")
+    assert said.errors == ()  # nothing is told twice
     assert head.sentences[0] == (
         "Checkpoints are here, and their ledgers are not: those were removed, or not copied. Nothing of what they held is "
         "in this report."
@@ -82,6 +85,10 @@ def test_a_ledger_that_is_gone_is_in_the_headline(site: Site, tmp_path: Path) ->
     changed.write_bytes(changed.read_bytes().replace(b'"exit_code":0', b'"exit_code":1', 1))
     _, worse = told(local([tmp_path / first.name, changed]), load_trust(site.trust))
     assert (worse.tone, worse.headline) == ("bad", "Tampered with; 1 ledger is gone")
+    both = local([tmp_path / first.name, *site.chains[1:]])
+    assert told(both, load_trust(site.trust))[1].headline == (
+        f"1 ledger is gone; what is here: all {len(site.chains) - 1} ledgers are signed"
+    )
     assert summary(said).endswith("; 1 finding of verify; 1 ledger: 1 signed; 1 gone")
 
 
@@ -91,11 +98,18 @@ def test_what_a_store_says_of_an_object_is_not_held_against_the_version_that_was
     said, head = told([Source(str(chain), chain, (written_over,))], load_trust(site.trust))
     assert all("doubt" not in row["kinds"] and row["record"] == "signed" for row in said.rows)
     assert [finding["check"] for finding in said.findings][:1] == ["store/overwritten"]
-    assert (head.tone, head.headline) == ("", "Signed")
+    assert (head.tone, head.headline) == ("notice", "Signed; 1 ledger was changed in its store")
     assert head.sentences[0] == (
         "1 ledger with findings about the store: what is shown is the oldest version, by its own signatures; the findings "
         "of verify say what came later."
     )
+
+
+def test_what_nobody_can_tell_of_an_object_alarms_nobody(site: Site) -> None:
+    chain = site.chains[1]
+    conflict = Finding("store", str(chain), 0, "conflict", "two", "unknown")
+    _, head = told([Source(str(chain), chain, (conflict,))], load_trust(site.trust))
+    assert (head.tone, head.headline) == ("", "Signed")
 
 
 def test_the_surest_findings_are_first(site: Site, tmp_path: Path) -> None:

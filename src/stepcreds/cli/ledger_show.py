@@ -82,8 +82,10 @@ def command(
             click.echo(f"Left out by --limit: {chosen.count - len(shown)} older than these")
         tampered = {each.file for each in shown if each.is_tampered}
         click.echo(signed_footer([each.signed for each in shown], tampered, trust))
+    elif chosen.chapters:
+        click.echo("No such credential on record.")
     else:
-        click.echo("No such credential on record." if chosen.chapters else "No ledger here yet.")
+        click.echo("No ledger could be read." if chosen.errors else "No ledger here yet.")
     return _problems(chosen)
 
 

@@ -42,7 +42,7 @@ class Contents:
     findings: list[Row]  # the surest first
     kinds: Counter[str]  # key of kinds.KINDS -> how many of `rows`
     errors: tuple[str, ...]  # files that could not be read
-    gone: int  # ledgers of which nothing but checkpoints is left
+    gone: tuple[str, ...]  # ledgers of which nothing but checkpoints is left; in none of `errors`
 
     @property
     def alarming(self) -> int:
@@ -91,6 +91,7 @@ def contents(dossier: Dossier, takes: Callable[[Chapter, CredentialView], bool])
         row["shared"] = group_of.get(place, [])
         rows.append(row)
     names = _names(chapters)
+    lost = list(zip(dossier.errors, dossier.lost, strict=True))
     return Contents(
         chapters,
         [chain_row(chapter, name) for chapter, name in zip(chapters, names, strict=True)],
@@ -102,8 +103,8 @@ def contents(dossier: Dossier, takes: Callable[[Chapter, CredentialView], bool])
         ],
         [finding_row(finding, place) for _, finding, place in found],
         kinds,
-        tuple(error.what for error in dossier.errors),
-        len(dossier.gone),
+        tuple(error.what for error, verified in lost if not verified.gone),
+        tuple(error.what for error, verified in lost if verified.gone),
     )
 
 

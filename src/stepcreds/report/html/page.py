@@ -98,7 +98,7 @@ def summary(contents: Contents) -> str:
     """What is in the page, in one line."""
     states = Counter(chapter.verified.signing.state for chapter in contents.chapters)
     signed = ", ".join(f"{count:,} {state}" for state, count in states.most_common()) or "none"
-    signed += f"; {contents.gone:,} gone" if contents.gone else ""
+    signed += f"; {len(contents.gone):,} gone" if contents.gone else ""
     return (
         f"{counted(len(contents.rows), 'credential')}, {contents.alarming:,} of them in need of attention; "
         f"{counted(len(contents.findings), 'finding')} of verify; {counted(len(contents.chapters), 'ledger')}: {signed}"

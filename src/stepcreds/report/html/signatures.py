@@ -43,17 +43,18 @@ _SINCE_SEALED = (
 class Statement(NamedTuple):
     """What the head of the page says of signatures."""
 
-    tone: str  # "good", "bad" or ""
+    tone: str  # "good", "notice", "bad" or ""
     headline: str
     sentences: tuple[str, ...]
+    gone: tuple[str, ...]  # ledgers of which nothing but checkpoints is left, a line for each
     keys: tuple[tuple[TrustedKey, int], ...]  # that may sign ledgers, and how many of these each has signed
     keys_title: str
 
 
 def statement(
-    chapters: Sequence[Chapter], trust: Trust | None, seals: Log | None = None, *, gone: int = 0
+    chapters: Sequence[Chapter], trust: Trust | None, seals: Log | None = None, *, gone: tuple[str, ...] = ()
 ) -> Statement:
-    """About all of these ledgers. `gone`: of how many others nothing but checkpoints is left."""
+    """About all of these ledgers. `gone`: what is known of others of which nothing but checkpoints is left."""
     verified = [chapter.verified for chapter in chapters]
     states = Counter[str](each.signing.state for each in verified)
     total = len(verified)
@@ -61,9 +62,10 @@ def statement(
     keys = tuple((key, signed[key.keyid]) for key in of_purpose(trust, "checkpoint"))
     title = f"Keys of {trust.source} that may sign ledgers: {len(keys):,}" if trust is not None else ""
     if not total and not gone:
-        return Statement("", "No ledger here", ("No step has written one yet, or it is elsewhere.",), keys, title)
+        return Statement("", "No ledger here", ("No step has written one yet, or it is elsewhere.",), (), keys, title)
     altered = sum(map(is_tampered, chapters))
-    replaced = sum(any(found.layer == "store" for found in each.findings) for each in verified)
+    stored = [[found.certainty for found in each.findings if found.layer == "store"] for each in verified]
+    replaced, overwritten = sum(map(bool, stored)), sum("tampered" in each for each in stored)
     sentences = [_ALTERED] if altered else []
     if gone:
         sentences.append(_GONE)
@@ -76,11 +78,28 @@ def statement(
     if trust is None:
         sentences.append(_NOT_PINNED)
     sentences += [_NOT_SEALED] if seals is None else [_sealed(seals), _SINCE_SEALED]
+    tone = "bad" if states["signed"] < total or altered or gone else "notice" if overwritten else ""
+    return Statement(
+        tone if tone or replaced else "good",
+        _heads(states, total, altered, overwritten, len(gone)),
+        tuple(sentences),
+        gone,
+        keys,
+        title,
+    )
+
+
+def _heads(states: Counter[str], total: int, altered: int, overwritten: int, gone: int) -> str:
+    """What was tampered with comes first, then what is gone."""
     heads = [_headline(states, total, altered)] if total else []
+    if gone and total and not altered:
+        heads = [f"what is here: {heads[0][0].lower()}{heads[0][1:]}"]
     if gone:
         heads.insert(1 if altered else 0, f"{_ledgers(gone)} {'is' if gone == 1 else 'are'} gone")
-    tone = "bad" if states["signed"] < total or altered or gone else "" if replaced else "good"
-    return Statement(tone, "; ".join(heads), tuple(sentences), keys, title)
+    if overwritten:
+        was, its = ("was", "its") if overwritten == 1 else ("were", "their")
+        heads.append(f"{_ledgers(overwritten)} {was} changed in {its} store")
+    return "; ".join(heads)
 
 
 def _ledgers(count: int) -> str:
