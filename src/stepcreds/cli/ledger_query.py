@@ -38,8 +38,8 @@ Examples:
   stepcreds ledger query --csv "FROM steps WHERE step_end > '2026-11-22 14:00'" artifacts/ > steps.csv
   stepcreds ledger query --json "SELECT record -> '$.claims' FROM records WHERE kind = 'chain.opened'" artifacts/
 \b
-Exits with 0, also when no row came of it; 1 when a file could not be read; 2 for a query that cannot be answered, or
-wrong usage or configuration.
+Exits with 0, also when no row came of it; 1 when a file could not be read, or a Parquet file contradicts another or a
+ledger; 2 for a query that cannot be answered, or wrong usage or configuration.
 """,
 )
 @click.argument("sql", required=False)

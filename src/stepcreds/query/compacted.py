@@ -1,20 +1,24 @@
 """Chains out of the Parquet files that `ledger seal` compacts them to, as files of lines again; it judges no record.
 
 A job that runs while a seal is made is in two of them, and one whose seal never came has lines that the next has as
-well. So lines are put together by their chain, whichever files they are in, and what is there twice counts once.
+well. So lines are put together by their chain, whichever files they are in, and what is there twice counts once. Where
+two files have different lines under one number, each file's part is a chain of its own: neither replaces the other.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from contextlib import suppress
+from itertools import chain, count, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stepcreds.errors import LedgerError
 from stepcreds.ledger.chain import Finding
 from stepcreds.ledger.reading import first_record, stored_lines
+from stepcreds.query.intake import PIECES, take
 from stepcreds.review.sources import Source
 from stepcreds.review.verification import MAX_FINDINGS
 from stepcreds.seals.seal import TABLE_SUFFIX
@@ -23,18 +27,18 @@ if TYPE_CHECKING:
     import duckdb
 
 SUFFIX = TABLE_SUFFIX
-
-# A line has no newline in it; one that has is garbage.
-_TAKE = """
-    INSERT INTO pieces
-    SELECT ?, "file", line, replace(raw, chr(10), '?'), CASE WHEN json_valid(raw) THEN raw ->> '$.chain_uid' END
-    FROM read_parquet(?)
-"""
 _JOIN = """
     WITH keyed AS (SELECT *, coalesce(uid, "file") AS key FROM pieces),
     named AS (SELECT key, min(place) AS first, arg_min("file", place) AS name FROM keyed GROUP BY key)
     SELECT first, name, key, line, place, raw FROM keyed JOIN named USING (key)
     ORDER BY first, name, key, line, place
+"""
+_EACH = """
+    WITH torn AS (SELECT unnest(?::VARCHAR[]) AS key),
+    keyed AS (SELECT *, coalesce(uid, "file") AS key FROM pieces WHERE coalesce(uid, "file") IN (FROM torn)),
+    named AS (SELECT key, place, min("file") AS name FROM keyed GROUP BY key, place)
+    SELECT place, name, key, line, place, raw FROM keyed JOIN named USING (key, place)
+    ORDER BY place, name, key, line, raw
 """
 
 
@@ -43,6 +47,14 @@ class Joined(NamedTuple):
 
     source: Source  # with what the files contradict each other in, and which lines they do not have
     runs: tuple[range, ...]  # the lines that are there; () where none is missing
+
+
+class _Odds(NamedTuple):
+    """Two places that have different lines under one number."""
+
+    line: int
+    one: int
+    other: int
 
 
 def joined(
@@ -55,60 +67,82 @@ def joined(
     """The chains in `tables`, each as a file in `folder`; but not those that stand in one of `ledgers`, line by line.
 
     Their columns are `file`, `line` (from 1) and `raw`, a stored line without its newline; others are not looked at.
-    `errors` is told of tables that are none.
+    `errors` is told of tables that are none, and of those that contradict each other or a ledger.
     """
-    connection.execute('CREATE TABLE pieces (place INTEGER, "file" VARCHAR, line BIGINT, raw VARCHAR, uid VARCHAR)')
-    for place, table in enumerate(tables):
-        try:
-            _take(place, table, folder, connection)
-        except LedgerError as error:
-            errors.append(error)
-    ours = dict(_by_uid(ledgers))
-    for number, ((first, name, key), lines) in enumerate(
-        groupby(_fetched(connection.cursor().execute(_JOIN)), itemgetter(0, 1, 2))
-    ):
-        path = folder / f"joined-{number}.jsonl"
-        found = _written(Source(f"{tables[first].name}:{name}", path), lines, tables)
-        if key in ours and not found.source.findings and _stands_in(ours[key], found):
-            path.unlink()
-        else:
-            yield found._replace(source=_with_gap(found), runs=() if _is_whole(found) else found.runs)
-    connection.execute("DROP TABLE pieces")
-
-
-def _take(place: int, table: Source, folder: Path, connection: duckdb.DuckDBPyConnection) -> None:
     import duckdb
 
-    # Its own name may be a pattern to DuckDB, or a URL.
-    link = folder / f"{place}{SUFFIX}"
-    link.symlink_to(table.path.absolute())
+    names = [table.name for table in tables]
+    at_odds: Counter[tuple[str, str]] = Counter()
     try:
-        connection.execute(_TAKE, [place, str(link)])
-        odd = 'place = ? AND (line IS NULL OR line < 1 OR raw IS NULL OR "file" IS NULL)'
-        (count,) = connection.execute(f"SELECT count(*) FROM pieces WHERE {odd}", [place]).fetchone() or (0,)  # noqa: S608
-        if count:
-            connection.execute("DELETE FROM pieces WHERE place = ?", [place])
-            raise _no_table(table, "a row without a file, a line from 1, or a text")
+        connection.execute(PIECES)
+        for place, table in enumerate(tables):
+            try:
+                take(place, table, folder, connection)
+            except LedgerError as error:
+                errors.append(error)
+        ours = _by_uid(ledgers)
+        torn: dict[str, list[_Odds]] = {}
+        paths = (folder / f"joined-{number}.jsonl" for number in count())
+        for (first, name, key), lines in groupby(_fetched(connection, _JOIN), itemgetter(0, 1, 2)):
+            path = next(paths)
+            runs, odds = _written(path, lines)
+            if odds:
+                torn[key] = odds
+                at_odds.update({(names[each.one], names[each.other]) for each in odds})
+                path.unlink()
+            else:
+                found = Joined(Source(f"{names[first]}:{name}", path), runs)
+                yield from _beside(found, names[first], ours.get(key, ()), at_odds)
+        for (first, name, key), lines in groupby(_fetched(connection, _EACH, list(torn)), itemgetter(0, 1, 2)):
+            path = next(paths)
+            runs, _ = _written(path, lines)
+            source = Source(f"{names[first]}:{name}", path)
+            findings = tuple(
+                _contradiction(source, each, names) for each in torn[key] if first in (each.one, each.other)
+            )
+            found = Joined(source._replace(findings=findings), runs)
+            yield from _beside(found, names[first], ours.get(key, ()), at_odds)
     except duckdb.Error as error:
-        raise _no_table(table, str(error).splitlines()[0]) from None
+        errors.append(_not_joined(len(tables), error))
     finally:
-        link.unlink()
+        with suppress(duckdb.Error):
+            connection.execute("DROP TABLE IF EXISTS pieces")
+    errors += (_contradicted(*pair, chains) for pair, chains in at_odds.items())
 
 
-def _no_table(table: Source, why: str) -> LedgerError:
+def _not_joined(tables: int, error: Exception) -> LedgerError:
+    which = "1 Parquet file" if tables == 1 else f"{tables} Parquet files"
     return LedgerError(
-        f"{table.name} is no Parquet file of `ledger seal`: {why}",
-        fix="Name the ledgers themselves, or fetch that file again.",
+        f"{which} cannot be put together: {str(error).splitlines()[0]}",
+        cause="There is too little room in the temporary folder (TMPDIR), or there are more of them than go at once.",
+        fix="Name fewer of them, or the ledgers themselves.",
         docs="ledger-query",
     )
 
 
-def _written(source: Source, lines: Iterable[tuple[Any, ...]], tables: Sequence[Source]) -> Joined:
-    """`lines`, by their number, as the file of `source`."""
-    findings: list[Finding] = []
+def _contradicted(one: str, other: str, chains: int) -> LedgerError:
+    who = f"{one} contradicts itself" if one == other else f"{one} and {other} contradict each other"
+    return LedgerError(
+        f"{who} in {chains} chain{'' if chains == 1 else 's'}",
+        cause="One of them was changed, or was never made by `ledger seal`. The chain is shown as each has it.",
+        fix="The column `file` says who has a row; `stepcreds ledger verify --seals` says which tables the seals name.",
+        docs="ledger-query",
+    )
+
+
+def _contradiction(source: Source, odds: _Odds, names: Sequence[str]) -> Finding:
+    meaning = f"{names[odds.one]} and {names[odds.other]} have different lines here"
+    if odds.one == odds.other:
+        meaning = f"{names[odds.one]} has different lines here, of which one is shown"
+    return Finding("file", source.name, odds.line, "contradiction", meaning, "tampered")
+
+
+def _written(path: Path, lines: Iterable[tuple[Any, ...]]) -> tuple[tuple[range, ...], list[_Odds]]:
+    """`lines`, by their number, in the file `path`: which there are, and where they are at odds."""
+    odds: list[_Odds] = []
     runs: list[range] = []
     last = (0, 0, "")
-    with source.path.open("wb") as file:
+    with path.open("wb") as file:
         for *_, line, place, raw in lines:
             if line != last[0]:
                 last = (line, place, raw)
@@ -117,10 +151,25 @@ def _written(source: Source, lines: Iterable[tuple[Any, ...]], tables: Sequence[
                     runs[-1] = range(runs[-1].start, line + 1)
                 else:
                     runs.append(range(line, line + 1))
-            elif raw != last[2] and len(findings) < MAX_FINDINGS:
-                meaning = f"{tables[last[1]].name}, which counts, and {tables[place].name} have different lines here"
-                findings.append(Finding("file", source.name, line, "contradiction", meaning, "tampered"))
-    return Joined(source._replace(findings=tuple(findings)), tuple(runs))
+            elif raw != last[2] and len(odds) < MAX_FINDINGS:
+                odds.append(_Odds(line, last[1], place))
+    return tuple(runs), odds
+
+
+def _beside(
+    found: Joined, table: str, ledgers: Sequence[Source], at_odds: Counter[tuple[str, str]]
+) -> Iterator[Joined]:
+    """`found`, but where it stands in one of `ledgers`; `at_odds` is told of those that have another line."""
+    others = []
+    for ledger in ledgers:
+        state = _state_in(ledger.path, found)
+        if state == "same":
+            found.source.path.unlink()
+            return
+        if state == "other":
+            others.append((ledger.name, table))
+    at_odds.update(others)
+    yield found._replace(source=_with_gap(found), runs=() if _is_whole(found) else found.runs)
 
 
 def _is_whole(found: Joined) -> bool:
@@ -141,27 +190,32 @@ def _with_gap(found: Joined) -> Source:
     )
 
 
-def _by_uid(ledgers: Iterable[Source]) -> Iterator[tuple[str, Path]]:
+def _by_uid(ledgers: Iterable[Source]) -> dict[str, list[Source]]:
+    found: dict[str, list[Source]] = {}
     for source in ledgers:
         try:
             uid = first_record(source.path).get("chain_uid")
         except LedgerError:  # it is told of where it is read
             continue
         if isinstance(uid, str):
-            yield uid, source.path
+            found.setdefault(uid, []).append(source)
+    return found
 
 
-def _stands_in(ledger: Path, found: Joined) -> bool:
+def _state_in(ledger: Path, found: Joined) -> Literal["same", "shorter", "other"]:
+    """Whether `ledger` has the lines of `found`, not all of them, or another one in the place of one."""
     theirs = enumerate(stored_lines(ledger), 1)
     try:
-        return all(
-            next((stored for at, stored in theirs if at == number), b"") == line
-            for number, line in zip(chain.from_iterable(found.runs), stored_lines(found.source.path), strict=False)
-        )
+        for number, line in zip(chain.from_iterable(found.runs), stored_lines(found.source.path), strict=False):
+            stored = next((stored for at, stored in theirs if at == number), b"")
+            if stored != line:
+                return "other" if stored.endswith(b"\n") else "shorter"
     except LedgerError:
-        return False
+        return "shorter"
+    return "same"
 
 
-def _fetched(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _fetched(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    result = connection.cursor().execute(sql, values)
     while some := result.fetchmany(1000):
         yield from some

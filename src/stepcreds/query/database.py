@@ -68,6 +68,13 @@ def loaded(
                 if str(error) != "Query interrupted":  # what DuckDB makes of Ctrl-C in the main thread
                     raise
                 raise KeyboardInterrupt from None
+            except duckdb.Error as error:
+                raise LedgerError(
+                    f"The ledgers cannot be loaded: {printable(str(error).strip())}",
+                    cause="There is too little room in the temporary folder (TMPDIR), or too little memory.",
+                    fix="Set TMPDIR to a folder with more room, or name fewer ledgers.",
+                    docs="ledger-query",
+                ) from None
         connection = duckdb.connect(str(file), read_only=True, config={**bounded, "enable_external_access": False})
         connection.execute("SET lock_configuration = true")
         try:
