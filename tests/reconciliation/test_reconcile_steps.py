@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -347,6 +348,23 @@ def test_a_lease_that_vault_never_gave(done: Copy) -> None:
         f"the ledger says that Vault issued {CREDS}/LEASE at TIME; the audit log covers that time, and Vault did not",
     )
     assert [entry["what"] for entry in finding["evidence"]] == list(wanted)
+
+
+def test_a_file_that_repeats_ids_takes_the_place_of_none(done: Copy) -> None:
+    """Whoever reads a ledger can repeat its ids, in a file that comes before it by name."""
+    site = done
+    (chain,) = site.chains()
+    issued = [record for record in site.records() if record["kind"] == "credential.issued"]
+    text = json.dumps(site.records())
+    for number, record in enumerate(issued):
+        text = text.replace(record["lease_id"], f"{CREDS}/{'AB'[number] * 24}")
+        text = text.replace(record["request_id"]["creds"], f"cccccccc-0000-4000-8000-00000000000{number}")
+    site.rewrite(chain.with_name(f"0-{chain.name}"), json.loads(text))
+    findings = site.found()
+    assert codes(findings) == [("invented", "tampered")] * len(issued)
+    assert all("AAAA" in each["meaning"] or "BBBB" in each["meaning"] for each in findings)
+    shutil.copy(chain, chain.with_name(f"1-{chain.name}"))  # the same in whole: it counts once
+    assert len(site.found()) == len(findings)
 
 
 def test_a_step_that_was_killed_and_whose_credential_expired(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -111,17 +111,23 @@ class Held(NamedTuple):
 
 @dataclass
 class LedgerSide:
-    """All ledgers. A credential that two files hold counts once: `verify` names the copy."""
+    """All ledgers. What two files hold alike counts once; what only has the same ids is another: anybody can repeat
+    those."""
 
     held: list[Held] = field(default_factory=list)
     others: list[Held] = field(default_factory=list)  # of another time than was asked for; they say what to look for
-    chains: dict[str, LedgerChain] = field(default_factory=dict)
+    chains: dict[str, list[LedgerChain]] = field(default_factory=dict)  # by what they say is their chain_uid
     errors: list[LedgerError] = field(default_factory=list)
     openings: list[Record] = field(default_factory=list)  # the first record of each chain
     steps: dict[str, str] = field(default_factory=dict)  # step_uid -> the name of a chain that has such a step
     # What the ledgers say is of another time, role or mount than was asked for. Vault's own word decides what is looked
     # for, so that what Vault issued is held against these as well: a line of a ledger excuses nothing.
     left_out: list[Held] = field(default_factory=list)
+
+    @property
+    def files(self) -> Iterator[LedgerChain]:
+        """The chain of each file."""
+        return (chain for chains in self.chains.values() for chain in chains)
 
     @cached_property
     def _last_first(self) -> list[Held]:
@@ -158,7 +164,7 @@ class LedgerSide:
             frozenset(view.creds for view in views if view.creds),
             frozenset(roles | set(wanted.roles)),
             frozenset(f"{view.mount_point}/login" for view in views if view.mount_point.startswith("auth/")),
-            frozenset(key for chain in self.chains.values() for key in self._keys(chain)),
+            frozenset(key for chain in self.files for key in self._keys(chain)),
             frozenset(view.creds for view in views if view.issued and not view.lease_id),
         )
 
@@ -171,7 +177,7 @@ class LedgerSide:
 def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
     """What the chains in `sources` say of what is wanted."""
     side = LedgerSide()
-    known: set[tuple[str, str]] = set()
+    known: dict[tuple[str, str], list[CredentialView]] = {}
     for source in sources:
         try:
             view, first = read_chain(source.path), first_record(source.path)
@@ -181,7 +187,7 @@ def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
         side.openings.append(first)
         claims, uid = first.get("claims"), text_of(first, "chain_uid")
         chain = LedgerChain(source.name, source.path, uid, claims if isinstance(claims, dict) else {}, _key(first))
-        side.chains.setdefault(uid, chain)
+        side.chains.setdefault(uid, []).append(chain)
         try:
             next(chain.lines_beside(), None)
         except LedgerError as error:
@@ -190,9 +196,10 @@ def ledger_side(sources: Iterable[Source], wanted: Wanted) -> LedgerSide:
             if step_uid:
                 side.steps.setdefault(step_uid, source.name)
         for credential in view.credentials:
-            if (uid, credential.credential_uid) in known:
+            others = known.setdefault((uid, credential.credential_uid), [])
+            if any(replace(other, file=credential.file) == credential for other in others):
                 continue
-            known.add((uid, credential.credential_uid))
+            others.append(credential)
             if not (credential.requested or credential.issued):  # a login or a request that was refused
                 continue
             held = Held(credential, chain)

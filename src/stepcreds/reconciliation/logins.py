@@ -15,7 +15,7 @@ def silent_logins(ledgers: LedgerSide, vault: VaultSide) -> Iterator[Finding]:
     """One for each run that logged in and has no chain here. What tells runs apart has to be in a token's metadata."""
     wanted = vault.scope.wanted
     known: defaultdict[tuple[str, object], list[Mapping[str, object]]] = defaultdict(list)
-    for chain in ledgers.chains.values():
+    for chain in ledgers.files:
         for name in RUN:
             known[name, str(chain.claims.get(name))].append(chain.claims)
     silent: defaultdict[tuple[tuple[str, str], ...], list[LoggedIn]] = defaultdict(list)

@@ -33,11 +33,11 @@ def unshown(ledgers: LedgerSide, vault: VaultSide, coverage: Coverage, trust: Tr
         if signed.input.startswith(HASHED):
             hashed[signed.key].append(signed)
         elif (made := signed_checkpoint(signed.input)) is not None:
-            chain = ledgers.chains.get(made.chain_uid)
-            if chain is None:
+            compared = [list(_compared(signed, made, chain)) for chain in ledgers.chains.get(made.chain_uid, ())]
+            if not compared:
                 absent[made.chain_uid].append((signed, made))
-            else:
-                yield from _compared(signed, made, chain)
+            elif all(compared):  # no file that says it is this chain has it as it was signed
+                yield from compared[0]
     for missing in absent.values():
         yield _absent(missing)
     for key, signatures in hashed.items():
@@ -102,7 +102,7 @@ def _counted(
     window = vault.scope.wanted.window
     shown = {
         payload
-        for chain in ledgers.chains.values()
+        for chain in ledgers.files
         for payload, made in chain.signed_by(key, trust)
         if (time := epoch_of(made.time)) is not None and coverage.touches(time) and window.has(time)
     }
