@@ -60,6 +60,7 @@ class Attestation:
         self.findings: list[Finding] = []
         self._chain = chain
         self._trust = trust
+        self._is_of_table = source.is_of_table  # checkpoints are in no table
         self._covered: list[Covered] | None = [] if keep else None
         self._keys: dict[str, None] = {}
         path = checkpoint.beside(source.path)
@@ -111,7 +112,7 @@ class Attestation:
             return
         if self._last:
             self.findings += unsigned(self._chain, self._demand, self._last, self._disputed)
-        elif not self._file.length and self._demand.count:
+        elif not self._file.length and self._demand.count and not self._is_of_table:
             self.findings += nothing_signed(self._chain, self._trust)
 
     @property

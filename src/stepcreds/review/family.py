@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from stepcreds.errors import LedgerError
@@ -18,7 +18,7 @@ from stepcreds.ledger.canonical import canonical
 from stepcreds.ledger.chain import Certainty, Finding
 from stepcreds.ledger.link import line_hash
 from stepcreds.ledger.reading import stored_lines
-from stepcreds.review.sources import Source
+from stepcreds.review.sources import Source, is_there
 
 _NUMBERED = re.compile(r"(.+?)(?:\.([1-9][0-9]{0,8}))?\.jsonl", re.DOTALL)
 _DIGEST = re.compile(r".*-([0-9a-f]{12})", re.DOTALL)
@@ -36,9 +36,10 @@ class Member(NamedTuple):
 
 
 class Family:
-    """The files that were read so far. Memory holds a few lines for each file."""
+    """The files that were read so far, of all that there are to read. Memory holds a few lines for each file."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
         self._by_uid: dict[str, Member] = {}
         self._by_job: dict[str, _Relatives] = {}
 
@@ -66,9 +67,13 @@ class Family:
             )
         if not digest or number < 2:
             return
-        before = member.source.path.with_name(f"{stem}.{number - 1}.jsonl" if number > 2 else f"{stem}.jsonl")
-        if not before.exists():
-            yield "gap", f"the chain before it, {before.name}, is not here: it was removed, or not copied", "unknown"
+        before = f"{stem}.{number - 1}.jsonl" if number > 2 else f"{stem}.jsonl"
+        if before not in self._names and not _is_beside(member.source, before):
+            yield "gap", f"the chain before it, {before}, is not here: it was removed, or not copied", "unknown"
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(source.chain for source in self._sources if is_there(source.path))
 
 
 class _Relatives:
@@ -108,7 +113,16 @@ def _second(member: Member, other: Member, count: int) -> Finding:
     return Finding("folder", member.source.name, 0, "second-chain", meaning, "unknown")
 
 
+def _is_beside(source: Source, name: str) -> bool:
+    """Of files one may be named alone; beside one that was put together nothing tells of its relatives."""
+    return not source.is_of_table and is_there(source.path.with_name(name))
+
+
 def _not_closed(first: Member, second: Member) -> Finding:
+    if first.source.is_of_table:
+        meaning = f"the job attempt went on in {second.source.name}, and the end of this chain is in none of the "
+        meaning += "Parquet files that were named"
+        return Finding("folder", first.source.name, 0, "not-closed", meaning, "incomplete")
     meaning = f"the job attempt went on in {second.source.name}, which nobody begins before this chain is closed"
     return Finding("folder", first.source.name, 0, "not-closed", meaning, "tampered")
 
@@ -138,6 +152,6 @@ def _head_at(member: Member, size: int) -> str:
 
 
 def _parts(member: Member) -> tuple[str, int]:
-    name = PurePosixPath(member.source.name).name
+    name = member.source.chain
     match = _NUMBERED.fullmatch(name)
     return (match[1], int(match[2] or 1)) if match else (name, 1)

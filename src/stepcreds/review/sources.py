@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from stepcreds.seals.seal import TABLE_SUFFIX
 
 # What stepcreds itself puts beside a chain, and a pattern such as `folder/*` means as well.
 _BESIDE = re.compile(r"\.jsonl\.(pushed|torn-[0-9a-f]{12})\Z")
+# What query/compacted.py calls the file of a chain that it put together; the chain's name is `TABLE:CHAIN` then.
+_JOINED = re.compile(r"joined-[0-9]+\.jsonl")
 ORPHAN = "orphan"  # the code of a finding: checkpoints without their chain
 
 Tell = Callable[[int, int], None]  # done, of how many
@@ -31,10 +35,26 @@ class Source(NamedTuple):
     path: Path  # where it can be read, its checkpoints beside it; nothing is there of an object that cannot be had
     findings: tuple[Finding, ...] = ()  # what its store says of it
 
+    @property
+    def is_of_table(self) -> bool:
+        """Whether it comes out of Parquet files, where checkpoints cannot be. No name that a file has of itself says
+        so: whoever names one would be spared a question."""
+        return bool(_JOINED.fullmatch(self.path.name)) and not self.name.endswith(self.path.name)
+
+    @property
+    def chain(self) -> str:
+        """The name of the chain's file, or of the file that it was before it was compacted."""
+        return PurePosixPath(self.name.rpartition(":")[2] if self.is_of_table else self.name).name
+
 
 def local(files: Iterable[Path]) -> list[Source]:
     """Files of this machine, each under its own path."""
     return [Source(str(file), file) for file in files]
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is, under a name of any length."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises OSError where a name is too long
 
 
 def absent(source: Source, findings: Sequence[Finding] = ()) -> LedgerError | None:
@@ -42,12 +62,13 @@ def absent(source: Source, findings: Sequence[Finding] = ()) -> LedgerError | No
 
     `findings`: what `verify` found of it, where that was asked.
     """
-    if source.path.exists():
+    if is_there(source.path):
         return None
     name = one_line(source.name)
     if source.findings:
-        return LedgerError(f"{name}: {source.findings[0].meaning}", docs="store")
-    if not beside(source.path).exists():
+        first = source.findings[0]
+        return LedgerError(f"{name}: {first.meaning}", docs="store" if first.layer == "store" else "ledger")
+    if not is_there(beside(source.path)):
         return None
     said = (each.meaning for each in findings if each.code == ORPHAN)
     return LedgerError(
@@ -93,10 +114,9 @@ def _fetched(url: StoreURL, tell: Tell | None, tables: bool) -> Iterator[list[So
 
 def _in(place: str, tables: bool) -> list[Source]:
     path = Path(place)
-    if path.is_dir():
-        endings = (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else []))
-        return _chains(file for ending in endings for file in path.rglob(f"*{ending}"))
-    if path.exists():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises OSError where a name is too long
+        return _below(path, (".jsonl", SUFFIX, *([TABLE_SUFFIX] if tables else [])))
+    if is_there(path):
         return [] if _BESIDE.search(path.name) else _chains([path])
     found = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
@@ -107,6 +127,39 @@ def _in(place: str, tables: bool) -> list[Source]:
             docs="ledger",
         )
     return [source for each in found for source in _in(each, tables)]
+
+
+def _below(folder: Path, endings: tuple[str, ...]) -> list[Source]:
+    """What ends so, however deep it lies; links to folders are not followed. What cannot be looked at is a source that
+    says so."""
+    files: list[Path] = []
+    unseen: dict[str, OSError] = {}
+    folders = [str(folder)]
+    while folders:
+        place = folders.pop()
+        try:
+            with os.scandir(place) as found:
+                entries = list(found)
+        except OSError as error:
+            unseen[place] = error
+            continue
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                if entry.name.endswith(endings):
+                    entry.stat(follow_symlinks=False)
+                    files.append(Path(entry.path))
+            except OSError as error:
+                unseen[entry.path] = error
+    return [*_chains(files), *(_unseen(place, error) for place, error in sorted(unseen.items()))]
+
+
+def _unseen(place: str, error: OSError) -> Source:
+    why = "its path is longer than one may be" if error.errno == errno.ENAMETOOLONG else os.strerror(error.errno or 0)
+    meaning = f"ledgers may lie here, and nobody could look: {why}"
+    nothing = Path(os.devnull, Path(place).name or "none")  # which cannot be there
+    return Source(place, nothing, (Finding("file", place, 0, "unreadable", meaning, "unknown"),))
 
 
 def _chains(files: Iterable[Path]) -> list[Source]:
@@ -122,7 +175,7 @@ def _once(sources: Iterable[Source]) -> list[Source]:
     """Each file once, by however many names it was asked for."""
     found: dict[str, Source] = {}
     for source in sources:
-        key = str(source.path.resolve()) if source.path.exists() else source.name
+        key = str(source.path.resolve()) if is_there(source.path) else source.name
         # Its checkpoints are beside the file itself: a link would hide them.
         if key not in found or (found[key].path.is_symlink() and not source.path.is_symlink()):
             found[key] = source

@@ -22,7 +22,7 @@ from stepcreds.ledger.view import ChainView
 from stepcreds.review.attestation import Attestation, Signing, SigningState
 from stepcreds.review.checkpoints import MAX_FINDINGS
 from stepcreds.review.family import Family, Member
-from stepcreds.review.sources import ORPHAN, Source
+from stepcreds.review.sources import ORPHAN, Source, is_there
 from stepcreds.seals.log import Log
 from stepcreds.seals.watch import Watch
 from stepcreds.trust.keys import Trust, require_cryptography
@@ -91,7 +91,7 @@ def verify(
     if trust is not None:
         require_cryptography()
     listed = list(sources)
-    family = Family()
+    family = Family(listed)
     asked = Asked(trust, keep, seals, look)
     for source, result in zip(listed, _each(listed, asked, processes, tick), strict=True):
         found = family.add(Member(source, result.chain_uid, result.entries, result.head, result.closed, result.job))
@@ -141,7 +141,7 @@ def verify_file(source: Source, asked: Asked, tick: Tick = lambda done: None) ->
         lines = watch.lines(stored) if watch is not None else stored
         findings += islice(attestation.check(lines), MAX_FINDINGS)
     except LedgerError as error:
-        if source.path.exists() or not (source.findings or checkpoint.beside(source.path).exists()):
+        if is_there(source.path) or not (source.findings or is_there(checkpoint.beside(source.path))):
             findings.append(Finding("file", source.name, 0, "unreadable", error.what, "unknown"))
     if len(findings) - len(source.findings) == MAX_FINDINGS:
         findings.append(_more(source.name))

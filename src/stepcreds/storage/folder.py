@@ -15,7 +15,8 @@ from stepcreds.storage.fault import Kind, StoreFault
 from stepcreds.storage.store import Version
 
 # What a copy, or a fetching, that was killed left there (ledger/push.py, pull.py).
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}|\.stepcreds-pull")
+_PART = re.compile(r"\..+\.[0-9a-f]{8}")  # a file
+_PARTS = ".stepcreds-pull"  # a folder of them, in the one that was fetched into
 _ERRORS: dict[int, Kind] = {
     errno.ENOENT: "gone",
     errno.EACCES: "denied",
@@ -47,30 +48,35 @@ class Folder:
 
     async def versions(self, prefix: str) -> AsyncIterator[Version]:
         try:
-            for path in _files(self._folder):
+            for path, info in _files(self._folder):
                 key = str(path.relative_to(self._folder))
                 if key.startswith(prefix):
-                    info = path.lstat()
                     # What is no file is no folder's either: reading it says so.
-                    size = info.st_size if stat.S_ISREG(info.st_mode) else 1
-                    time = f"{rfc3339(info.st_mtime)[:19]}Z"
+                    size = info.st_size if info is not None and stat.S_ISREG(info.st_mode) else 1
+                    time = f"{rfc3339(info.st_mtime)[:19]}Z" if info is not None else ""
                     yield Version(key, "", (0.0, 0), time, size, current=True)
         except OSError as error:
             raise _fault(error) from None
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All that is in it, however deep, but folders. Links are not followed. Raises OSError."""
-    folders = [str(folder)]
-    while folders:
-        with os.scandir(folders.pop()) as found:
-            for entry in found:
-                if _UNFINISHED.fullmatch(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    yield Path(entry.path)
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """All that is in it, however deep, but folders that can be searched; None: nobody can look at it. Links are not
+    followed. Raises OSError where it cannot be searched itself."""
+    with os.scandir(folder) as found:
+        waiting = [entry for entry in found if entry.name != _PARTS]
+    while waiting:
+        entry = waiting.pop()
+        try:
+            info = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(info.st_mode):
+                with os.scandir(entry.path) as found:
+                    waiting += found
+            elif not _PART.fullmatch(entry.name):
+                yield Path(entry.path), info
+        except FileNotFoundError:  # since it was listed
+            continue
+        except OSError:
+            yield Path(entry.path), None
 
 
 def _fault(error: OSError) -> StoreFault:
