@@ -119,6 +119,9 @@ def test_what_the_seals_know_counts_however_sure_it_is() -> None:
     deleted = Finding("seal", "", 0, "deleted", "", "incomplete")
     unclosed = Finding("order", "", 0, "unclosed", "", "incomplete")
     assert [fails(deleted, each) for each in CERTAINTIES] == [True, True, True]
+    # Nor what is another thing here than in its store: what is there was not read.
+    conflict = Finding("store", "", 0, "conflict", "", "unknown")
+    assert [fails(conflict, each) for each in CERTAINTIES] == [True, True, True]
     assert [fails(unclosed, each) for each in CERTAINTIES] == [False, True, True]
 
 

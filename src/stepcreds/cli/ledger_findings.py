@@ -15,9 +15,9 @@ COLOURS: Final[Mapping[Certainty, str]] = {
     "unknown": "\x1b[33m",
 }
 PLAIN: Final = "\x1b[0m"
-# What was not looked at, and what somebody demanded: no runner that was lost excuses that, nor a ledger that was sealed
-# and is not there.
-_ALWAYS = ("more", "unreadable", "required")
+# What was not looked at, what is something else here than in its store, and what somebody demanded: no runner that was
+# lost excuses that, nor a ledger that was sealed and is not there.
+_ALWAYS = ("more", "unreadable", "conflict", "required")
 
 
 def finding_line(finding: Finding, file: str | None = None, *, colour: bool = False) -> str:

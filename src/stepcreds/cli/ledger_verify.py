@@ -53,8 +53,8 @@ usage or configuration, nothing there, nothing that can be read, or a store that
     type=click.Choice(CERTAINTIES),
     default=CERTAINTIES[-1],
     show_default=True,
-    help="The least sure finding to exit with 1 for; all are printed. What could not be read to its end, what --seals "
-    "finds, and what --require-signed asks for always count.",
+    help="The least sure finding to exit with 1 for; all are printed. What could not be read to its end, or is another "
+    "thing here than in its store, what --seals finds, and what --require-signed asks for always count.",
 )
 @click.option("-v", "--verbose", is_flag=True, help=f"List every file, also of more than {MOST_LINES}.")
 @json_option
@@ -77,8 +77,9 @@ def command(
     A chain that is not closed yet is "open", which is no finding.
 
     Findings are tampered (no stepcreds writes that), incomplete (a crash leaves the same) or unknown. A runner that was
-    lost is incomplete for good: a job that runs every hour takes --fail-on tampered. Whoever removes a whole ledger, or
-    cuts its end, does no more than that: hold the ledgers against --seals then.
+    lost is incomplete for good: a job that runs every hour takes --fail-on tampered. Whoever removes a ledger or cuts
+    its end does no more than that, nor does who rewrites the last step, or a whole ledger, and leaves it unsigned: hold
+    the ledgers against --seals then, and --require-signed.
     """
     trust = trusted(trust_path)
     with ledgers(places, config_path) as sources:
