@@ -2,8 +2,8 @@
 
 `with Warm("s3fs") as run:` starts a Python that has imported stepcreds' commands and those modules, and no more. For each
 call it forks: the command has an environment, a working folder, descriptors and an exit code of its own, and its memory
-ends with it. What start-up itself does (isolation, `-m`, signals before the first line) is tried elsewhere. What a module
-reads of the environment while it is imported, it reads in here, once.
+ends with it. What start-up itself does (isolation, `-m`, PYTHON… and the locale, signals before the first line) is tried
+elsewhere. What a module reads of the environment while it is imported, it reads in here, once.
 
 This file is that Python's program, too.
 """
@@ -81,7 +81,7 @@ class Warm:
                 connection.connect(self._address)
                 return connection
             connection.close()
-            assert self._process.poll() is None
+            assert self._process.poll() is None, "the Python that was to be warm has ended: stderr says why"
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -91,10 +91,18 @@ def _read(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
+def _require_this_checkout() -> None:
+    """The folders of the test session are not this Python's: it takes the stepcreds that is installed."""
+    own, taken = Path(__file__).resolve().parents[1], Path(str(import_module("stepcreds").__file__)).resolve().parent
+    if taken != own / "src/stepcreds":
+        sys.exit(f"{__file__}: stepcreds would be that of {taken}, and the tests are those of {own}")
+
+
 def _serve(address: str, modules: list[str]) -> str:
     """Returns in the command's own process, made what it was asked to be; the program that runs instead of stepcreds."""
     for name in modules:
         import_module(name)
+    _require_this_checkout()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(16)
@@ -125,6 +133,7 @@ def _serve(address: str, modules: list[str]) -> str:
     os.chdir(request["cwd"])
     os.environ.clear()  # noqa: TID251 - what a start of the process would have done
     os.environ.update(request["env"])  # noqa: TID251
+    time.tzset()
     sys.argv = ["stepcreds", *request["arguments"]]
     program: str = request["code"]
     return program
