@@ -22,7 +22,8 @@ PIECES = 'CREATE TABLE pieces (place INTEGER, "file" VARCHAR, line BIGINT, raw V
 LONGEST_NAME = 1024  # bytes of a chain's file, as it stands beside each of its lines
 
 # A table may stand for PACKED times what it is, and for LITTLE more. Its records have hashes, which no packing makes
-# shorter: those of one chain of 100,000 are packed to a seventh. A row counts as a short record at least, or nothing would be many.
+# shorter: those of one chain of 100,000 are packed to a seventh. A row counts as a short
+# record at least, or any number of empty ones would be nothing.
 PACKED = 50
 LITTLE = 1024 * 1024
 ROW = 1000
