@@ -88,7 +88,7 @@ def joined(
             runs, odds = _written(path, lines)
             if odds:
                 torn[key] = odds
-                at_odds.update({(names[each.one], names[each.other]) for each in odds})
+                at_odds.update(dict.fromkeys(((names[each.one], names[each.other]) for each in odds), 1))
                 path.unlink()
             else:
                 found = Joined(Source(f"{names[first]}:{name}", path), runs)
