@@ -34,7 +34,9 @@ from stepcreds.ledger.folder import chain_name
 from stepcreds.ledger.link import ZERO, chain_uid, line_hash
 from stepcreds.measurement import Change, Level, NotMeasured, Statements, Used
 from stepcreds.model import Leak
+from stepcreds.report.blast_radius import blast_radius
 from stepcreds.report.postmortem import FEW, LIMITS, Postmortem, postmortem
+from stepcreds.report.postmortem_gone import gone_of
 from stepcreds.report.postmortem_html import html
 from stepcreds.report.postmortem_json import as_json
 from stepcreds.report.postmortem_markdown import code, markdown
@@ -412,6 +414,15 @@ def test_a_ledger_that_repeats_the_ids_of_another_run_takes_nothing_out_of_that(
     )
     assert remark in answer(found, 0, 0)
     assert remark not in answer(found, 1, 0)
+
+
+def test_a_ledger_that_repeats_ids_takes_no_run_out_of_the_blast_radius(tmp_path: Path) -> None:
+    job = Job()
+    guilty = job.step("migrate", at=0)
+    files = [forged(job, guilty, tmp_path / "0", text="harmless"), job.save(tmp_path / "1")]
+    for ordered in (files, files[::-1]):
+        (radius,) = blast_radius(each for _, each in read(local(ordered)).credentials)
+        assert {each.credential.file for each in radius.runs} == set(files)
 
 
 def test_a_ledger_that_repeats_the_ids_of_its_own_run_stands_beside_it(tmp_path: Path) -> None:
@@ -858,6 +869,147 @@ def test_a_run_of_two_repositories_has_to_be_told_apart(tmp_path: Path) -> None:
         "The runs on record are 50000001.",
         "ledger-postmortem",
     )
+
+
+def with_gone(
+    files: Sequence[Path], at: float | None, *, trust: Trust | None = TRUST, run: str = RUN, everything: bool = False
+) -> Postmortem:
+    """As the command has it, of `files` of which some are not there."""
+    sources, moment = local(files), None if at is None else START + at
+    dossier, passed = (read(sources, trust), None) if everything else gather(sources, run, trust, at=moment)
+    gone = gone_of(sources, dossier)
+    return postmortem(dossier, Selection(run=run), moment, "ddl", passed=passed, gone=gone)
+
+
+def removed(folder: Path, *, number: int = 0, run: int = 2, at: float = 95, cut: int = 0) -> Path:
+    """The ledger of a job of two steps, gone but for its checkpoints, of which the first `cut` are gone as well."""
+    job = Job(number, run)
+    job.scribe.now = START + at - 5
+    job.step("migrate", at=at)
+    job.step("verify", at=at + 60)
+    path = job.save(folder)
+    path.unlink()
+    checkpoints = path.with_suffix(".checkpoints")
+    checkpoints.write_bytes(b"".join(checkpoints.read_bytes().splitlines(keepends=True)[cut:]))
+    return path
+
+
+def not_excluded(found: Postmortem) -> str:
+    return markdown(found).partition("### Cannot be excluded")[2].partition("\n###")[0].strip()
+
+
+def head(found: Postmortem) -> str:
+    return markdown(found).partition("\n## ")[0].strip().rpartition("\n\n")[2]
+
+
+def test_a_ledger_that_is_gone_cannot_be_excluded(tmp_path: Path) -> None:
+    mine = Job()
+    mine.step("migrate", at=0)
+    # Of another repository: what database it was for is on record nowhere.
+    files = [mine.save(tmp_path / "1"), removed(tmp_path / "2", number=1, run=3)]
+    both = Trust("trust.json", (*TRUST.keys, KEY.trusted("checkpoint", "9000001")))
+    other = Trust("trust.json", (Signer("transit/keys/other").trusted("checkpoint", None),))
+    for everything in (False, True):
+        found = with_gone(files, 100, trust=None, everything=everything)
+        assert not_excluded(found).endswith(
+            "The ledger of run `50000003` of repository `9000001` is not here: 8 records by its checkpoints, whose signatures "
+            "nobody checked, the last at 2026-10-24T00:02:45.762Z\n"
+            "   - **Unknown:** Whom it would name is not known. Its checkpoints are from 2026-10-24T00:01:35.112Z to "
+            f"2026-10-24T00:02:45.762Z, and `{files[1]}` was beside them."
+        )
+    assert head(found) == (
+        "1 ledger is not here, only its checkpoints: nothing below tells of what it held. It cannot be excluded."
+    )
+    assert "records by its checkpoints, which no trusted key signed, the last at" in not_excluded(
+        with_gone(files, 100, trust=other)
+    )
+    found = with_gone(files, 100, trust=both)
+    assert "is not here: 8 records that Vault signed for, the last at 2026-" in not_excluded(found)
+    page = "".join(html(found))
+    assert "records that Vault signed for, the last at 2026-" in page
+    assert "1 ledger is not here, only its checkpoints" in page
+    (told,) = as_json(found)["gone"]
+    assert [told[name] for name in ("standing", "repository_id", "run_id", "records", "signed", "first", "last")] == [
+        "may",
+        "9000001",
+        "50000003",
+        8,
+        True,
+        "2026-10-24T00:01:35.112Z",
+        "2026-10-24T00:02:45.762Z",
+    ]
+    # Without a moment nobody is suspected, and that it is gone is said all the same.
+    found = with_gone(files, None, trust=both)
+    assert head(found) == "1 ledger is not here, only its checkpoints: nothing below tells of what it held."
+    assert as_json(found)["gone"][0]["standing"] is None
+
+
+def test_a_ledger_that_is_gone_is_excluded_by_signed_times_alone(tmp_path: Path) -> None:
+    mine = Job()
+    mine.step("migrate", at=0)
+    path = mine.save(tmp_path / "1")
+    files = [path, removed(tmp_path / "2")]
+    found = with_gone(files, 50)
+    assert (found.gone, found.gone_more, found.gone_excluded, not_excluded(found)) == ((), 0, 1, "None.")
+    assert head(found) == (
+        "1 ledger is not here, only its checkpoints: nothing below tells of what it held. It is excluded: all that is "
+        "signed there is later."
+    )
+    assert as_json(found)["gone_excluded"] == 1
+    for at in (91, 100, 4000):  # by less than clocks differ, while it ran, and long after
+        assert [each.run for each in with_gone(files, at).gone] == ["50000002"]
+    # Whoever takes the ledger away could take the first of its checkpoints with it, sign others, or repeat them.
+    doubt = "   - **Unknown:** That this is later excludes nobody: "
+    cut = [path, removed(tmp_path / "3", cut=1)]
+    assert not_excluded(with_gone(cut, 50)).endswith(f"{doubt}none is left of the first 3 records.")
+    assert not_excluded(with_gone(files, 50, trust=None)).endswith(f"{doubt}nobody checked the signatures (--trust).")
+    other = Trust("trust.json", (Signer("transit/keys/other").trusted("checkpoint", None),))
+    assert not_excluded(with_gone(files, 50, trust=other)).endswith(f"{doubt}no trusted key signed them.")
+    checkpoints = files[1].with_suffix(".checkpoints")
+    checkpoints.write_bytes(checkpoints.read_bytes() * 2)
+    assert not_excluded(with_gone(files, 50)).endswith(f"{doubt}the checkpoints were tampered with.")
+
+
+def test_a_ledger_that_cannot_be_read_is_told_of_in_the_head(tmp_path: Path) -> None:
+    mine = Job()
+    mine.step("migrate", at=0)
+    files = [mine.save(tmp_path / "1"), removed(tmp_path / "2", number=1)]
+    # The key of another repository signed it, so that it is forged, whoever took the ledger away.
+    found = with_gone(files, 100)
+    assert (found.gone, found.unread, len(found.errors)) == ((), 1, 1)
+    assert head(found) == '1 ledger could not be read: nothing below tells of what it held (see "Not read").'
+    assert as_json(found)["unread"] == 1
+
+
+def test_of_many_ledgers_that_are_gone_the_nearest_are_named(tmp_path: Path) -> None:
+    mine = Job()
+    mine.step("migrate", at=0)
+    files = [mine.save(tmp_path / "1")]
+    files += [removed(tmp_path / str(run), run=run, at=95 + 200 * run) for run in range(2, FEW + 4)]
+    found = with_gone(files, 100 + 200 * 10)
+    # Those after it are excluded, and it lies within the tenth.
+    assert [each.run for each in found.gone] == [f"500000{run:02}" for run in range(10, 1, -1)]
+    assert (found.gone_more, found.gone_excluded) == (0, FEW + 2 - 9)
+    assert head(found).endswith("of what they held. 9 of them cannot be excluded.")
+    found = with_gone(files, 10_000)
+    assert (len(found.gone), found.gone_more) == (FEW, 2)
+    assert not_excluded(found).endswith("\n21. 2 ledgers more of which only checkpoints are here: not shown (--all)")
+    assert len(with_gone(files, 10_000, everything=True).gone) == FEW + 2
+
+
+def test_a_run_whose_ledger_is_gone_is_not_unknown(tmp_path: Path) -> None:
+    mine = Job()
+    mine.step("migrate", at=0)
+    files = [mine.save(tmp_path / "1"), removed(tmp_path / "2")]
+    for everything, trust in ((False, TRUST), (True, TRUST), (False, None), (True, None)):
+        with pytest.raises(UsageError) as error:
+            with_gone(files, 100, trust=trust, run="50000002", everything=everything)
+        assert (error.value.what, error.value.cause, error.value.fix, error.value.docs) == (
+            "No credential of run 50000002 is on record here",
+            "Its ledger is gone: checkpoints of 8 records are here.",
+            "Look for it where it was copied to (ledger.push). What it held, Vault's audit log knows: ledger reconcile",
+            "ledger-gone",
+        )
 
 
 HOSTILE = "</code><script>alert(1)</script>`` [x](https://evil.example) ![i](https://evil.example/i.png) @everyone |\n\n# h\x1b[31m\u202e{{7*7}}"

@@ -90,6 +90,7 @@ def command(
     not have.
     """
     from stepcreds.report.postmortem import postmortem
+    from stepcreds.report.postmortem_gone import gone_of
     from stepcreds.report.postmortem_reach import gather
     from stepcreds.review.dossier import read
 
@@ -103,8 +104,9 @@ def command(
                 dossier, passed = read(sources, trust, tell), None
             else:
                 dossier, passed = gather(sources, run, trust, tell, at=damage, servers=servers)
+        gone = gone_of(sources, dossier)
     chosen = Selection(repository=repository, run=run, attempt=attempt)
-    found = postmortem(dossier, chosen, damage, needs, passed=passed, servers=servers)
+    found = postmortem(dossier, chosen, damage, needs, passed=passed, servers=servers, gone=gone)
     pieces: Iterable[str]
     if form == "html":
         from stepcreds.report.postmortem_html import html

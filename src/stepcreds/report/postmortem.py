@@ -18,16 +18,17 @@ from stepcreds.printable import one_line
 from stepcreds.report.blast_radius import ProfileRadius, blast_radius
 from stepcreds.report.postmortem_answers import answers
 from stepcreds.report.postmortem_copies import Pair, once, repeats
+from stepcreds.report.postmortem_gone import Gone, is_excluded, nearest
 from stepcreds.report.postmortem_held import Held
 from stepcreds.report.postmortem_reach import Passed, Role, Servers, is_elsewhere, reach, unknown_run
-from stepcreds.report.postmortem_suspects import MARGIN, Suspect, suspects
-from stepcreds.report.postmortem_words import Answer, quoted
+from stepcreds.report.postmortem_suspects import Suspect, suspects
+from stepcreds.report.postmortem_words import MARGIN, Answer, quoted
 from stepcreds.review.dossier import Chapter, Dossier
 from stepcreds.review.lifetimes import Overlap, command_times, overlaps
 from stepcreds.review.selection import Selection, is_tampered
 from stepcreds.review.sharing import Shared, shared
 
-FEW: Final = 20  # credentials of other runs that are shown
+FEW: Final = 20  # credentials of other runs, and ledgers that are gone, that are shown
 # What no ledger knows, whatever is in it.
 LIMITS: Final = (
     "A step that does not use stepcreds, a secret of the CI, and a person with a login of his own leave nothing here. "
@@ -86,6 +87,10 @@ class Postmortem(NamedTuple):
     radius: tuple[ProfileRadius, ...]  # of the profiles of this run, over all runs in these ledgers
     limits: tuple[str, ...]
     errors: tuple[str, ...]  # ledgers that could not be read
+    gone: tuple[Gone, ...]  # of those of which only checkpoints are here, and that are not excluded, the first
+    gone_more: int  # of these, not in `gone`
+    gone_excluded: int
+    unread: int  # other ledgers that could not be read
 
 
 def postmortem(
@@ -96,18 +101,20 @@ def postmortem(
     *,
     passed: Passed | None = None,
     servers: Servers | None = None,
+    gone: Sequence[Gone] = (),
 ) -> Postmortem:
     """Of the run that `chosen` names, by its id and where need be its repository and attempt.
 
     `passed`: what else is known of other runs, of which only the first `FEW` near ones are shown then; None: all are in
-    the dossier, and shown. `servers`: where the damage was; None: wherever the run could reach.
+    the dossier, and shown. `servers`: where the damage was; None: wherever the run could reach. `gone`: what is known
+    of the ledgers in the dossier's `gone`, whatever run they are of.
 
     Raises `UsageError` where no record is of such a run, or records of several repositories are.
     """
     everybody = once(dossier.credentials)
     mine = [(chapter, each) for chapter, each in everybody if chosen.takes(chapter, each)]
     if not mine:
-        raise unknown_run(chosen.run, (each.job.get("run_id", "") for _, each in dossier.credentials))
+        raise unknown_run(chosen.run, (each.job.get("run_id", "") for _, each in dossier.credentials), gone)
     repositories = {each.job.get("repository_id", ""): chapter.view.repository for chapter, each in mine}
     if len(repositories) > 1:
         names = ", ".join(one_line(name or uid) for uid, name in sorted(repositories.items()))
@@ -130,6 +137,8 @@ def postmortem(
     elsewhere = suspects(here, at, needs, trusted=trusted, newest_first=True) if at is not None else []
     open_ones = [each for each in elsewhere if each.standing != "excluded"]
     shown = len(open_ones) if passed is None else FEW
+    missing = [each for each in gone if at is None or not is_excluded(each, at)]
+    named = len(missing) if passed is None else FEW
     passed = passed or Passed()
     profiles = {each.profile for _, each in mine}
     radius = blast_radius(each for _, each in everybody if each.job.get("repository_id", "") == uid)
@@ -151,6 +160,10 @@ def postmortem(
         tuple(each for each in radius if each.profile in profiles),
         LIMITS,
         tuple(error.what for error in dossier.errors),
+        tuple(nearest(missing, chosen.run or "", at)[:named]),
+        max(0, len(missing) - named),
+        len(gone) - len(missing),
+        sum(not each.gone for each in dossier.lost),
     )
 
 

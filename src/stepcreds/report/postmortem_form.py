@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from stepcreds.ledger.view import text_of
+from stepcreds.report import postmortem_gone
 from stepcreds.report.postmortem import ChainState, Postmortem, Step
 from stepcreds.report.postmortem_suspects import Suspect
 from stepcreds.report.postmortem_words import Evidence, Said, lasting, listed, quoted, when
@@ -79,7 +80,11 @@ def form(found: Postmortem) -> Form:
     """Everything, in order."""
     records = Records()
     by_standing = [
-        (title, [_person(each, records, is_of_it=True) for each in found.suspects if each.standing == standing])
+        (
+            title,
+            [_person(each, records, is_of_it=True) for each in found.suspects if each.standing == standing]
+            + (list(_gone(found, found.at, records)) if standing == "may" else []),
+        )
         for standing, title in STANDINGS.items()
         if found.at is not None
     ]
@@ -117,6 +122,40 @@ def _head(found: Postmortem) -> Iterable[str]:
     count = sum(len(each.findings) for each in found.chains)
     if count:
         yield f"The ledgers of this run have {count} finding{'s' * (count > 1)}: read those first, below."
+    yield from _head_of_gone(found)
+    yield from _head_of_unread(found)
+
+
+def _gone(found: Postmortem, at: float, records: Records) -> Iterable[Person]:
+    for each in found.gone:
+        yield Person(postmortem_gone.title(each), records.lines(postmortem_gone.reasons(each, at)))
+    if found.gone_more:
+        yield Person(f"{_ledgers(found.gone_more)} more of which only checkpoints are here: not shown (--all)", [])
+
+
+def _head_of_gone(found: Postmortem) -> Iterable[str]:
+    missing = len(found.gone) + found.gone_more
+    count = missing + found.gone_excluded
+    if not count:
+        return
+    its, it = ("its", "it") if count == 1 else ("their", "they")
+    text = f"{_ledgers(count)} {_are(count)} not here, only {its} checkpoints: nothing below tells of what {it} held."
+    if found.at is not None and not missing:
+        text += f" {it.capitalize()} {_are(count)} excluded: all that is signed there is later."
+    elif found.at is not None:
+        who = it.capitalize() if missing == count else f"{missing:,} of them"
+        text += f" {who} cannot be excluded."
+    yield text
+
+
+def _head_of_unread(found: Postmortem) -> Iterable[str]:
+    if found.unread:
+        held = "it" if found.unread == 1 else "they"
+        yield f'{_ledgers(found.unread)} could not be read: nothing below tells of what {held} held (see "Not read").'
+
+
+def _ledgers(count: int) -> str:
+    return "1 ledger" if count == 1 else f"{count:,} ledgers"
 
 
 def _person(each: Suspect, records: Records, *, is_of_it: bool) -> Person:

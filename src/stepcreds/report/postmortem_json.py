@@ -8,6 +8,7 @@ from typing import Any
 from stepcreds.clock import rfc3339
 from stepcreds.ledger.view import text_of
 from stepcreds.report.postmortem import Postmortem
+from stepcreds.report.postmortem_gone import Gone, reasons, title
 from stepcreds.report.postmortem_suspects import Suspect
 from stepcreds.report.postmortem_words import Said, plain
 
@@ -27,6 +28,10 @@ def as_json(found: Postmortem) -> dict[str, Any]:
         "elsewhere_more": found.elsewhere_more,
         "elsewhere_excluded": found.elsewhere_excluded,
         "elsewhere_other": found.elsewhere_other,
+        "gone": [_gone(each, found.at) for each in found.gone],
+        "gone_more": found.gone_more,
+        "gone_excluded": found.gone_excluded,
+        "unread": found.unread,
         "steps": [
             {
                 "name": step.name,
@@ -74,6 +79,22 @@ def _suspect(each: Suspect) -> dict[str, Any]:
         "database": text_of(credential.requested, "database") or None,
         "job": dict(credential.job),
         "reasons": _said(each.reasons),
+    }
+
+
+def _gone(each: Gone, at: float | None) -> dict[str, Any]:
+    return {
+        "standing": "may" if at is not None else None,
+        "file": each.file,
+        "repository_id": each.repository_id,
+        "run_id": each.run,
+        "run_attempt": each.attempt,
+        "records": each.size,
+        "signed": each.signed,  # null: nobody checked
+        "first": _time(each.first),
+        "last": _time(each.last),
+        "text": plain(title(each)),
+        "reasons": _said(reasons(each, at)) if at is not None else [],
     }
 
 

@@ -13,6 +13,8 @@ from stepcreds.errors import LedgerError, UsageError
 from stepcreds.ledger.reading import first_record, read_chain
 from stepcreds.ledger.view import ChainView, CredentialView, text_of
 from stepcreds.printable import one_line
+from stepcreds.report.postmortem_gone import Gone, read_gone
+from stepcreds.report.postmortem_gone import told as told_gone
 from stepcreds.review.dossier import Chapter, Dossier, glance, read
 from stepcreds.review.selection import is_tampered, was_tampered
 from stepcreds.review.sharing import IDENTIFIERS
@@ -69,7 +71,8 @@ def gather(
     credentials = [each for view in found for each in view.credentials]
     repositories = {view.job.get("repository_id", "") for view in found}
     if not credentials:
-        raise unknown_run(run, filter(None, runs.values()))
+        lost = [source for source in mine if _is_gone(source)]
+        raise unknown_run(run, filter(None, runs.values()), read_gone(lost, trust))
     near = servers or reach(credentials)
     held = {(what, value) for each in credentials for what in _SAME if (value := getattr(each, what))}
 
@@ -100,8 +103,17 @@ def gather(
     return read(wanted, trust, tell), Passed(passed, roles)
 
 
-def unknown_run(run: str | None, runs: Iterable[str]) -> UsageError:
-    """`runs` are those that are on record."""
+def unknown_run(run: str | None, runs: Iterable[str], gone: Iterable[Gone]) -> UsageError:
+    """`runs` are those that are on record, `gone` the ledgers of which only checkpoints are."""
+    lost = [each for each in gone if each.run == run]
+    if lost:
+        return UsageError(
+            f"No credential of run {one_line(run or '?')} is on record here",
+            cause=told_gone(lost),
+            fix="Look for it where it was copied to (ledger.push). "
+            "What it held, Vault's audit log knows: ledger reconcile",
+            docs="ledger-gone",
+        )
     known = sorted(set(runs))
     more = f" and {len(known) - 10} more" if len(known) > 10 else ""
     return UsageError(
@@ -120,6 +132,14 @@ def _run_of(source: Source) -> str:
         return text_of(first_record(source.path), "job", "run_id")
     except LedgerError:
         return ""
+
+
+def _is_gone(source: Source) -> bool:
+    """Whether there is nothing of it, and so nothing but checkpoints."""
+    try:
+        return source.path.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _view(source: Source) -> ChainView | None:

@@ -13,12 +13,11 @@ from stepcreds.measurement import LEVELS, Level
 from stepcreds.report.blast_radius import used_of
 from stepcreds.report.postmortem_held import objects
 from stepcreds.report.postmortem_reach import Servers, is_elsewhere
-from stepcreds.report.postmortem_words import Said, lasting, listed, quoted, rests_on, when
+from stepcreds.report.postmortem_words import MARGIN, Said, lasting, listed, quoted, rests_on, when
 from stepcreds.review.dossier import Chapter
 from stepcreds.review.lifetimes import command_times, lifetime
 from stepcreds.review.selection import is_tampered
 
-MARGIN: Final = 5.0  # seconds by which clocks may differ
 EXAMPLES: Final = 3
 DOUBTED: Final = -1  # the weight of who would be excluded, had somebody signed that
 

@@ -16,6 +16,7 @@ from stepcreds.review.selection import are_signed
 # counterfactual: what would have been, had something been otherwise. limit: what no ledger can know.
 Nature = Literal["recorded", "unknown", "counterfactual", "limit"]
 LONGEST: Final = 300  # characters of a text from outside
+MARGIN: Final = 5.0  # seconds by which clocks may differ
 
 # Around a text from outside, so that each form (Markdown, HTML, plain) sets it off in its own way.
 _OPEN, _CLOSE = "\ue000", "\ue001"
