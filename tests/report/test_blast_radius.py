@@ -176,6 +176,32 @@ def test_runs_are_in_the_order_of_time_and_repositories_apart(tmp_path: Path) ->
     assert [run.run_id for run in found[0].runs] == ["50000002", "50000003", "50000001"]
 
 
+def test_copies_and_older_states_of_a_ledger_are_no_runs_and_what_differs_is(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "1")
+    runs.add()
+    (file,) = runs.folder.rglob("*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    closing = next(number for number, line in enumerate(lines) if b'"credential.closed"' in line)
+
+    def shown(*copies: list[bytes]) -> list[tuple[str, int]]:
+        for number, copy in enumerate(copies):
+            other = tmp_path / f"{number}-{len(list(tmp_path.iterdir()))}" / file.name
+            other.parent.mkdir()
+            other.write_bytes(b"".join(copy))
+        chains = [read_chain(each) for each in sorted(tmp_path.rglob("*.jsonl"))]
+        every = [each for chain in chains for each in chain.credentials]
+        (radius,), (again,) = blast_radius(every), blast_radius(every[::-1])
+        assert len(radius.runs) == len(again.runs)
+        return [(each.credential.step_name, len(each.credential.closings)) for each in radius.runs]
+
+    assert shown(lines) == [("migrate", 1)]
+    assert shown(lines[:closing]) == [("migrate", 1)]  # as it was before its end
+    # One who closes it twice, and otherwise than it was, does not replace it.
+    false = lines[closing].replace(b'"name":"migrate"', b'"name":"harmless"')
+    assert false != lines[closing]
+    assert sorted(shown([*lines[:closing], false, false])) == [("harmless", 2), ("migrate", 1)]
+
+
 def test_what_no_command_had_is_no_run(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     for delivery in ("witness", "doctor", "scope"):

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from stepcreds.ledger.privileges import used_of as recorded_use
 from stepcreds.ledger.view import CredentialView, text_of
 from stepcreds.measurement import LEVELS, Used
+from stepcreds.report.postmortem_copies import latest
 from stepcreds.review.lifetimes import command_times
 
 LEAST: Final = 20  # measured runs, before anything is said of a profile
@@ -101,12 +102,7 @@ def blast_radius(credentials: Iterable[CredentialView], least: int = LEAST) -> l
     """
     profiles: dict[tuple[str, str], list[Run]] = {}
     # A copy of a ledger, or an older state of it, makes no run more.
-    latest: dict[str, CredentialView] = {}
-    for each in credentials:
-        known = latest.get(each.credential_uid)
-        if known is None or len(known.closings) < len(each.closings):
-            latest[each.credential_uid] = each
-    for each in latest.values():
+    for each in latest(credentials):
         if each.issued and each.delivery not in _NO_STEP:
             profiles.setdefault((each.job.get("repository_id", ""), each.profile), []).append(run_of(each))
     found = []

@@ -42,6 +42,25 @@ def repeats(pairs: Iterable[Pair]) -> Mapping[str, Sequence[str]]:
     return {uid: names for uid, names in files.items() if len(names) > 1}
 
 
+def latest(credentials: Iterable[CredentialView]) -> list[CredentialView]:
+    """Every credential; not what is a copy of another, or an older state: all that it has is in the other, the same."""
+    by_uid: dict[str, list[CredentialView]] = {}
+    for each in credentials:
+        by_uid.setdefault(each.credential_uid, []).append(each)
+    return [each for same in by_uid.values() for each in (_latest(same) if len(same) > 1 else same)]
+
+
+def _latest(same: Iterable[CredentialView]) -> list[CredentialView]:
+    states: dict[frozenset[str], CredentialView] = {}
+    for each in same:
+        states.setdefault(frozenset(map(repr, (each.job, *filter(None, _records(each))))), each)
+    kept: list[frozenset[str]] = []
+    for state in sorted(states, key=len, reverse=True):
+        if not any(state <= known for known in kept):
+            kept.append(state)
+    return [states[state] for state in kept]
+
+
 def _worth(chapter: Chapter, each: CredentialView) -> tuple[bool, bool, int, int]:
     verified = chapter.verified
     signed = are_signed(chapter, _records(each)) is True
