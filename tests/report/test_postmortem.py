@@ -967,7 +967,32 @@ def test_a_ledger_that_is_gone_is_excluded_by_signed_times_alone(tmp_path: Path)
     assert not_excluded(with_gone(files, 50, trust=other)).endswith(f"{doubt}no trusted key signed them.")
     checkpoints = files[1].with_suffix(".checkpoints")
     checkpoints.write_bytes(checkpoints.read_bytes() * 2)
-    assert not_excluded(with_gone(files, 50)).endswith(f"{doubt}the checkpoints were tampered with.")
+    assert not_excluded(with_gone(files, 50)).endswith(f"{doubt}it was tampered with.")
+
+
+@pytest.mark.parametrize("lines", [0, 1, 3])
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_is_put_in_the_place_of_a_ledger_hides_nothing(tmp_path: Path, lines: int, everything: bool) -> None:
+    mine, guilty = Job(), Job(run=2)
+    mine.step("migrate", at=0)
+    guilty.step("verify", at=50)
+    guilty.step("migrate", at=95)
+    files = [mine.save(tmp_path / "1"), guilty.save(tmp_path / "2")]
+    kept = files[1].read_bytes().splitlines(keepends=True)[:lines]
+    files[1].write_bytes(b"".join(kept) or b"garbage\n")
+    found = with_gone(files, 100, everything=everything)
+    assert (
+        "The ledger of run `50000002` of repository `9000000` is not here as it was signed: 8 records that Vault"
+        in (not_excluded(found))
+    )
+    assert head(found) == (
+        "1 ledger is not here as it was signed: nothing below tells of all that it held. It cannot be excluded."
+    )
+    assert as_json(found)["gone"][0]["cut"] is True
+    if lines < 3:
+        with pytest.raises(UsageError) as error:
+            with_gone(files, 100, run="50000002", everything=everything)
+        assert error.value.cause == "Its ledger is cut: checkpoints of 8 records are here."
 
 
 def test_a_ledger_that_cannot_be_read_is_told_of_in_the_head(tmp_path: Path) -> None:
@@ -993,7 +1018,7 @@ def test_of_many_ledgers_that_are_gone_the_nearest_are_named(tmp_path: Path) -> 
     assert head(found).endswith("of what they held. 9 of them cannot be excluded.")
     found = with_gone(files, 10_000)
     assert (len(found.gone), found.gone_more) == (FEW, 2)
-    assert not_excluded(found).endswith("\n21. 2 ledgers more of which only checkpoints are here: not shown (--all)")
+    assert not_excluded(found).endswith("\n21. 2 ledgers more that are gone or cut: not shown (--all)")
     assert len(with_gone(files, 10_000, everything=True).gone) == FEW + 2
 
 
@@ -1161,4 +1186,13 @@ def test_the_command_writes_each_form_and_overwrites_nothing(tmp_path: Path) -> 
         "  cause: The runs on record are 50000001.\n"
         "  fix: Name the ledgers and the run: stepcreds ledger postmortem PLACES --run ID\n"
         "  see: https://github.com/stepcreds/stepcreds/blob/v1/docs/troubleshooting.md#ledger-postmortem\n",
+    )
+    path = removed(tmp_path / "ledgers")
+    printed = cli(*asked, folder=tmp_path)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    where = path.relative_to(tmp_path)
+    assert f"and `{where}` was beside them." in printed.stdout
+    assert (
+        "\n1 ledger is not here, only its checkpoints: nothing below tells of what it held. It cannot be"
+        in (printed.stdout.partition("\n## ")[0])
     )

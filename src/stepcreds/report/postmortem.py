@@ -87,7 +87,7 @@ class Postmortem(NamedTuple):
     radius: tuple[ProfileRadius, ...]  # of the profiles of this run, over all runs in these ledgers
     limits: tuple[str, ...]
     errors: tuple[str, ...]  # ledgers that could not be read
-    gone: tuple[Gone, ...]  # of those of which only checkpoints are here, and that are not excluded, the first
+    gone: tuple[Gone, ...]  # of ledgers that are gone or cut, and that are not excluded, the first
     gone_more: int  # of these, not in `gone`
     gone_excluded: int
     unread: int  # other ledgers that could not be read
@@ -138,6 +138,7 @@ def postmortem(
     open_ones = [each for each in elsewhere if each.standing != "excluded"]
     shown = len(open_ones) if passed is None else FEW
     missing = [each for each in gone if at is None or not is_excluded(each, at)]
+    told_of = {each.file for each in gone}
     named = len(missing) if passed is None else FEW
     passed = passed or Passed()
     profiles = {each.profile for _, each in mine}
@@ -163,7 +164,7 @@ def postmortem(
         tuple(nearest(missing, chosen.run or "", at)[:named]),
         max(0, len(missing) - named),
         len(gone) - len(missing),
-        sum(not each.gone for each in dossier.lost),
+        sum(each.file not in told_of for each in dossier.lost),
     )
 
 

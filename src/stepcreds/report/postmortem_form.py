@@ -130,7 +130,7 @@ def _gone(found: Postmortem, at: float, records: Records) -> Iterable[Person]:
     for each in found.gone:
         yield Person(postmortem_gone.title(each), records.lines(postmortem_gone.reasons(each, at)))
     if found.gone_more:
-        yield Person(f"{_ledgers(found.gone_more)} more of which only checkpoints are here: not shown (--all)", [])
+        yield Person(f"{_ledgers(found.gone_more)} more that are gone or cut: not shown (--all)", [])
 
 
 def _head_of_gone(found: Postmortem) -> Iterable[str]:
@@ -139,7 +139,10 @@ def _head_of_gone(found: Postmortem) -> Iterable[str]:
     if not count:
         return
     its, it = ("its", "it") if count == 1 else ("their", "they")
-    text = f"{_ledgers(count)} {_are(count)} not here, only {its} checkpoints: nothing below tells of what {it} held."
+    what, held = f"not here, only {its} checkpoints", "of what"
+    if any(each.is_cut for each in found.gone):
+        what, held = f"not here as {it} {'was' if count == 1 else 'were'} signed", "of all that"
+    text = f"{_ledgers(count)} {_are(count)} {what}: nothing below tells {held} {it} held."
     if found.at is not None and not missing:
         text += f" {it.capitalize()} {_are(count)} excluded: all that is signed there is later."
     elif found.at is not None:

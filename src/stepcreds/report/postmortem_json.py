@@ -86,6 +86,7 @@ def _gone(each: Gone, at: float | None) -> dict[str, Any]:
     return {
         "standing": "may" if at is not None else None,
         "file": each.file,
+        "cut": each.is_cut,  # false: nothing of it is here
         "repository_id": each.repository_id,
         "run_id": each.run,
         "run_attempt": each.attempt,

@@ -71,8 +71,7 @@ def gather(
     credentials = [each for view in found for each in view.credentials]
     repositories = {view.job.get("repository_id", "") for view in found}
     if not credentials:
-        lost = [source for source in mine if _is_gone(source)]
-        raise unknown_run(run, filter(None, runs.values()), read_gone(lost, trust))
+        raise unknown_run(run, filter(None, runs.values()), read_gone(mine, trust))
     near = servers or reach(credentials)
     held = {(what, value) for each in credentials for what in _SAME if (value := getattr(each, what))}
 
@@ -132,14 +131,6 @@ def _run_of(source: Source) -> str:
         return text_of(first_record(source.path), "job", "run_id")
     except LedgerError:
         return ""
-
-
-def _is_gone(source: Source) -> bool:
-    """Whether there is nothing of it, and so nothing but checkpoints."""
-    try:
-        return source.path.stat().st_size == 0
-    except OSError:
-        return True
 
 
 def _view(source: Source) -> ChainView | None:
