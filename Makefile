@@ -64,9 +64,9 @@ docs: $(READY) ## rewrite the generated parts of README and docs
 docs-check: $(READY) ## fail when a generated part is stale
 	$(BIN)/python tools/docs.py --check
 
-bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start
+bench: $(READY) ## what a step costs, beside curl, the bao CLI and Python's bare start; then bench-ledger, ten minutes
 	$(BIN)/python tools/bench.py $(ARGS)
-	@echo "What reading ledgers costs: make bench-ledger"
+	$(BIN)/python tools/bench_ledger.py
 
 bench-stages: $(READY) ## where the time goes between a credential's issue and its proven death
 	$(BIN)/python tools/bench_stages.py $(ARGS)
