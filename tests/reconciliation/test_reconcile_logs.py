@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -376,6 +377,24 @@ def test_what_is_no_log(site: Copy) -> None:
     assert refused(site.reconcile(audit="bad.gz")).startswith(
         "stepcreds: error: The audit log bad.gz cannot be read: it is damaged ("
     )
+
+
+def test_a_folder_that_nobody_can_look_into(site: Copy) -> None:
+    """There may be an audit log in it, so the comparison would not be whole."""
+    logs = site.folder / "logs"
+    logs.mkdir()
+    shutil.copy(site.log, logs)
+    place = os.open(logs, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=place)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    said = (
+        r"stepcreds: error: The audit log logs/[d/]+… \([0-9]+ more characters\) cannot be read: File name too long\n"
+    )
+    assert re.fullmatch(said + re.escape(SEE), refused(site.reconcile(audit="logs")))
 
 
 def test_nothing_to_compare_with(site: Copy) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,7 @@ def _in(place: str) -> list[str]:
     if place == STDIN or (path.exists() and not path.is_dir()):
         return [place]
     if path.is_dir():
-        return [str(file) for file in sorted(path.rglob("*")) if file.is_file()]
+        return _below(path)
     found = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise UsageError(
@@ -71,6 +72,20 @@ def _in(place: str) -> list[str]:
             docs="reconcile-audit",
         )
     return [file for each in found for file in _in(each)]
+
+
+def _below(folder: Path) -> list[str]:
+    """Every file in it and in its folders. One that nobody can look into may have an audit log in it."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    try:
+        found = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
+        return [str(file) for file in sorted(found) if file.is_file()]
+    except OSError as error:
+        place = one_line(str(error.filename), 200)
+        raise UsageError(f"The audit log {place} cannot be read: {error.strerror}", docs="reconcile-audit") from None
 
 
 def _whole_lines(stream: BufferedReader, kept: IO[bytes]) -> Iterator[Piece]:
