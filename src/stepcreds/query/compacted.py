@@ -91,12 +91,12 @@ def joined(
                 at_odds.update(dict.fromkeys(((names[each.one], names[each.other]) for each in odds), 1))
                 path.unlink()
             else:
-                found = Joined(Source(f"{names[first]}:{name}", path), runs)
+                found = Joined(Source(f"{names[first]}:{name}", path, is_of_table=True), runs)
                 yield from _beside(found, names[first], ours.get(key, ()), at_odds)
         for (first, name, key), lines in groupby(_fetched(connection, _EACH, list(torn)), itemgetter(0, 1, 2)):
             path = next(paths)
             runs, _ = _written(path, lines)
-            source = Source(f"{names[first]}:{name}", path)
+            source = Source(f"{names[first]}:{name}", path, is_of_table=True)
             findings = tuple(
                 _contradiction(source, each, names) for each in torn[key] if first in (each.one, each.other)
             )

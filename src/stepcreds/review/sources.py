@@ -21,8 +21,6 @@ from stepcreds.seals.seal import TABLE_SUFFIX
 
 # What stepcreds itself puts beside a chain, and a pattern such as `folder/*` means as well.
 _BESIDE = re.compile(r"\.jsonl\.(pushed|torn-[0-9a-f]{12})\Z")
-# What query/compacted.py calls the file of a chain that it put together; the chain's name is `TABLE:CHAIN` then.
-_JOINED = re.compile(r"joined-[0-9]+\.jsonl")
 ORPHAN = "orphan"  # the code of a finding: checkpoints without their chain
 
 Tell = Callable[[int, int], None]  # done, of how many
@@ -34,12 +32,7 @@ class Source(NamedTuple):
     name: str  # as the reviewer knows it: a path, or the URL of an object
     path: Path  # where it can be read, its checkpoints beside it; nothing is there of an object that cannot be had
     findings: tuple[Finding, ...] = ()  # what its store says of it
-
-    @property
-    def is_of_table(self) -> bool:
-        """Whether it comes out of Parquet files, where checkpoints cannot be. No name that a file has of itself says
-        so: whoever names one would be spared a question."""
-        return bool(_JOINED.fullmatch(self.path.name)) and not self.name.endswith(self.path.name)
+    is_of_table: bool = False  # whether it comes out of Parquet files, where checkpoints cannot be
 
     @property
     def chain(self) -> str:
